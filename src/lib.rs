@@ -1,0 +1,1 @@
+//! holdfast: holds a Debian host to a TOML profile.

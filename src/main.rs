@@ -1,0 +1,3 @@
+//! The `holdfast` program: arguments in, exit code out.
+use holdfast as _;
+fn main() {}

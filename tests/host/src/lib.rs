@@ -1,0 +1,1 @@
+//! Disposable, really booted Debian hosts.
