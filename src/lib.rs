@@ -1,1 +1,3 @@
 //! holdfast: holds a Debian host to a TOML profile.
+
+pub mod profile;
