@@ -1,0 +1,131 @@
+//! The handle that can look at everything and change nothing.
+
+use tokio::sync::OnceCell;
+
+use super::{
+    HostError,
+    accounts::{Account, parse_passwd},
+    bus::Systemd,
+    files::Files,
+    nft::{self, Canonical, OwnTable},
+    process::{self, Output},
+};
+
+/// The commands a reader may run: a program and the arguments it must be given first. All of them only print.
+const READ_ONLY: &[(&str, &[&str])] = &[("sshd", &["-T"]), ("sshd", &["-t"])];
+
+/// Looks at a host. Given to everything that observes; has no way to change anything.
+#[derive(Debug)]
+pub struct Reader {
+    files: Files,
+    systemd: OnceCell<Systemd>,
+}
+
+impl Reader {
+    /// The live host.
+    pub fn live() -> Self {
+        Self::below("/")
+    }
+
+    /// A host whose files are below `root`; programs, bus and kernel are still the live ones.
+    pub fn below(root: impl Into<std::path::PathBuf>) -> Self {
+        Self { files: Files::below(root), systemd: OnceCell::new() }
+    }
+
+    /// Its files.
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// Its accounts, in the order of `/etc/passwd`.
+    ///
+    /// # Errors
+    /// When `/etc/passwd` cannot be read.
+    pub fn accounts(&self) -> Result<Vec<Account>, HostError> {
+        Ok(parse_passwd(&self.files.text("/etc/passwd")?.unwrap_or_default()))
+    }
+
+    /// The live value of a kernel parameter, lines joined by spaces as `sysctl` prints it; `None` when this kernel
+    /// does not have it.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn sysctl(&self, key: &str) -> Result<Option<String>, HostError> {
+        let value = self.files.text(&sysctl_path(key))?;
+        Ok(value.map(|text| text.split_whitespace().collect::<Vec<_>>().join(" ")))
+    }
+
+    /// Whether a kernel parameter can be set here: `/proc/sys` is read-only to containers, except for their network.
+    pub fn sysctl_is_read_only(&self, key: &str) -> bool {
+        self.files.is_read_only(&sysctl_path(key))
+    }
+
+    /// Runs a program that only prints. See [`READ_ONLY`].
+    ///
+    /// # Errors
+    /// When the command is not one of those, or as [`process::find`] and the runner say.
+    pub async fn ask(&self, program: &str, args: &[&str]) -> Result<Output, HostError> {
+        let allowed =
+            READ_ONLY.iter().any(|(name, first)| *name == program && args.starts_with(first));
+        if !allowed {
+            return Err(HostError::Refused(format!("a reader does not run {program} {args:?}")));
+        }
+        process::run(program, args, None).await
+    }
+
+    /// systemd, over the system bus; connected at the first call.
+    ///
+    /// # Errors
+    /// [`HostError::NoBus`].
+    pub async fn systemd(&self) -> Result<&Systemd, HostError> {
+        self.systemd.get_or_try_init(Systemd::connect).await
+    }
+
+    /// holdfast's own nftables table as it is now.
+    ///
+    /// # Errors
+    /// See [`nft::own_table`].
+    pub async fn own_table(&self) -> Result<OwnTable, HostError> {
+        nft::own_table().await
+    }
+
+    /// The same as nft's text, for people and for before-images.
+    ///
+    /// # Errors
+    /// See [`nft::own_table_text`].
+    pub async fn own_table_text(&self) -> Result<Option<String>, HostError> {
+        nft::own_table_text().await
+    }
+
+    /// What a desired table looks like once this kernel has loaded it.
+    ///
+    /// # Errors
+    /// See [`nft::canonical`].
+    pub async fn canonical_table(
+        &self,
+        document: &serde_json::Value,
+    ) -> Result<Canonical, HostError> {
+        nft::canonical(document).await
+    }
+
+    /// Whether this host is a container, and of what kind: systemd writes it down at boot.
+    pub fn container(&self) -> Option<String> {
+        let kind = self.files.text("/run/systemd/container").ok().flatten()?;
+        let kind = kind.trim();
+        (!kind.is_empty()).then(|| kind.to_owned())
+    }
+}
+
+/// Where the kernel keeps a parameter. Dots separate, and a slash in a key stands for a dot in a name
+/// (`net.ipv4.conf.eth0/1.rp_filter`), as in sysctl.d(5).
+pub(super) fn sysctl_path(key: &str) -> String {
+    let swapped: String = key
+        .chars()
+        .map(|c| match c {
+            '.' => '/',
+            '/' => '.',
+            other => other,
+        })
+        .collect();
+    format!("/proc/sys/{swapped}")
+}
