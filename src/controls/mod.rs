@@ -43,6 +43,24 @@ pub trait Comparison: fmt::Debug {
     /// The steps that make the `wanted` checks hold (full ids, a subset of those judged as differing), in order.
     /// Empty where holdfast cannot put them right itself.
     fn plan(&self, wanted: &Wanted<'_>) -> Vec<Step>;
+
+    /// What changes would do, as text before and after, where the change itself is not a file.
+    fn previews(&self) -> Vec<Preview> {
+        Vec::new()
+    }
+}
+
+/// What a change would do to something that is shown as text.
+#[derive(Debug, Clone)]
+pub struct Preview {
+    /// The change, as it is planned.
+    pub change: crate::engine::change::Change,
+    /// What it is about: the head of the diff.
+    pub title: String,
+    /// The text now.
+    pub before: String,
+    /// The text afterwards.
+    pub after: String,
 }
 
 /// The checks that are to be put right.
