@@ -13,31 +13,32 @@ use crate::{
         transaction::{Request, RolledBack, recover},
     },
     host::{
-        Reader, Writer,
+        Reader, Writer, clock,
         lock::{LOCK_PATH, Lock},
     },
-    profile::{self, Loaded, Trust},
+    profile::{self, Loaded, Options, RealSources, Trust},
     report::journal,
 };
 
+/// How profiles are read by whoever runs this command.
+pub(super) fn options(trust: Trust) -> Options {
+    let options = Options::new(nix::unistd::geteuid().as_raw(), clock::today());
+    Options { trust, ..options }
+}
+
 /// Reads a profile and prints what there is to say about it.
 pub(super) fn load(context: &Context, path: &Path, trust: Trust) -> Result<Loaded, Failure> {
-    match profile::load(path, &profile::Options { trust, ..profile::Options::default() }) {
+    let color = context.out.has_color_on_stderr();
+    match profile::load(path, &RealSources, &options(trust)) {
         Ok(loaded) => {
-            if context.format == Format::Text && !context.out.is_quiet() {
-                let color = context.out.has_color_on_stderr();
-                for diagnostic in &loaded.diagnostics {
-                    context.out.say(loaded.sources.render(diagnostic, color));
-                }
+            if context.format == Format::Text && !loaded.diagnostics.is_empty() {
+                context.out.say(loaded.render_warnings(color).trim_end());
             }
             Ok(loaded)
         }
         Err(failed) => {
-            let color = context.out.has_color_on_stderr();
-            for diagnostic in &failed.diagnostics {
-                // Errors are said even when quiet.
-                context.out.always(&failed.sources.render(diagnostic, color));
-            }
+            // Errors are said even when quiet.
+            context.out.always(failed.render(color).trim_end());
             Err(Failure::said(Exit::Data))
         }
     }

@@ -21,7 +21,7 @@ use crate::{
 
 pub(super) async fn run(context: &Context, args: &ProfileArg) -> Result<Exit, Failure> {
     host::require_root(context)?;
-    let loaded = host::load(context, &args.profile, Trust::Any)?;
+    let loaded = host::load(context, &args.profile, Trust::Check)?;
     let (reader, _lock) = host::reader(context).await?;
     let applied = host::store().applied()?.map(|(_, applied)| applied);
     let looks = session::look(&loaded.profile, &reader).await;

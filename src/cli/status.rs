@@ -13,7 +13,7 @@ use super::{
 use crate::{
     engine::store::{Ending, STATE_DIR},
     host::{Reader, bus::UnitStatus, clock},
-    profile::{self, Options, Trust},
+    profile::{self, RealSources, Trust},
     report::{self, saved},
 };
 
@@ -28,8 +28,8 @@ pub(super) async fn run(context: &Context, args: &ProfileArg) -> Result<Exit, Fa
     });
     let open: Vec<u64> = host::store().unfinished()?;
     let report = saved::load(Path::new(STATE_DIR));
-    let options = Options { trust: Trust::Any, ..Options::default() };
-    let profile = profile::load(&args.profile, &options).ok();
+    let options = host::options(Trust::Check);
+    let profile = profile::load(&args.profile, &RealSources, &options).ok();
     let applied_digest = current.and_then(|record| record.begin.profile.as_ref());
     let is_applied = match (&profile, applied_digest) {
         (Some(loaded), Some(applied)) => Some(loaded.digest == applied.digest),

@@ -36,7 +36,7 @@ pub(super) struct VerifyArgs {
 
 pub(super) async fn run(context: &Context, args: &VerifyArgs) -> Result<Exit, Failure> {
     host::require_root(context)?;
-    let loaded = host::load(context, &args.profile, Trust::Any)?;
+    let loaded = host::load(context, &args.profile, Trust::Check)?;
     let (reader, lock) = if args.no_repair {
         (Reader::live(), Lock::shared(Path::new(LOCK_PATH))?)
     } else {
