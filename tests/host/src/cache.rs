@@ -2,10 +2,11 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::machine;
+use crate::{machine, supervise};
 
 /// The cache directory: `HOLDFAST_TEST_CACHE`, else `holdfast-test` in the user's cache.
 ///
@@ -48,10 +49,12 @@ pub(crate) fn lock_file(path: &Path) -> Result<File> {
 ///
 /// A reader sees all of it or nothing, and of several processes one makes it while the others wait.
 pub(crate) fn once(path: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    let lock = lock_file(&path.with_extension("lock"))?;
+    // The lock file's time says when the tree was last used; `prune` goes by it.
+    lock.set_modified(SystemTime::now()).context("Cannot note the use of a cached tree")?;
     if path.exists() {
         return Ok(path.into());
     }
-    let lock = lock_file(&path.with_extension("lock"))?;
     lock.lock().with_context(|| format!("Cannot lock {}", path.display()))?;
     if path.exists() {
         return Ok(path.into());
@@ -68,6 +71,23 @@ pub(crate) fn once(path: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Resul
         return Err(error);
     }
     Ok(path.into())
+}
+
+/// Removes the trees in `dir` that [`once`] last gave out longer than `age` ago and that no host stands on.
+pub(crate) fn prune(dir: &Path, age: Duration) -> Result<()> {
+    let entries = fs::read_dir(dir).with_context(|| format!("Cannot list {}", dir.display()))?;
+    for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
+        if path.extension().is_some_and(|extension| extension == "lock") {
+            continue;
+        }
+        let used = path.with_extension("lock").metadata().and_then(|meta| meta.modified());
+        // A time in the future counts as now.
+        let unused = used.ok().map(|used| used.elapsed().unwrap_or_default());
+        if unused.is_none_or(|unused| unused > age) && !supervise::uses(&path)? {
+            remove_tree(&path)?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes a directory tree without leaving its file system; a missing one is fine.

@@ -27,6 +27,8 @@ const HALT_WITHIN: Duration = Duration::from_secs(100);
 pub struct Options {
     /// Bare Debian, without holdfast.
     pub blank: bool,
+    /// The package to install instead of [`crate::deb`]'s.
+    pub deb: Option<PathBuf>,
     /// The host's name; by default `holdfast-` and the release.
     pub hostname: Option<String>,
     /// Capabilities beyond nspawn's own and `CAP_LINUX_IMMUTABLE`, such as `CAP_SYS_TIME` or `all`. Mind that the
@@ -127,7 +129,8 @@ impl Host {
         supervise::sweep()?;
         let mut layers = Vec::new();
         if !options.blank {
-            layers.push(layer::ensure(suite, &layer::deb()?)?);
+            let deb = options.deb.clone().map_or_else(layer::deb, Ok)?;
+            layers.push(layer::ensure(suite, &deb)?);
         }
         layers.push(image::ensure(suite)?);
         let run = RunDir::create(name, &layers)?;

@@ -4,14 +4,16 @@ use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use sha2::{Digest as _, Sha256};
 
 use crate::{Suite, cache, machine};
 
-/// What an image has beyond Debian's essential packages: what hosts run, and what tests look with.
-const PACKAGES: &str = "systemd,systemd-sysv,dbus,nftables,iproute2,openssh-server,openssh-client,\
+/// What an image has beyond Debian's essential packages: what hosts run, and what tests look with. The two libraries are
+/// what systemd-sysv recommends and every installed Debian has: logins become sessions, dynamic users have names.
+const PACKAGES: &str = "systemd,systemd-sysv,libpam-systemd,libnss-systemd,dbus,nftables,iproute2,openssh-server,openssh-client,\
                         procps,kmod,ca-certificates,strace,attr,acl,e2fsprogs,iputils-ping,less";
 
 /// Raised whenever [`finish`] changes, so that older images are not taken for new ones.
@@ -24,12 +26,17 @@ const RECIPE: &str = "1";
 pub fn ensure(suite: Suite) -> Result<PathBuf> {
     machine::check()?;
     let key = hex(&Sha256::digest(format!("{suite}\n{PACKAGES}\n{RECIPE}")));
-    let path = cache::subdir("images")?.join(format!("{suite}-{}", &key[..12]));
-    cache::once(&path, |partial| {
+    let images = cache::subdir("images")?;
+    let image = cache::once(&images.join(format!("{suite}-{}", &key[..12])), |partial| {
         bootstrap(suite, partial)?;
         finish(partial)
-    })
+    })?;
+    cache::prune(&images, KEEP_FOR)?;
+    Ok(image)
 }
+
+/// How long an image that is no longer used is kept: other checkouts may have other package lists.
+const KEEP_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Unpacks a release with [`PACKAGES`] into an empty directory.
 fn bootstrap(suite: Suite, target: &Path) -> Result<()> {

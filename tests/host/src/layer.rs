@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
 
 use crate::{Host, Options, Suite, cache, image};
+
+/// How long a layer that is no longer used is kept: other checkouts build other packages.
+const KEEP_FOR: Duration = Duration::from_secs(24 * 3600);
 
 /// The package under test: `HOLDFAST_DEB`, else the newest `target/package/holdfast_*.deb` of the workspace.
 ///
@@ -43,7 +46,7 @@ fn newest(dir: &Path) -> Option<PathBuf> {
     packages.map(|entry| entry.path()).max_by_key(written)
 }
 
-/// The layer over `suite`'s image with `deb` installed, made if needed; layers of other packages are removed.
+/// The layer over `suite`'s image with `deb` installed, made if needed; layers long out of use are removed.
 pub(crate) fn ensure(suite: Suite, deb: &Path) -> Result<PathBuf> {
     let base = image::ensure(suite)?;
     let bytes = fs::read(deb).with_context(|| format!("Cannot read {}", deb.display()))?;
@@ -52,7 +55,7 @@ pub(crate) fn ensure(suite: Suite, deb: &Path) -> Result<PathBuf> {
     let layers = cache::subdir("layers")?;
     let path = layers.join(format!("{image}-{}", &digest[..16]));
     let layer = cache::once(&path, |partial| install(suite, &bytes, partial))?;
-    prune(&layers, &format!("{suite}-"), &layer)?;
+    cache::prune(&layers, KEEP_FOR)?;
     Ok(layer)
 }
 
@@ -86,17 +89,4 @@ fn forget(upper: &Path, name: &str) -> Result<()> {
         Ok(_) => fs::remove_file(&path).with_context(|| format!("Cannot remove {name}")),
         Err(_) => Ok(()),
     }
-}
-
-/// Removes a release's layers other than `keep`; those that a running host still uses are left for a later time.
-fn prune(layers: &Path, prefix: &str, keep: &Path) -> Result<()> {
-    let entries = fs::read_dir(layers).context("Cannot list the layers")?;
-    for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let is_layer = path.is_dir() && path.extension().is_none();
-        if is_layer && name.starts_with(prefix) && path != keep && !crate::supervise::uses(&path)? {
-            cache::remove_tree(&path)?;
-        }
-    }
-    Ok(())
 }

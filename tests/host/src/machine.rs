@@ -15,13 +15,13 @@ const PROGRAMS: [(&str, &str); 11] = [
     ("mmdebstrap", "mmdebstrap"),
     ("nft", "nftables"),
     ("ip", "iproute2"),
-    ("dpkg-deb", "dpkg-dev"),
+    ("dpkg-deb", "dpkg"),
     ("ssh", "openssh-client"),
     ("strace", "strace"),
     ("nsenter", "util-linux"),
     ("unshare", "util-linux"),
     ("setpriv", "util-linux"),
-    ("mount", "util-linux"),
+    ("mount", "mount"),
 ];
 
 /// Makes sure that this process is root and that the machine has every program a boot needs.

@@ -7,7 +7,8 @@
 
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
@@ -150,6 +151,47 @@ fn reboots_with_what_it_has_written() -> Result<()> {
     host.await_reboot()?;
     assert_eq!(client.tcp_open(22)?, Tcp::Open);
     assert_eq!(boots()?, 4);
+    Ok(())
+}
+
+/// A package whose installation shows: a file, a unit that is enabled and started, and a script that was run.
+fn package(dir: &Path) -> Result<PathBuf> {
+    let write = |name: &str, text: &str, mode: u32| -> Result<()> {
+        let path = dir.join("tree").join(name);
+        fs::create_dir_all(path.parent().expect("it has one"))?;
+        fs::write(&path, text)?;
+        Ok(fs::set_permissions(path, fs::Permissions::from_mode(mode))?)
+    };
+    let control = "Package: holdfast\nVersion: 0.0.0\nArchitecture: all\nMaintainer: nobody <nobody@localhost>\n\
+                   Depends: systemd, nftables\nDescription: stands in for holdfast\n";
+    let unit = "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=true\n[Install]\nWantedBy=multi-user.target\n";
+    let postinst = "#!/bin/sh\nset -e\ndate >/var/lib/holdfast-was-installed\nsystemctl enable --now holdfast.service\n";
+    write("DEBIAN/control", control, 0o644)?;
+    write("DEBIAN/postinst", postinst, 0o755)?;
+    write("usr/lib/systemd/system/holdfast.service", unit, 0o644)?;
+    let deb = dir.join("holdfast_0.0.0_all.deb");
+    let built = Command::new("dpkg-deb").arg("-b").arg(dir.join("tree")).arg(&deb).output()?;
+    ensure!(built.status.success(), "{built:?}");
+    Ok(deb)
+}
+
+#[test]
+fn installs_the_package_once() -> Result<()> {
+    let dir = std::env::temp_dir().join(format!("holdfast-test-deb-{}", std::process::id()));
+    let deb = package(&dir);
+    let options = Options { deb: deb.as_ref().ok().cloned(), ..Options::default() };
+    let boot = || Host::with(Suite::Trixie, options.clone());
+    let (first, second) = deb.and_then(|_| Ok((boot()?, boot()?)))?;
+    fs::remove_dir_all(&dir)?;
+    let look = |host: &Host| -> Result<Vec<u8>> {
+        assert_eq!(host.run(["dpkg-query", "-Wf${db:Status-Abbrev}", "holdfast"])?.text(), "ii");
+        assert_eq!(host.run(["systemctl", "is-active", "holdfast"])?.text(), "active");
+        assert_eq!(host.run(["journalctl", "--list-boots", "-q"])?.stdout.lines().count(), 1);
+        ensure!(host.run(["hostname"])?.text() == "holdfast-trixie");
+        host.read("/var/lib/holdfast-was-installed")
+    };
+    assert_eq!(look(&first)?, look(&second)?, "one installation");
+    assert_ne!(first.read("/etc/machine-id")?, second.read("/etc/machine-id")?);
     Ok(())
 }
 
