@@ -103,7 +103,9 @@ impl Node {
             }
             Value::Table(table) => {
                 table.retain(|_, entry| !entry.node.bad);
-                table.values_mut().for_each(|entry| entry.node.prune());
+                for entry in table.values_mut() {
+                    entry.node.prune();
+                }
             }
             _ => {}
         }
