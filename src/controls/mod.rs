@@ -2,6 +2,8 @@
 //!
 //! To add one: a folder here, a section in [`crate::profile::schema`], a line in [`ALL`], and a test file.
 
+pub mod firewall;
+
 use std::{fmt, pin::Pin};
 
 use crate::{
@@ -14,7 +16,7 @@ use crate::{
 };
 
 /// Every control, in the order in which their changes are made: what can cut a login off comes last.
-pub const ALL: &[&dyn Control] = &[];
+pub const ALL: &[&dyn Control] = &[&firewall::FirewallControl];
 
 /// A section of the profile and what it means on a host.
 pub trait Control: Sync + fmt::Debug {
@@ -43,6 +45,23 @@ pub trait Comparison: fmt::Debug {
     /// The steps that make the `wanted` checks hold (full ids, a subset of those judged as differing), in order.
     /// Empty where holdfast cannot put them right itself.
     fn plan(&self, wanted: &Wanted<'_>) -> Vec<Step>;
+
+    /// What the steps would change that is not a file (those are shown from the steps themselves), as text to be
+    /// shown as a diff.
+    fn previews(&self) -> Vec<Preview> {
+        Vec::new()
+    }
+}
+
+/// A change to something that is not a file, as two texts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// What it is: `table inet holdfast`.
+    pub title: String,
+    /// How it is now; empty when it is not there.
+    pub before: String,
+    /// How it is to be.
+    pub after: String,
 }
 
 /// The checks that are to be put right.
