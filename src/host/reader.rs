@@ -7,7 +7,7 @@ use super::{
     accounts::{Account, parse_passwd},
     bus::Systemd,
     files::Files,
-    nft::{self, Canonical, OwnTable},
+    nft::{self, Listing, OwnTable},
     process::{self, Output},
 };
 
@@ -89,23 +89,35 @@ impl Reader {
         nft::own_table().await
     }
 
-    /// The same as nft's text, for people and for before-images.
+    /// The same as nft's text, exact for before-images or in words for people.
     ///
     /// # Errors
     /// See [`nft::own_table_text`].
-    pub async fn own_table_text(&self) -> Result<Option<String>, HostError> {
-        nft::own_table_text().await
+    pub async fn own_table_text(&self, listing: Listing) -> Result<Option<String>, HostError> {
+        nft::own_table_text(listing).await
     }
 
-    /// What a desired table looks like once this kernel has loaded it.
+    /// What nft's JSON listing of a desired table says once this kernel has loaded it.
     ///
     /// # Errors
     /// See [`nft::canonical`].
     pub async fn canonical_table(
         &self,
         document: &serde_json::Value,
-    ) -> Result<Canonical, HostError> {
+    ) -> Result<serde_json::Value, HostError> {
         nft::canonical(document).await
+    }
+
+    /// The same as nft's text.
+    ///
+    /// # Errors
+    /// See [`nft::canonical`].
+    pub async fn canonical_table_text(
+        &self,
+        document: &serde_json::Value,
+        listing: Listing,
+    ) -> Result<String, HostError> {
+        nft::canonical_text(document, listing).await
     }
 
     /// Whether this host is a container, and of what kind: systemd writes it down at boot.
