@@ -46,21 +46,22 @@ pub trait Comparison: fmt::Debug {
     /// Empty where holdfast cannot put them right itself.
     fn plan(&self, wanted: &Wanted<'_>) -> Vec<Step>;
 
-    /// What the steps would change that is not a file (those are shown from the steps themselves), as text to be
-    /// shown as a diff.
+    /// What changes would do, as text before and after, where the change itself is not a file.
     fn previews(&self) -> Vec<Preview> {
         Vec::new()
     }
 }
 
-/// A change to something that is not a file, as two texts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a change would do to something that is shown as text.
+#[derive(Debug, Clone)]
 pub struct Preview {
-    /// What it is: `table inet holdfast`.
+    /// The change, as it is planned.
+    pub change: crate::engine::change::Change,
+    /// What it is about: the head of the diff.
     pub title: String,
-    /// How it is now; empty when it is not there.
+    /// The text now.
     pub before: String,
-    /// How it is to be.
+    /// The text afterwards.
     pub after: String,
 }
 

@@ -12,7 +12,10 @@ use super::{
     change::{Change, FileState, Step},
     image::{self, capture, is_restored, parent_times, undo},
     outcome::Applied,
-    store::{Before, Begin, End, Ending, Kind, Open, ProfileRef, Record, Store, StoreError},
+    store::{
+        Before, Begin, End, Ending, Image, Kind, Open, ProfileRef, Record, Resource, STATE_DIR,
+        Store, StoreError,
+    },
 };
 use crate::host::{HostError, Writer, clock, error::chain};
 
@@ -199,17 +202,27 @@ async fn restore(writer: &Writer, steps: &[Step], before: &[Before], begun: usiz
     failed
 }
 
+/// The resources that are not in the state which `steps` put them in, by name.
+pub async fn not_as_planned(writer: &Writer, steps: &[Step]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for step in steps {
+        let Some(resource) = image::resource_of(&step.change) else { continue };
+        if !matches!(resource, Resource::Unit(_)) && !is_as_wanted(writer, &step.change).await {
+            wrong.push(name(&resource));
+        }
+    }
+    wrong
+}
+
 /// Whether a restoring change has nothing to do. Programs are always told again: they may have read what is now gone.
 async fn is_as_wanted(writer: &Writer, change: &Change) -> bool {
     let Some(resource) = image::resource_of(change) else { return false };
     let Ok(found) = image::look(&resource, writer.reader()).await else { return false };
     match (change, found) {
-        (Change::Put { to, .. }, super::store::Image::Path { state, .. }) => *to == state,
-        (Change::Sysctl { value, .. }, super::store::Image::Sysctl(now)) => {
-            now.as_ref() == Some(value)
-        }
-        (Change::Table { to }, super::store::Image::Table(now)) => *to == now,
-        (Change::UnitLinks { to }, super::store::Image::UnitLinks(now)) => *to == now,
+        (Change::Put { to, .. }, Image::Path { state, .. }) => *to == state,
+        (Change::Sysctl { value, .. }, Image::Sysctl(now)) => now.as_ref() == Some(value),
+        (Change::Table { to }, Image::Table(now)) => *to == now,
+        (Change::UnitLinks { to }, Image::UnitLinks(now)) => *to == now,
         _ => false,
     }
 }
@@ -246,7 +259,7 @@ fn preflight(writer: &Writer, steps: &[Step]) -> Result<(), HostError> {
             Change::Put { path, .. } => Some(path.as_str()),
             _ => None,
         })
-        .chain([super::store::STATE_DIR])
+        .chain([STATE_DIR])
     {
         if let Some(free) = files.free_bytes(path).filter(|free| *free < needed) {
             return Err(HostError::NoSpace { path: path.to_owned(), free, needed });
@@ -255,8 +268,7 @@ fn preflight(writer: &Writer, steps: &[Step]) -> Result<(), HostError> {
     Ok(())
 }
 
-fn name(resource: &super::store::Resource) -> String {
-    use super::store::Resource;
+fn name(resource: &Resource) -> String {
     match resource {
         Resource::Path(path) => path.clone(),
         Resource::Sysctl(key) => format!("sysctl {key}"),

@@ -1,1 +1,6 @@
-//! report
+//! Findings for people, machines and the journal.
+
+pub mod journal;
+pub mod json;
+pub mod saved;
+pub mod text;

@@ -19,5 +19,6 @@ pub struct Sysctl {
     /// The parameters and their values, each name in quotes because of its dots. Absent or empty:
     /// none is managed.
     #[serde(default)]
+    #[schemars(extend("propertyNames" = {"format": "holdfast-sysctl-key"}))]
     pub values: BTreeMap<SysctlKey, SysctlValue>,
 }

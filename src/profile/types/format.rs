@@ -234,7 +234,11 @@ pub(crate) fn schema<T: Scalar>() -> schemars::Schema {
     }
     schema.insert("format".into(), T::FORMAT.into());
     schema.insert("description".into(), T::DESCRIPTION.into());
-    schema.insert("examples".into(), T::EXAMPLES.into());
+    let example = |text: &&str| match (T::ACCEPTS, text.parse::<u64>()) {
+        (Accepts::Integer(..) | Accepts::TextOrInteger, Ok(number)) => number.into(),
+        _ => serde_json::Value::from(*text),
+    };
+    schema.insert("examples".into(), T::EXAMPLES.iter().map(example).collect());
     if let Some(pattern) = T::PATTERN {
         schema.insert("pattern".into(), pattern.into());
     }

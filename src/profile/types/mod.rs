@@ -23,6 +23,7 @@ mod web;
 
 pub use self::account::{TimeZoneName, UserName};
 pub use self::check::CheckId;
+pub(crate) use self::format::shown;
 pub use self::format::{Accepts, FORMATS, Format, Invalid, Scalar};
 pub use self::net::{Cidr, Port, PortRange};
 pub use self::size::Size;

@@ -1,0 +1,155 @@
+//! Where output goes: data to stdout, talk to stderr, colours only where a person sees them.
+
+use std::io::{self, IsTerminal as _, Write};
+
+/// What of the environment decides how output looks; read once, in `main`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Look {
+    /// `NO_COLOR` is set, or the terminal is a dumb one.
+    pub plain: bool,
+    /// `--quiet`.
+    pub quiet: bool,
+}
+
+/// The colours used, by meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// Something is wrong.
+    Bad,
+    /// Something needs a look.
+    Warn,
+    /// All is well.
+    Good,
+    /// Less important.
+    Faint,
+    /// A heading.
+    Strong,
+}
+
+impl Tone {
+    /// SGR parameters (ECMA-48).
+    const fn code(self) -> &'static str {
+        match self {
+            Self::Bad => "31",
+            Self::Warn => "33",
+            Self::Good => "32",
+            Self::Faint => "2",
+            Self::Strong => "1",
+        }
+    }
+}
+
+/// Standard output and standard error.
+#[derive(Debug)]
+pub struct Out {
+    quiet: bool,
+    color_out: bool,
+    color_err: bool,
+    progress: bool,
+}
+
+impl Out {
+    /// Looks at what the two streams are.
+    pub fn new(look: Look) -> Self {
+        let terminal = io::stderr().is_terminal();
+        Self {
+            quiet: look.quiet,
+            color_out: io::stdout().is_terminal() && !look.plain,
+            color_err: terminal && !look.plain,
+            progress: terminal && !look.quiet,
+        }
+    }
+
+    /// Whether standard output takes colours.
+    pub fn has_color(&self) -> bool {
+        self.color_out
+    }
+
+    /// Whether standard error takes colours.
+    pub fn has_color_on_stderr(&self) -> bool {
+        self.color_err
+    }
+
+    /// Whether a person watches progress on a terminal.
+    pub fn shows_progress(&self) -> bool {
+        self.progress
+    }
+
+    /// Whether only what was asked for is to be printed.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Text in a tone, for standard output.
+    pub fn paint(&self, tone: Tone, text: &str) -> String {
+        paint(self.color_out, tone, text)
+    }
+
+    /// A line of data.
+    ///
+    /// # Errors
+    /// When it cannot be written; a closed pipe is one of the reasons.
+    pub fn line(&self, text: impl AsRef<str>) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_ref().as_bytes())?;
+        out.write_all(b"\n")
+    }
+
+    /// Data as it is.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn raw(&self, text: &str) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        out.flush()
+    }
+
+    /// A line of talk; none under `--quiet`. A stderr that cannot be written to is nobody's.
+    pub fn say(&self, text: impl AsRef<str>) {
+        if !self.quiet {
+            drop(writeln!(io::stderr(), "{}", text.as_ref()));
+        }
+    }
+
+    /// What went wrong: said even under `--quiet`.
+    pub fn error(&self, message: &str, hints: &[String]) {
+        let head = paint(self.color_err, Tone::Bad, "error:");
+        drop(writeln!(io::stderr(), "{head} {message}"));
+        for hint in hints {
+            let head = paint(self.color_err, Tone::Warn, "hint:");
+            drop(writeln!(io::stderr(), "{head} {hint}"));
+        }
+    }
+
+    /// A finished message, said even under `--quiet`.
+    pub fn always(&self, text: &str) {
+        drop(writeln!(io::stderr(), "{text}"));
+    }
+
+    /// What should be looked at: said even under `--quiet`.
+    pub fn warn(&self, message: &str) {
+        let head = paint(self.color_err, Tone::Warn, "warning:");
+        drop(writeln!(io::stderr(), "{head} {message}"));
+    }
+
+    /// How far a change has come: one line that is rewritten on a terminal, one line a step elsewhere.
+    pub fn progress(&self, index: usize, total: usize, text: &str) {
+        if self.progress {
+            drop(write!(io::stderr(), "\r\x1b[K[{}/{total}] {text}", index + 1));
+        } else {
+            self.say(format!("[{}/{total}] {text}", index + 1));
+        }
+    }
+
+    /// Ends the line of progress.
+    pub fn progress_ends(&self) {
+        if self.progress {
+            drop(write!(io::stderr(), "\r\x1b[K"));
+        }
+    }
+}
+
+fn paint(color: bool, tone: Tone, text: &str) -> String {
+    if color { format!("\x1b[{}m{text}\x1b[0m", tone.code()) } else { text.to_owned() }
+}
