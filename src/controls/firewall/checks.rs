@@ -30,8 +30,8 @@ pub(super) static CHECKS: [CheckMeta; 2] = [
         evidence: Evidence::Behavioural,
         practices: &["net.default-deny"],
         why: "Rules that are listed are not yet rules that decide: a table that is dormant, in another network namespace \
-              or behind something that takes packets away before it, lists just as well. The table's own counter shows \
-              that packets come by.",
+              or behind something that takes packets away before it, lists just as well. holdfast sends itself \
+              a packet over loopback and looks whether the table's own counter has seen it.",
         source: "nft(8), COUNTER STATEMENT and table flag dormant",
         fix: "Run: holdfast apply. If the count stays at 0 while the host has traffic, look for what takes packets away \
               first: nft list ruleset (hooks ingress and prerouting), and whether holdfast runs in the host's own network \

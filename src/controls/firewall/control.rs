@@ -77,8 +77,7 @@ impl Comparison for FirewallComparison {
         let document = self.0.as_ref().and_then(|observed| observed.document.as_ref().ok());
         match document {
             Some(document) if !because.is_empty() => {
-                let to = TableState::Json(document.clone());
-                vec![Step { change: Change::Table { to }, because }]
+                vec![Step { change: change(document), because }]
             }
             _ => Vec::new(),
         }
@@ -98,6 +97,8 @@ pub(super) struct Observed {
     pub(super) document: Result<Value, String>,
     /// What nft and this kernel make of it, or why that cannot be seen.
     pub(super) canonical: Result<Value, String>,
+    /// Whether a packet was sent over loopback, and arrived, before the live table was listed.
+    pub(super) looped: bool,
     /// What is there, or why that cannot be seen.
     pub(super) live: Result<OwnTable, String>,
     /// Both as text, asked for only when they differ.
@@ -122,15 +123,14 @@ impl Observed {
                 Err(why) => Err(why.clone()),
             }
         };
-        let live = async { host.own_table().await.map_err(|error| obstacle(&error)) };
-        let (canonical, live) = tokio::join!(canonical, live);
-        let mut observed = Self {
-            wants: wants(section, &document),
-            document,
-            canonical,
-            live,
-            texts: Texts::default(),
+        let live = async {
+            let looped = host.loop_a_packet().await;
+            (looped, host.own_table().await.map_err(|error| obstacle(&error)))
         };
+        let (canonical, (looped, live)) = tokio::join!(canonical, live);
+        let wants = wants(section, &document);
+        let texts = Texts::default();
+        let mut observed = Self { wants, document, canonical, looped, live, texts };
         if observed.differences() != Ok(Vec::new()) {
             observed.texts = observed.read_texts(host).await;
         }
@@ -191,7 +191,7 @@ impl Observed {
             Judgement::new(RULESET, self.wants.clone(), self.judge_ruleset()),
             Judgement::new(
                 IN_PATH,
-                "the kernel puts this host's packets to table inet holdfast",
+                "packets to this host are put to table inet holdfast",
                 self.judge_path(),
             ),
         ]
@@ -209,35 +209,29 @@ impl Observed {
     }
 
     fn judge_path(&self) -> Verdict {
+        let differs = |observed: &str| Verdict::Differs { observed: observed.to_owned() };
         let live = match &self.live {
             Err(why) => return Verdict::Unknown { why: why.clone() },
-            Ok(OwnTable::Absent) => return Verdict::Differs { observed: MISSING.to_owned() },
-            Ok(OwnTable::TextOnly(text)) => {
-                return match flags(text) {
-                    Some(flags) => {
-                        let observed = Difference::Flags { flags: Some(flags) }.to_string();
-                        Verdict::Differs { observed }
-                    }
-                    None => Verdict::Unknown {
-                        why: "nft lists the table as JSON that cannot be read".to_owned(),
-                    },
-                };
-            }
+            Ok(OwnTable::Absent) => return differs(MISSING),
+            Ok(OwnTable::TextOnly(_)) => return differs(FLAGGED),
             Ok(OwnTable::Json(live)) => live,
         };
+        if Table::from_listing(live).is_ok_and(|table| table.has_flags) {
+            return differs(FLAGGED);
+        }
         match (table::packets(live, always::SEEN), table::packets(live, always::DROPPED)) {
+            (Some(0), _) if self.looped => {
+                differs("a packet arrived over loopback, and the table did not see it")
+            }
             (Some(0), _) => Verdict::Accumulating {
-                observed: "no packet since the table was loaded; the first one will show"
-                    .to_owned(),
+                observed: "no packet since the table was loaded, not even over loopback".to_owned(),
             },
             (Some(seen), Some(dropped)) => Verdict::Holds {
                 observed: format!(
                     "{seen} packets since it was loaded, {dropped} of them not let in"
                 ),
             },
-            _ => Verdict::Differs {
-                observed: "the rules that count packets are not in chain input".to_owned(),
-            },
+            _ => differs("the rules that count packets are not in chain input"),
         }
     }
 
@@ -253,7 +247,7 @@ impl Observed {
         let Texts { canonical, live } = &self.texts;
         let document = self.document.as_ref().ok().filter(|_| canonical != live)?;
         Some(Preview {
-            change: Change::Table { to: TableState::Json(document.clone()) },
+            change: change(document),
             title: "table inet holdfast".to_owned(),
             before: live.clone(),
             after: canonical.clone(),
@@ -261,7 +255,13 @@ impl Observed {
     }
 }
 
+/// The one change there is: all of the table, at once.
+fn change(document: &Value) -> Change {
+    Change::Table { to: TableState::Json(document.clone()) }
+}
+
 const MISSING: &str = "table inet holdfast is missing";
+const FLAGGED: &str = "table inet holdfast has flags (dormant?): its rules may not be in force";
 
 /// The profile's part on one line. It names the document's digest, so that another table is another expectation.
 fn wants(section: &Firewall, document: &Result<Value, String>) -> String {

@@ -21,8 +21,8 @@
 //!
 //! # What is evidence here
 //!
-//! *Effective*: the live table, listed by nft, equals what this kernel makes of the desired one. *Behavioural*: the
-//! table's own counter shows that the kernel puts this host's packets to it. That an undeclared port is really closed
+//! *Effective*: the live table, listed by nft, equals what this kernel makes of the desired one. *Behavioural*: a
+//! packet that was just sent over loopback shows in the table's own counter, so the kernel does put packets to it. That an undeclared port is really closed
 //! can only be seen from another host; nothing on this one stands where such a packet comes from, and a pair of
 //! namespaces with a copy of the rules would prove the copy. The tests do it, from a peer.
 //!
