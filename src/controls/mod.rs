@@ -2,7 +2,9 @@
 //!
 //! To add one: a folder here, a section in [`crate::profile::schema`], a line in [`ALL`], and a test file.
 
+mod dropin;
 pub mod firewall;
+pub mod journal;
 
 use std::{fmt, pin::Pin};
 
@@ -16,7 +18,7 @@ use crate::{
 };
 
 /// Every control, in the order in which their changes are made: what can cut a login off comes last.
-pub const ALL: &[&dyn Control] = &[&firewall::FirewallControl];
+pub const ALL: &[&dyn Control] = &[&journal::Journal, &firewall::FirewallControl];
 
 /// A section of the profile and what it means on a host.
 pub trait Control: Sync + fmt::Debug {
