@@ -79,6 +79,15 @@ trait Unit {
     fn can_reload(&self) -> zbus::Result<bool>;
 }
 
+#[proxy(
+    interface = "org.freedesktop.systemd1.Service",
+    default_service = "org.freedesktop.systemd1"
+)]
+trait Service {
+    #[zbus(property, name = "MainPID")]
+    fn main_pid(&self) -> zbus::Result<u32>;
+}
+
 /// What systemd knows of a unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnitStatus {
@@ -156,6 +165,24 @@ impl Systemd {
             Ok(UnitStatus { id, load, active, file, changed, started })
         };
         limited(ask).await.map_err(bus("LoadUnit", name))
+    }
+
+    /// The main process of a service; `None` when it does not run.
+    ///
+    /// # Errors
+    /// [`HostError::Bus`]; a unit that is not a service has no such thing.
+    pub async fn main_pid(&self, name: &str) -> Result<Option<u32>, HostError> {
+        let ask = async {
+            let path = self.manager().await?.load_unit(name).await?;
+            let service = ServiceProxy::builder(&self.connection)
+                .path(path)
+                .cache_properties(CacheProperties::No)
+                .build()
+                .await?;
+            service.main_pid().await
+        };
+        let pid = limited(ask).await.map_err(bus("MainPID", name))?;
+        Ok((pid != 0).then_some(pid))
     }
 
     /// Sets up a unit file and has systemd read it.
