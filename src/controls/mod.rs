@@ -5,6 +5,7 @@
 mod dropin;
 pub mod firewall;
 pub mod journal;
+pub mod ssh;
 
 use std::{fmt, pin::Pin};
 
@@ -18,7 +19,7 @@ use crate::{
 };
 
 /// Every control, in the order in which their changes are made: what can cut a login off comes last.
-pub const ALL: &[&dyn Control] = &[&journal::Journal, &firewall::FirewallControl];
+pub const ALL: &[&dyn Control] = &[&journal::Journal, &ssh::Ssh, &firewall::FirewallControl];
 
 /// A section of the profile and what it means on a host.
 pub trait Control: Sync + fmt::Debug {

@@ -71,6 +71,15 @@ trait Properties {
     fn get_all(&self, interface: &str) -> zbus::Result<UnitProperties>;
 }
 
+#[proxy(
+    interface = "org.freedesktop.systemd1.Service",
+    default_service = "org.freedesktop.systemd1"
+)]
+trait Service {
+    #[zbus(property, name = "MainPID")]
+    fn main_pid(&self) -> zbus::Result<u32>;
+}
+
 /// What systemd knows of a unit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UnitStatus {
@@ -200,6 +209,24 @@ impl Systemd {
             unit.get_all("org.freedesktop.systemd1.Unit").await
         };
         limited(ask).await.map(UnitStatus::from).map_err(bus("LoadUnit", name))
+    }
+
+    /// The main process of a service; `None` when it does not run.
+    ///
+    /// # Errors
+    /// [`HostError::Bus`]; a unit that is not a service has no such thing.
+    pub async fn main_pid(&self, name: &str) -> Result<Option<u32>, HostError> {
+        let ask = async {
+            let path = self.manager().await?.load_unit(name).await?;
+            let service = ServiceProxy::builder(&self.connection)
+                .path(path)
+                .cache_properties(CacheProperties::No)
+                .build()
+                .await?;
+            service.main_pid().await
+        };
+        let pid = limited(ask).await.map_err(bus("MainPID", name))?;
+        Ok((pid != 0).then_some(pid))
     }
 
     /// Sets up a unit file and has systemd read it.
