@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use tokio::time::timeout;
+use tokio::{sync::OnceCell, time::timeout};
 use zbus::{
     Connection, DeserializeDict, Type, proxy, proxy::CacheProperties, wire::OwnedObjectPath,
 };
@@ -173,6 +173,8 @@ impl From<UnitProperties> for UnitStatus {
 #[derive(Debug)]
 pub struct Systemd {
     connection: Connection,
+    /// Whether it tells us of ended jobs; it refuses to be asked twice.
+    subscribed: OnceCell<()>,
 }
 
 impl Systemd {
@@ -186,7 +188,7 @@ impl Systemd {
         let connection = connect
             .unwrap_or_else(|_| Err(zbus::Error::Failure("no answer".to_owned())))
             .map_err(no_bus)?;
-        Ok(Self { connection })
+        Ok(Self { connection, subscribed: OnceCell::new() })
     }
 
     async fn manager(&self) -> zbus::Result<ManagerProxy<'_>> {
@@ -279,7 +281,7 @@ impl Systemd {
         }
         let work = async {
             let manager = self.manager().await?;
-            manager.subscribe().await?;
+            self.subscribed.get_or_try_init(|| manager.subscribe()).await?;
             // Opened before the job is, or its end could be missed.
             let mut ended = manager.receive_job_removed().await?;
             let job = match verb {
