@@ -38,10 +38,18 @@ fn shipped_profiles_are_valid() {
 fn schema_is_the_committed_one() {
     let (code, stdout, _) = here(&["schema"]);
     assert_eq!(code, 0);
-    assert_eq!(stdout, repository("docs/profile.schema.json"), "run: holdfast schema > docs/profile.schema.json");
+    assert_eq!(
+        stdout,
+        repository("docs/profile.schema.json"),
+        "run: holdfast schema > docs/profile.schema.json"
+    );
     let (code, stdout, _) = here(&["util", "reference"]);
     assert_eq!(code, 0);
-    assert_eq!(stdout, repository("docs/profile.md"), "run: holdfast util reference > docs/profile.md");
+    assert_eq!(
+        stdout,
+        repository("docs/profile.md"),
+        "run: holdfast util reference > docs/profile.md"
+    );
 }
 
 #[test]
@@ -64,7 +72,8 @@ fn every_check_is_explained() {
 #[test]
 fn a_closed_pipe_is_not_a_failure() {
     let script = format!("{} schema | head -c 10", env!("CARGO_BIN_EXE_holdfast"));
-    let output = Command::new("bash").args(["-c", &format!("set -o pipefail; {script}")]).output().unwrap();
+    let output =
+        Command::new("bash").args(["-c", &format!("set -o pipefail; {script}")]).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(output.stderr.is_empty());
 }

@@ -28,12 +28,29 @@ name = "ssh"
 tcp = [22]
 "#;
 
-const UNIT: &str = "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n";
+const UNIT: &str =
+    "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n";
 
 /// The calls by which a process changes anything outside itself.
 const CALLS: [&str; 18] = [
-    "write", "fsync", "fdatasync", "rename", "renameat", "renameat2", "unlink", "unlinkat", "rmdir",
-    "mkdir", "mkdirat", "fchown", "fchmod", "symlinkat", "utimensat", "sendmsg", "vfork", "clone3",
+    "write",
+    "fsync",
+    "fdatasync",
+    "rename",
+    "renameat",
+    "renameat2",
+    "unlink",
+    "unlinkat",
+    "rmdir",
+    "mkdir",
+    "mkdirat",
+    "fchown",
+    "fchmod",
+    "symlinkat",
+    "utimensat",
+    "sendmsg",
+    "vfork",
+    "clone3",
 ];
 
 /// Everything the profile touches, as another surface shows it.
@@ -71,9 +88,8 @@ fn count_calls(host: &Host) -> BTreeMap<&'static str, usize> {
     let words = ["strace", "-qq", "-o", "/tmp/trace", "-e", &trace, "holdfast", "-q", "apply"];
     host.run(words).unwrap().ok().unwrap();
     let trace = String::from_utf8(host.read("/tmp/trace").unwrap()).unwrap();
-    let count = |call: &str| {
-        trace.lines().filter(|line| line.split('(').next() == Some(call)).count()
-    };
+    let count =
+        |call: &str| trace.lines().filter(|line| line.split('(').next() == Some(call)).count();
     CALLS.into_iter().map(|call| (call, count(call))).filter(|(_, n)| *n > 0).collect()
 }
 

@@ -19,9 +19,19 @@ fn install_changes_nothing(suite: Suite) {
     host.run(["dpkg", "-i", "/root/holdfast.deb"]).unwrap().ok().unwrap();
     assert_eq!(running(&host), state, "installing started, stopped or enabled something");
     let found = changes(&files, &host.snapshot(&WATCHED).unwrap());
-    let foreign: Vec<_> = found.iter().filter(|change| !change.contains("/etc/holdfast") && !change.contains("/etc mtime") && !change.starts_with("/etc:")).collect();
+    let foreign: Vec<_> = found
+        .iter()
+        .filter(|change| {
+            !change.contains("/etc/holdfast")
+                && !change.contains("/etc mtime")
+                && !change.starts_with("/etc:")
+        })
+        .collect();
     assert!(foreign.is_empty(), "installing changed {foreign:#?}");
-    host.run(["holdfast", "check", "/usr/share/holdfast/profiles/sbtc-signer.toml"]).unwrap().ok().unwrap();
+    host.run(["holdfast", "check", "/usr/share/holdfast/profiles/sbtc-signer.toml"])
+        .unwrap()
+        .ok()
+        .unwrap();
     for unit in ["holdfast-verify.timer", "holdfast-correct.timer"] {
         assert_eq!(host.run(["systemctl", "is-enabled", unit]).unwrap().stdout.trim(), "disabled");
     }

@@ -80,13 +80,17 @@ impl Report {
             .values()
             .filter(|result| bad.contains(&result["outcome"].as_str().unwrap_or_default()));
         fitting
-            .map(|r| format!("{} {}: {} <> {}", r["outcome"], r["check"], r["expected"], r["observed"]))
+            .map(|r| {
+                format!("{} {}: {} <> {}", r["outcome"], r["check"], r["expected"], r["observed"])
+            })
             .collect()
     }
 
     /// The number of the transaction.
     pub(crate) fn transaction(&self) -> u64 {
-        self.json["transaction"].as_u64().unwrap_or_else(|| panic!("no transaction in {:#}", self.json))
+        self.json["transaction"]
+            .as_u64()
+            .unwrap_or_else(|| panic!("no transaction in {:#}", self.json))
     }
 }
 
@@ -94,11 +98,7 @@ impl Report {
 pub(crate) fn holdfast(host: &Host, args: &[&str]) -> Output {
     let words: Vec<&str> = std::iter::once("holdfast").chain(args.iter().copied()).collect();
     let output = host.run(&words).expect("holdfast runs in the host");
-    assert!(
-        !output.stderr.contains("panicked"),
-        "holdfast {args:?} panicked:\n{}",
-        output.stderr
-    );
+    assert!(!output.stderr.contains("panicked"), "holdfast {args:?} panicked:\n{}", output.stderr);
     output
 }
 

@@ -1,6 +1,6 @@
 //! Where output goes: data to stdout, talk to stderr, colours only where a person sees them.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, IsTerminal as _, Write as _};
 
 /// What of the environment decides how output looks; read once, in `main`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -42,47 +42,39 @@ impl Tone {
 /// Standard output and standard error.
 #[derive(Debug)]
 pub struct Out {
-    quiet: bool,
-    color_out: bool,
-    color_err: bool,
-    progress: bool,
+    look: Look,
+    stdout_is_terminal: bool,
+    stderr_is_terminal: bool,
 }
 
 impl Out {
     /// Looks at what the two streams are.
     pub fn new(look: Look) -> Self {
-        let terminal = io::stderr().is_terminal();
         Self {
-            quiet: look.quiet,
-            color_out: io::stdout().is_terminal() && !look.plain,
-            color_err: terminal && !look.plain,
-            progress: terminal && !look.quiet,
+            look,
+            stdout_is_terminal: io::stdout().is_terminal(),
+            stderr_is_terminal: io::stderr().is_terminal(),
         }
     }
 
     /// Whether standard output takes colours.
     pub fn has_color(&self) -> bool {
-        self.color_out
+        self.stdout_is_terminal && !self.look.plain
     }
 
     /// Whether standard error takes colours.
     pub fn has_color_on_stderr(&self) -> bool {
-        self.color_err
-    }
-
-    /// Whether a person watches progress on a terminal.
-    pub fn shows_progress(&self) -> bool {
-        self.progress
+        self.stderr_is_terminal && !self.look.plain
     }
 
     /// Whether only what was asked for is to be printed.
     pub fn is_quiet(&self) -> bool {
-        self.quiet
+        self.look.quiet
     }
 
     /// Text in a tone, for standard output.
     pub fn paint(&self, tone: Tone, text: &str) -> String {
-        paint(self.color_out, tone, text)
+        paint(self.has_color(), tone, text)
     }
 
     /// A line of data.
@@ -107,17 +99,17 @@ impl Out {
 
     /// A line of talk; none under `--quiet`. A stderr that cannot be written to is nobody's.
     pub fn say(&self, text: impl AsRef<str>) {
-        if !self.quiet {
+        if !self.look.quiet {
             drop(writeln!(io::stderr(), "{}", text.as_ref()));
         }
     }
 
     /// What went wrong: said even under `--quiet`.
     pub fn error(&self, message: &str, hints: &[String]) {
-        let head = paint(self.color_err, Tone::Bad, "error:");
+        let head = paint(self.has_color_on_stderr(), Tone::Bad, "error:");
         drop(writeln!(io::stderr(), "{head} {message}"));
         for hint in hints {
-            let head = paint(self.color_err, Tone::Warn, "hint:");
+            let head = paint(self.has_color_on_stderr(), Tone::Warn, "hint:");
             drop(writeln!(io::stderr(), "{head} {hint}"));
         }
     }
@@ -129,13 +121,13 @@ impl Out {
 
     /// What should be looked at: said even under `--quiet`.
     pub fn warn(&self, message: &str) {
-        let head = paint(self.color_err, Tone::Warn, "warning:");
+        let head = paint(self.has_color_on_stderr(), Tone::Warn, "warning:");
         drop(writeln!(io::stderr(), "{head} {message}"));
     }
 
     /// How far a change has come: one line that is rewritten on a terminal, one line a step elsewhere.
     pub fn progress(&self, index: usize, total: usize, text: &str) {
-        if self.progress {
+        if self.stderr_is_terminal && !self.look.quiet {
             drop(write!(io::stderr(), "\r\x1b[K[{}/{total}] {text}", index + 1));
         } else {
             self.say(format!("[{}/{total}] {text}", index + 1));
@@ -144,7 +136,7 @@ impl Out {
 
     /// Ends the line of progress.
     pub fn progress_ends(&self) {
-        if self.progress {
+        if self.stderr_is_terminal && !self.look.quiet {
             drop(write!(io::stderr(), "\r\x1b[K"));
         }
     }

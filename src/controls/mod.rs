@@ -2,6 +2,9 @@
 //!
 //! To add one: a folder here, a section in [`crate::profile::schema`], a line in [`ALL`], and a test file.
 
+pub mod firewall;
+pub mod ssh;
+
 use std::{fmt, pin::Pin};
 
 use crate::{
@@ -14,7 +17,7 @@ use crate::{
 };
 
 /// Every control, in the order in which their changes are made: what can cut a login off comes last.
-pub const ALL: &[&dyn Control] = &[];
+pub const ALL: &[&dyn Control] = &[&firewall::FirewallControl, &ssh::Ssh];
 
 /// A section of the profile and what it means on a host.
 pub trait Control: Sync + fmt::Debug {

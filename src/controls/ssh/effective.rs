@@ -73,8 +73,14 @@ mod tests {
             ("log_level = \"VERBOSE\"", other("INFO")),
             ("allow_users = []", Seen::Same),
             ("allow_users = [\"bob\"]", other("(none named)")),
-            ("authorized_keys_file = [\".ssh/authorized_keys\", \".ssh/authorized_keys2\"]", Seen::Same),
-            ("authorized_keys_file = [\".ssh/authorized_keys\"]", other(".ssh/authorized_keys .ssh/authorized_keys2")),
+            (
+                "authorized_keys_file = [\".ssh/authorized_keys\", \".ssh/authorized_keys2\"]",
+                Seen::Same,
+            ),
+            (
+                "authorized_keys_file = [\".ssh/authorized_keys\"]",
+                other(".ssh/authorized_keys .ssh/authorized_keys2"),
+            ),
             ("keyboard_interactive_authentication = false", Seen::Same),
             ("permit_tunnel = \"no\"", Seen::Same),
         ];
@@ -99,7 +105,10 @@ mod tests {
     fn ports_are_where_sshd_listens() {
         let cases = [
             ("port 22\nlistenaddress [::]:22\nlistenaddress 0.0.0.0:22\n", vec![22]),
-            ("port 22\nport 2222\nlistenaddress [::]:2222\nlistenaddress 0.0.0.0:22\n", vec![22, 2222]),
+            (
+                "port 22\nport 2222\nlistenaddress [::]:2222\nlistenaddress 0.0.0.0:22\n",
+                vec![22, 2222],
+            ),
             ("port 22\nlistenaddress 10.0.0.1:2200\n", vec![2200]),
             ("port 22\nlistenaddress 10.0.0.1:2200 rdomain blue\n", vec![2200]),
             ("port 22\n", vec![22]),

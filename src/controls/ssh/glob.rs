@@ -3,7 +3,10 @@
 use super::tree::Source;
 
 /// The existing paths an absolute pattern stands for, sorted as `glob(3)` does, and the folders that were listed.
-pub(super) fn expand(pattern: &str, source: &dyn Source) -> Result<(Vec<String>, Vec<String>), String> {
+pub(super) fn expand(
+    pattern: &str,
+    source: &dyn Source,
+) -> Result<(Vec<String>, Vec<String>), String> {
     let mut paths = vec![String::new()];
     let mut listed = Vec::new();
     for part in pattern.split('/').filter(|part| !part.is_empty()) {
@@ -16,7 +19,10 @@ pub(super) fn expand(pattern: &str, source: &dyn Source) -> Result<(Vec<String>,
             let dir = if path.is_empty() { "/" } else { &path };
             let names = source.list(dir)?;
             matched.extend(
-                names.iter().filter(|name| part_matches(part, name)).map(|name| format!("{path}/{name}")),
+                names
+                    .iter()
+                    .filter(|name| part_matches(part, name))
+                    .map(|name| format!("{path}/{name}")),
             );
             listed.push(dir.to_owned());
         }
@@ -39,7 +45,8 @@ fn part_matches(pattern: &str, name: &str) -> bool {
     if name.starts_with('.') && !pattern.starts_with('.') {
         return false;
     }
-    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
+    let (pattern, name): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), name.chars().collect());
     // The last `*` is where to go on from when a literal does not fit: linear, whatever the pattern.
     let (mut p, mut n) = (0, 0);
     let mut star: Option<(usize, usize)> = None;

@@ -31,7 +31,9 @@ pub(super) fn judge(seen: &Observed) -> Vec<Judgement> {
     all.push(Judgement::new(VALID, "sshd accepts the configuration on the disk", valid(seen)));
     for setting in &seen.settings {
         let expected = format!("{} {}", setting.key(), setting.value());
-        all.push(Judgement::new(EFFECTIVE, expected, effective(seen, setting)).about(setting.key()));
+        all.push(
+            Judgement::new(EFFECTIVE, expected, effective(seen, setting)).about(setting.key()),
+        );
     }
     let expected = "the running sshd has read the configuration that is on the disk";
     all.push(Judgement::new(RUNNING, expected, judge_daemon::running(seen)));
@@ -116,7 +118,8 @@ fn config(seen: &Observed) -> Verdict {
 
 /// What is said where sshd gave no answer.
 pub(super) fn no_runtime_dir() -> String {
-    "sshd answers only once /run/sshd exists, which starting it makes; run: systemctl start ssh".to_owned()
+    "sshd answers only once /run/sshd exists, which starting it makes; run: systemctl start ssh"
+        .to_owned()
 }
 
 fn valid(seen: &Observed) -> Verdict {
@@ -178,7 +181,9 @@ fn effective(seen: &Observed, setting: &Setting) -> Verdict {
         observed.push_str(&format!(" for all {logins} logins tried"));
         if seen.more > 0 {
             let more = seen.more;
-            observed.push_str(&format!("; {more} more were not, name those that matter in ssh.admitted"));
+            observed.push_str(&format!(
+                "; {more} more were not, name those that matter in ssh.admitted"
+            ));
         }
     }
     Verdict::Holds { observed }
@@ -186,12 +191,13 @@ fn effective(seen: &Observed, setting: &Setting) -> Verdict {
 
 /// Which line is at fault.
 fn blame(seen: &Observed, setting: &Setting) -> String {
-    let lines: Vec<String> =
-        seen.tree.culprits(setting).iter().map(|line| line.place()).collect();
+    let lines: Vec<String> = seen.tree.culprits(setting).iter().map(|line| line.place()).collect();
     match lines.is_empty() {
         false => format!("set in {}", some(&lines)),
         // Names and ports that should be there and are not have no line that is wrong.
-        true if setting.accumulates() => "no line of a file is wrong; something is missing".to_owned(),
+        true if setting.accumulates() => {
+            "no line of a file is wrong; something is missing".to_owned()
+        }
         true => "sshd's default, set in no file".to_owned(),
     }
 }

@@ -36,18 +36,25 @@ pub(super) fn running(seen: &Observed) -> Verdict {
         return Verdict::Differs { observed: observed.to_owned() };
     }
     let Some((path, time)) = &seen.newest else {
-        return Verdict::Unknown { why: "no file of sshd's configuration could be looked at".to_owned() };
+        return Verdict::Unknown {
+            why: "no file of sshd's configuration could be looked at".to_owned(),
+        };
     };
     if time.seconds > seen.now + CLOCK_SLACK_SECS {
-        let why = format!("{path} changed in the future ({}): the clock was set back", utc(time.seconds));
-        return Verdict::Unknown { why: format!("{why}; once it is right, run: systemctl reload ssh") };
+        let why =
+            format!("{path} changed in the future ({}): the clock was set back", utc(time.seconds));
+        return Verdict::Unknown {
+            why: format!("{why}; once it is right, run: systemctl reload ssh"),
+        };
     }
     let read = i64::try_from(daemon.service.changed).unwrap_or(i64::MAX);
     let changed = time.seconds.saturating_mul(1_000_000).saturating_add(time.nanoseconds / 1_000);
     let read_at = utc(read / 1_000_000);
     if changed > read {
-        let observed =
-            format!("{path} changed at {}, after sshd read its files at {read_at}", utc(time.seconds));
+        let observed = format!(
+            "{path} changed at {}, after sshd read its files at {read_at}",
+            utc(time.seconds)
+        );
         return Verdict::Differs { observed };
     }
     Verdict::Holds { observed: format!("read at {read_at}, unchanged since") }
@@ -117,15 +124,17 @@ pub(super) fn wire(seen: &Observed, wire: &Wire) -> Verdict {
         (Heard::Bytes(from, bytes), _) => (from, bytes),
     };
     if stopped.is_some() {
-        let observed = format!("port {port} answers, though ssh.service does not run; see: ss -ltnp");
+        let observed =
+            format!("port {port} answers, though ssh.service does not run; see: ss -ltnp");
         return Verdict::Differs { observed };
     }
     let owned = daemon.and_then(|daemon| daemon.sockets.as_ref());
     if let Some(owned) = owned
         && wire.listeners.iter().any(|inode| !owned.contains(inode))
     {
+        let main = daemon.and_then(|daemon| daemon.pid).unwrap_or_default();
         let observed = format!(
-            "port {port} is listened on by another process than ssh.service's; see: ss -ltnp sport = :{port}"
+            "port {port} is listened on by another process than ssh.service's ({main}); see: ss -ltnp sport = :{port}"
         );
         return Verdict::Differs { observed };
     }
@@ -136,12 +145,14 @@ pub(super) fn wire(seen: &Observed, wire: &Wire) -> Verdict {
             Verdict::Unknown { why }
         }
         Err(NotHello::Short) => {
-            let why = format!("{from} hung up or fell silent before it had introduced itself; see: journalctl -u ssh");
+            let why = format!(
+                "{from} hung up or fell silent before it had introduced itself; see: journalctl -u ssh"
+            );
             Verdict::Unknown { why }
         }
-        Err(NotHello::Other(what)) => {
-            Verdict::Differs { observed: format!("what answers on {from} is no SSH server: {what}") }
-        }
+        Err(NotHello::Other(what)) => Verdict::Differs {
+            observed: format!("what answers on {from} is no SSH server: {what}"),
+        },
     }
 }
 

@@ -7,10 +7,7 @@ use std::{
 
 use crate::{
     host::accounts::Account,
-    profile::{
-        schema::Profile,
-        types::Port,
-    },
+    profile::{schema::Profile, types::Port},
 };
 
 /// A process for each login, 27 ms of CPU each; more than this is asked in no run.
@@ -69,7 +66,8 @@ pub(super) fn to_try(profile: &Profile, accounts: &[Account], port: Port) -> (Ve
             .collect();
         // All users from one place before the next place: if it is too many, everybody was tried once.
         let from_all = |from| {
-            let login = move |user: &&str| Login { user: (*user).to_owned(), from, port: port_number };
+            let login =
+                move |user: &&str| Login { user: (*user).to_owned(), from, port: port_number };
             users.iter().map(login).collect::<Vec<_>>()
         };
         sources(profile, port).into_iter().flat_map(from_all).collect()
@@ -138,15 +136,18 @@ mod tests {
             ("[ssh]\nadmitted = [{ user = \"al\", from = \"10.0.0.9\" }]\n", &["al from 10.0.0.9"]),
         ];
         for (text, expected) in cases {
-            assert_eq!(tried(&profile(text), PASSWD), (expected.iter().map(ToString::to_string).collect(), 0), "{text}");
+            assert_eq!(
+                tried(&profile(text), PASSWD),
+                (expected.iter().map(ToString::to_string).collect(), 0),
+                "{text}"
+            );
         }
         assert_eq!(tried(&profile("[ssh]\nadmitted = []\n"), PASSWD), (Vec::new(), 0));
     }
 
     #[test]
     fn bounded_with_everybody_once() {
-        let passwd: String =
-            (0..12).map(|n| format!("u{n}:x:{n}:{n}::/:/bin/sh\n")).collect();
+        let passwd: String = (0..12).map(|n| format!("u{n}:x:{n}:{n}::/:/bin/sh\n")).collect();
         let (logins, more) = tried(&profile("[ssh]\n"), &passwd);
         assert_eq!((logins.len(), more), (16, 8));
         assert!(logins.contains(&"u11 from 192.0.2.1".to_owned()));

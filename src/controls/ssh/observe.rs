@@ -33,8 +33,7 @@ pub(super) async fn observe(profile: &Profile, host: &Reader) -> Observed {
     let settings = profile.ssh.as_ref().map(settings::wanted).unwrap_or_default();
     let text = settings::drop_in(&settings);
     let tree = Tree::read(files);
-    let future =
-        Tree::read(&With { inner: files, dir: DROP_IN_DIR, path: DROP_IN, text: &text });
+    let future = Tree::read(&With { inner: files, dir: DROP_IN_DIR, path: DROP_IN, text: &text });
     let absent = process::find("sshd").err().map(|error| error.chain());
     let ports = ports(profile, &tree);
     let ((answers, more), (daemon, wires)) = tokio::join!(
@@ -80,7 +79,8 @@ fn ports(profile: &Profile, tree: &Tree) -> Vec<u16> {
 
 /// What stands at each path beside our drop-in that sshd reads. What cannot be read is not set aside either.
 fn foreign(files: &Files, tree: &Tree) -> BTreeMap<String, FileState> {
-    let inside = |path: &str| path.strip_prefix(DROP_IN_DIR).is_some_and(|rest| rest.rfind('/') == Some(0));
+    let inside =
+        |path: &str| path.strip_prefix(DROP_IN_DIR).is_some_and(|rest| rest.rfind('/') == Some(0));
     tree.files
         .iter()
         .filter(|(path, _)| inside(path) && path != DROP_IN)
@@ -221,12 +221,12 @@ fn addresses(tree: &Tree) -> Vec<IpAddr> {
     let mut all = vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
     for line in tree.setting("listenaddress") {
         let Some(address) = line.args.first() else { continue };
-        let parsed = address.parse().ok().or_else(|| {
-            address.parse::<SocketAddr>().map(|socket| socket.ip()).ok()
-        });
+        let parsed = address
+            .parse()
+            .ok()
+            .or_else(|| address.parse::<SocketAddr>().map(|socket| socket.ip()).ok());
         all.extend(parsed.filter(|ip: &IpAddr| !ip.is_unspecified() && !all.contains(ip)));
     }
     all.truncate(MOST_ADDRESSES);
     all
 }
-

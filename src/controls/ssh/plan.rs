@@ -85,8 +85,7 @@ fn put(path: &str, to: FileState, because: Vec<String>) -> Step {
 
 /// Whether a reload helps: not against options on the command line, nor while sshd refuses what it would read.
 fn is_stale(seen: &Observed) -> bool {
-    let has_options =
-        seen.daemon.as_ref().is_ok_and(|daemon| overriding(daemon).is_some());
+    let has_options = seen.daemon.as_ref().is_ok_and(|daemon| overriding(daemon).is_some());
     !has_options && !matches!(seen.answers, Answers::Refused(_))
 }
 
@@ -118,9 +117,9 @@ fn can_be_set_aside(seen: &Observed, path: &str) -> bool {
 fn set_aside(seen: &Observed, settings: &[&Setting]) -> Vec<Step> {
     let mut steps = Vec::new();
     for (path, state) in &seen.foreign {
-        let overridden = settings.iter().filter(|setting| {
-            seen.future.culprits(setting).iter().any(|line| line.file == *path)
-        });
+        let overridden = settings
+            .iter()
+            .filter(|setting| seen.future.culprits(setting).iter().any(|line| line.file == *path));
         let because: Vec<String> = overridden.map(|setting| effective_id(setting)).collect();
         if !because.is_empty() {
             steps.push(put(&free_name(seen, path), state.clone(), because.clone()));

@@ -68,7 +68,11 @@ pub(super) fn wanted(ssh: &Ssh) -> Vec<Setting> {
     let root = ssh.permit_root_login.map(|value| vec![value.as_str().to_owned()]);
     add("PermitRootLogin", Kind::Word, root);
     add("PasswordAuthentication", Kind::Word, yes_no(ssh.password_authentication));
-    add("KbdInteractiveAuthentication", Kind::Word, yes_no(ssh.keyboard_interactive_authentication));
+    add(
+        "KbdInteractiveAuthentication",
+        Kind::Word,
+        yes_no(ssh.keyboard_interactive_authentication),
+    );
     add("PubkeyAuthentication", Kind::Word, yes_no(ssh.pubkey_authentication));
     add("PermitEmptyPasswords", Kind::Word, yes_no(ssh.permit_empty_passwords));
     add("X11Forwarding", Kind::Word, yes_no(ssh.x11_forwarding));

@@ -1,36 +1,9 @@
 //! Reading configurations that were tried on sshd 9.2 and 10.0, which agree.
 
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 
 use super::*;
-
-/// Files in memory.
-#[derive(Debug, Default)]
-pub(crate) struct Fake(pub(crate) BTreeMap<String, String>);
-
-impl Fake {
-    pub(crate) fn new<const N: usize>(files: [(&str, &str); N]) -> Self {
-        Self(files.map(|(path, text)| (path.to_owned(), text.to_owned())).into())
-    }
-}
-
-impl Source for Fake {
-    fn text(&self, path: &str) -> Result<Option<String>, String> {
-        Ok(self.0.get(path).cloned())
-    }
-
-    fn list(&self, path: &str) -> Result<Vec<String>, String> {
-        let names = self.0.keys().filter_map(|file| file.strip_prefix(&format!("{path}/")));
-        let mut names: Vec<String> =
-            names.map(|rest| rest.split('/').next().unwrap_or_default().to_owned()).collect();
-        names.dedup();
-        Ok(names)
-    }
-}
-
-const DEBIAN: &str = "Include /etc/ssh/sshd_config.d/*.conf\nKbdInteractiveAuthentication no\n#Port 22\n";
+use crate::controls::ssh::testing::{DEBIAN, Fake};
 
 fn told(tree: &Tree) -> Vec<String> {
     let line = |line: &Line| format!("{} {} {}", line.place(), line.keyword, line.args.join("|"));
@@ -60,7 +33,10 @@ fn lines_in_sshds_order() {
 #[test]
 fn a_match_ends_with_its_file() {
     let tree = Tree::read(&Fake::new([
-        (MAIN, "Include sshd_config.d/*.conf\nX11Forwarding yes\nMatch User a\nInclude more\nPort 1\n"),
+        (
+            MAIN,
+            "Include sshd_config.d/*.conf\nX11Forwarding yes\nMatch User a\nInclude more\nPort 1\n",
+        ),
         ("/etc/ssh/sshd_config.d/10.conf", "Match User bob\n  PasswordAuthentication yes\n"),
         ("/etc/ssh/more", "MaxAuthTries 3\nMatch Address 10.0.0.0/8\nMaxSessions 1\n"),
     ]));

@@ -144,8 +144,14 @@ mod tests {
             (b"SSH-2.0-x\r\n\0\0", Err(NotHello::Short)),
             (b"Not allowed at this time\r\n", words("Not allowed at this time")),
             (b"220 mail ESMTP", words("220 mail ESMTP")),
-            (b"SSH-2.0-x\r\n\xff\xff\xff\xff", Err(NotHello::Other("its first packet has an impossible length"))),
-            (b"SSH-2.0-x\r\n\0\0\0\x04\x01\x15\0\0", Err(NotHello::Other("its first packet offers no algorithms"))),
+            (
+                b"SSH-2.0-x\r\n\xff\xff\xff\xff",
+                Err(NotHello::Other("its first packet has an impossible length")),
+            ),
+            (
+                b"SSH-2.0-x\r\n\0\0\0\x04\x01\x15\0\0",
+                Err(NotHello::Other("its first packet offers no algorithms")),
+            ),
         ];
         for (heard, expected) in cases {
             assert_eq!(parse(heard), expected, "{}", String::from_utf8_lossy(heard));
