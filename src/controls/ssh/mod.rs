@@ -26,6 +26,8 @@ mod observe;
 mod observed;
 mod plan;
 mod settings;
+#[cfg(test)]
+mod testing;
 mod tree;
 mod wire;
 

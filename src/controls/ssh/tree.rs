@@ -156,8 +156,8 @@ impl Tree {
                     let inner = args.join(" ");
                     scope = Some(outer.map_or(inner.clone(), |outer| format!("{outer}, {inner}")));
                 }
-                "include" if depth < DEEPEST => {
-                    for pattern in &args {
+                "include" => {
+                    for pattern in args.iter().filter(|_| depth < DEEPEST) {
                         self.include(pattern, scope.as_deref(), depth + 1, source);
                     }
                 }
