@@ -3,7 +3,10 @@
 //! To add one: a folder here, a section in [`crate::profile::schema`], a line in [`ALL`], and a test file.
 
 mod dropin;
+pub mod firewall;
 pub mod journal;
+pub mod services;
+pub mod sysctl;
 
 use std::{fmt, pin::Pin};
 
@@ -17,7 +20,8 @@ use crate::{
 };
 
 /// Every control, in the order in which their changes are made: what can cut a login off comes last.
-pub const ALL: &[&dyn Control] = &[&journal::Journal];
+pub const ALL: &[&dyn Control] =
+    &[&journal::Journal, &sysctl::Sysctl, &services::Services, &firewall::FirewallControl];
 
 /// A section of the profile and what it means on a host.
 pub trait Control: Sync + fmt::Debug {

@@ -6,7 +6,7 @@ use super::{
     change::{Change, FileState, RunVerb, Step, TableState},
     store::{Before, Image, Resource},
 };
-use crate::host::{HostError, Reader, writer::unit_links};
+use crate::host::{HostError, Reader, nft::Listing, writer::unit_links};
 
 /// What a change touches. `None`: it only looks.
 pub fn resource_of(change: &Change) -> Option<Resource> {
@@ -50,7 +50,10 @@ pub async fn look(resource: &Resource, reader: &Reader) -> Result<Image, HostErr
         }
         Resource::Sysctl(key) => Image::Sysctl(reader.sysctl(key)?),
         Resource::Table => Image::Table(
-            reader.own_table_text().await?.map_or(TableState::Absent, TableState::Listing),
+            reader
+                .own_table_text(Listing::Exact)
+                .await?
+                .map_or(TableState::Absent, TableState::Listing),
         ),
         Resource::UnitLinks => Image::UnitLinks(unit_links(reader)?),
         Resource::Unit(unit) => {

@@ -18,4 +18,6 @@ pub mod outcome;
 pub mod rollback;
 pub mod session;
 pub mod store;
+#[cfg(test)]
+mod tests;
 pub mod transaction;

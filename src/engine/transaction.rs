@@ -115,6 +115,16 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
+    /// Carries out the first `count` steps, as a run that is killed does.
+    #[cfg(test)]
+    pub(super) async fn run_some(&mut self, count: usize) {
+        for index in 0..count {
+            self.open.step_begins(index).unwrap();
+            self.begun = index + 1;
+            self.writer.carry_out(&self.begin.steps[index].change).await.unwrap();
+        }
+    }
+
     /// Makes the changes last. `applied` is what holds now.
     ///
     /// # Errors

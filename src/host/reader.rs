@@ -1,18 +1,23 @@
 //! The handle that can look at everything and change nothing.
 
-use tokio::sync::OnceCell;
+use std::{net::Ipv4Addr, time::Duration};
+
+use tokio::{net::UdpSocket, sync::OnceCell, time::timeout};
 
 use super::{
     HostError,
     accounts::{Account, parse_passwd},
     bus::Systemd,
     files::Files,
-    nft::{self, Canonical, OwnTable},
+    nft::{self, Listing, OwnTable},
     process::{self, Output},
 };
 
 /// The commands a reader may run: a program and the arguments it must be given first. All of them only print.
 const READ_ONLY: &[(&str, &[&str])] = &[("sshd", &["-T"]), ("sshd", &["-t"])];
+
+/// Loopback takes microseconds; a packet that has not arrived by then was dropped.
+const LOOP_LIMIT: Duration = Duration::from_millis(50);
 
 /// Looks at a host. Given to everything that observes; has no way to change anything.
 #[derive(Debug)]
@@ -89,23 +94,47 @@ impl Reader {
         nft::own_table().await
     }
 
-    /// The same as nft's text, for people and for before-images.
+    /// The same as nft's text, exact for before-images or in words for people.
     ///
     /// # Errors
     /// See [`nft::own_table_text`].
-    pub async fn own_table_text(&self) -> Result<Option<String>, HostError> {
-        nft::own_table_text().await
+    pub async fn own_table_text(&self, listing: Listing) -> Result<Option<String>, HostError> {
+        nft::own_table_text(listing).await
     }
 
-    /// What a desired table looks like once this kernel has loaded it.
+    /// What nft's JSON listing of a desired table says once this kernel has loaded it.
     ///
     /// # Errors
     /// See [`nft::canonical`].
     pub async fn canonical_table(
         &self,
         document: &serde_json::Value,
-    ) -> Result<Canonical, HostError> {
+    ) -> Result<serde_json::Value, HostError> {
         nft::canonical(document).await
+    }
+
+    /// The same as nft's text.
+    ///
+    /// # Errors
+    /// See [`nft::canonical`].
+    pub async fn canonical_table_text(
+        &self,
+        document: &serde_json::Value,
+        listing: Listing,
+    ) -> Result<String, HostError> {
+        nft::canonical_text(document, listing).await
+    }
+
+    /// Sends one packet over loopback from a socket to itself, and says whether it arrived: nobody else sees it. What
+    /// counts packets has then had one to count.
+    pub async fn loop_a_packet(&self) -> bool {
+        let there_and_back = async {
+            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+            socket.connect(socket.local_addr()?).await?;
+            socket.send(b"holdfast").await?;
+            socket.recv(&mut [0; 16]).await
+        };
+        matches!(timeout(LOOP_LIMIT, there_and_back).await, Ok(Ok(_)))
     }
 
     /// Whether this host is a container, and of what kind: systemd writes it down at boot.

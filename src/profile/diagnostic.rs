@@ -11,6 +11,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 use serde::Serialize;
 
 use super::source::{SourceMap, Span};
+use super::types::holds_private_key;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -112,6 +113,14 @@ impl Diagnostic {
         }
     }
 
+    /// The line it begins on.
+    pub(crate) fn line(&self, sources: &SourceMap) -> Option<usize> {
+        match &self.place {
+            Place::Span(span) => sources.locate(*span).map(|at| at.line),
+            Place::File(_) => None,
+        }
+    }
+
     /// As JSON is made of it.
     pub fn report(&self, sources: &SourceMap) -> Report {
         let (file, line, column) = match &self.place {
@@ -168,7 +177,7 @@ impl Diagnostic {
             return group;
         };
         let path = excerpt.location.file.display().to_string();
-        if self.secret {
+        if self.secret || holds_private_key(excerpt.text) {
             let origin =
                 Origin::path(path).line(excerpt.location.line).char_column(excerpt.location.column);
             return group.element(origin);

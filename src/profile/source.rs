@@ -173,6 +173,8 @@ struct MappedFile {
     path: PathBuf,
     text: String,
     start: usize,
+    /// Where each line begins: a broken file may have very many faults to be located.
+    lines: Vec<usize>,
 }
 
 /// The lines a span touches, for showing them.
@@ -189,7 +191,9 @@ impl SourceMap {
     pub fn add(&mut self, path: &Path, text: String) -> usize {
         // One byte is left between files so that the end of one is not the start of the next.
         let start = self.files.last().map_or(0, |file| file.start + file.text.len() + 1);
-        self.files.push(MappedFile { path: path.to_owned(), text, start });
+        let breaks = text.match_indices('\n').map(|(at, _)| at + 1);
+        let lines = std::iter::once(0).chain(breaks).collect();
+        self.files.push(MappedFile { path: path.to_owned(), text, start, lines });
         start
     }
 
@@ -213,8 +217,8 @@ impl SourceMap {
         let at = self.files.partition_point(|file| file.start <= span.start).checked_sub(1)?;
         let file = &self.files[at];
         let local = floor_char(&file.text, span.start - file.start);
-        let before = &file.text[..local];
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        let line = file.lines.partition_point(|start| *start <= local);
+        let line_start = file.lines.get(line.saturating_sub(1)).copied().unwrap_or(0);
         let line_end = file.text[local..].find('\n').map_or(file.text.len(), |at| local + at);
         let text = file.text[line_start..line_end].trim_end_matches('\r');
         let end = floor_char(&file.text, (span.end.max(span.start) - file.start).min(line_end));
@@ -222,7 +226,7 @@ impl SourceMap {
         Some(Excerpt {
             location: Location {
                 file: file.path.clone(),
-                line: before.matches('\n').count() + 1,
+                line,
                 column: file.text[line_start..local].chars().count() + 1,
             },
             text,

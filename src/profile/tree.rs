@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::Diagnostic;
 use super::source::Span;
+use super::types::holds_private_key;
 
 /// A value and where it was written.
 #[derive(Debug, Clone, PartialEq)]
@@ -103,7 +104,9 @@ impl Node {
             }
             Value::Table(table) => {
                 table.retain(|_, entry| !entry.node.bad);
-                table.values_mut().for_each(|entry| entry.node.prune());
+                for entry in table.values_mut() {
+                    entry.node.prune();
+                }
             }
             _ => {}
         }
@@ -139,8 +142,14 @@ pub(crate) fn parse(text: &str, offset: usize, found: &mut Vec<Diagnostic>) -> N
             continue;
         }
         let mut diagnostic = Diagnostic::error(span, format!("bad TOML: {}", error.message()));
+        let at_word = text.get(range).is_some_and(|at| at.starts_with(char::is_alphabetic));
+        if at_word && error.message().starts_with("invalid float") {
+            // The parser guesses `nan` at a word that begins with n; the author forgot quotes.
+            diagnostic.message = String::from("bad TOML: this value is not in quotes");
+            diagnostic.help = Some("write it in quotes, or as true or false".to_owned());
+        }
         // A key line that was cut short would otherwise be shown.
-        diagnostic.secret = text.contains("PRIVATE KEY") || text.contains("AGE-SECRET-KEY");
+        diagnostic.secret = holds_private_key(text);
         found.push(diagnostic);
     }
     let span = root.span();

@@ -55,7 +55,7 @@ struct At<'a> {
     span: Span,
 }
 
-impl<'a> At<'a> {
+impl At<'_> {
     /// The value of a key; the table itself when there is none.
     fn key(self, key: &str) -> Self {
         match self.node.and_then(|node| node.get(key)) {

@@ -1,0 +1,91 @@
+//! Bare Debian root file systems, made once by mmdebstrap.
+
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use sha2::{Digest as _, Sha256};
+
+use crate::{Suite, cache, machine};
+
+/// What an image has beyond Debian's essential packages: what hosts run, and what tests look with. The two libraries are
+/// what systemd-sysv recommends and every installed Debian has: logins become sessions, dynamic users have names.
+const PACKAGES: &str = "systemd,systemd-sysv,libpam-systemd,libnss-systemd,dbus,nftables,iproute2,openssh-server,openssh-client,\
+                        procps,kmod,ca-certificates,strace,attr,acl,e2fsprogs,iputils-ping,less";
+
+/// Raised whenever [`finish`] changes, so that older images are not taken for new ones.
+const RECIPE: &str = "1";
+
+/// The image of a release, made if it is not in the cache. The directory must not be written to.
+///
+/// # Errors
+/// When this machine lacks something, or mmdebstrap fails; its log is in the error.
+pub fn ensure(suite: Suite) -> Result<PathBuf> {
+    machine::check()?;
+    let key = hex(&Sha256::digest(format!("{suite}\n{PACKAGES}\n{RECIPE}")));
+    let images = cache::subdir("images")?;
+    let image = cache::once(&images.join(format!("{suite}-{}", &key[..12])), |partial| {
+        bootstrap(suite, partial)?;
+        finish(partial)
+    })?;
+    cache::prune(&images, KEEP_FOR)?;
+    Ok(image)
+}
+
+/// How long an image that is no longer used is kept: other checkouts may have other package lists.
+const KEEP_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Unpacks a release with [`PACKAGES`] into an empty directory.
+fn bootstrap(suite: Suite, target: &Path) -> Result<()> {
+    let mirror = machine::mirror()?;
+    let log_path = target.with_extension("log");
+    let log = File::create(&log_path).context("Cannot make the log of mmdebstrap")?;
+    // A mount namespace of its own: killed half-way, it leaves no mount of /proc in the cache.
+    let mut command = machine::command("unshare");
+    command
+        .args(["--mount", "--kill-child", "--fork", "mmdebstrap", "--variant=minbase"])
+        .arg(format!("--include={PACKAGES}"))
+        .arg(suite.to_string())
+        .args([target, Path::new(&mirror)])
+        .stdout(Stdio::null())
+        .stderr(log);
+    for name in ["http_proxy", "https_proxy", "no_proxy"] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    let status = command.status().context("Cannot start mmdebstrap")?;
+    if !status.success() {
+        let log = fs::read_to_string(&log_path).unwrap_or_default();
+        bail!("mmdebstrap for {suite} ended with {status}:\n{log}");
+    }
+    Ok(())
+}
+
+/// Takes out what ties the image to this machine or to one boot.
+fn finish(root: &Path) -> Result<()> {
+    // mmdebstrap leaves this machine's own name and resolver in the image.
+    for name in ["etc/hostname", "etc/resolv.conf"] {
+        let path = root.join(name);
+        if path.symlink_metadata().is_ok() {
+            fs::remove_file(&path).with_context(|| format!("Cannot remove {name}"))?;
+        }
+    }
+    let write = |name: &str, text: &str| {
+        fs::write(root.join(name), text).with_context(|| format!("Cannot write {name}"))
+    };
+    // Empty, not absent: each boot makes its own, and systemd does not think of a first boot.
+    write("etc/machine-id", "")?;
+    write("etc/hosts", "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n")?;
+    // The partial directory's mode came from our umask.
+    fs::set_permissions(root, fs::Permissions::from_mode(0o755))
+        .context("Cannot set the root's mode")
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
