@@ -79,7 +79,8 @@ enum Phase {
 impl Comparison for Compared {
     fn judge(&self) -> Vec<Judgement> {
         let judged = self.asked.iter().map(|asked| {
-            Judgement::new(asked.wish.meta(), asked.wish.expected(), judge(asked)).about(&asked.name)
+            Judgement::new(asked.wish.meta(), asked.wish.expected(), judge(asked))
+                .about(&asked.name)
         });
         judged.collect()
     }

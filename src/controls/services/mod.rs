@@ -46,7 +46,8 @@ impl Control for Services {
     ) -> Pin<Box<dyn Future<Output = Box<dyn Comparison>> + 'a>> {
         let wishes = profile.services.as_ref().map(wishes).unwrap_or_default();
         Box::pin(async move {
-            let asked = join_all(wishes.into_iter().map(|(wish, name)| ask(host, wish, name))).await;
+            let asked =
+                join_all(wishes.into_iter().map(|(wish, name)| ask(host, wish, name))).await;
             Box::new(Compared { asked }) as Box<dyn Comparison>
         })
     }

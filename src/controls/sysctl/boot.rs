@@ -213,10 +213,7 @@ mod tests {
             (&[("/a", "net.ipv4.conf.eth[!0].rp_filter=2")], None),
             // an exact key beats every pattern, whichever comes last
             (
-                &[
-                    ("/a", "net.ipv4.conf.eth0.rp_filter=1"),
-                    ("/b", "net.ipv4.conf.*.rp_filter=2"),
-                ],
+                &[("/a", "net.ipv4.conf.eth0.rp_filter=1"), ("/b", "net.ipv4.conf.*.rp_filter=2")],
                 Some("1 /a:1"),
             ),
             // the later one wins

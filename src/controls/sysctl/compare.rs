@@ -105,7 +105,9 @@ impl Compared {
     fn at_boot(&self, setting: &Setting, boot: &Boot) -> Verdict {
         if let Some(mask) = &self.observed.masked {
             return Verdict::Differs {
-                observed: format!("nothing is set at boot: systemd-sysctl.service is masked by {mask}"),
+                observed: format!(
+                    "nothing is set at boot: systemd-sysctl.service is masked by {mask}"
+                ),
             };
         }
         match boot.decides(&setting.path) {
@@ -126,10 +128,11 @@ impl Compared {
 
     /// Why a setting is not looked at on this host at all.
     fn excuse(&self, setting: &Setting) -> Option<Verdict> {
-        let why = self.broken_by(setting).or_else(|| match self.observed.live.get(&setting.path) {
-            Some(Ok(None)) => Some("this kernel does not have it".to_owned()),
-            _ => None,
-        })?;
+        let why =
+            self.broken_by(setting).or_else(|| match self.observed.live.get(&setting.path) {
+                Some(Ok(None)) => Some("this kernel does not have it".to_owned()),
+                _ => None,
+            })?;
         Some(Verdict::NotApplicable { why })
     }
 
@@ -172,8 +175,7 @@ impl Compared {
             (Some(excuse), _) => excuse,
             (None, Some(Ok(Some(live)))) => {
                 let Ok(live) = live.parse() else { return None };
-                let amount =
-                    |share: &Interface| all.amounts_to(live, share.own, share.forwards);
+                let amount = |share: &Interface| all.amounts_to(live, share.own, share.forwards);
                 let faulty: Vec<String> = self
                     .shares(setting)
                     .filter(|share| !all.holds(live, share.own, share.forwards))
@@ -194,7 +196,9 @@ impl Compared {
                 } else if names.is_empty() {
                     Verdict::NotApplicable { why: "no interface is held to it".to_owned() }
                 } else {
-                    Verdict::Holds { observed: format!("{} on {}", setting.value, names.join(", ")) }
+                    Verdict::Holds {
+                        observed: format!("{} on {}", setting.value, names.join(", ")),
+                    }
                 }
             }
             (None, Some(Err(why))) => Verdict::Unknown { why: why.clone() },

@@ -74,10 +74,7 @@ fn done(steps: &[Step]) -> Vec<String> {
 #[test]
 fn an_applied_host_passes_and_has_no_plan() {
     let mut compared = applied(&[("kernel.dmesg_restrict", "1"), (REDIRECTS, "0")]);
-    compared.observed.interfaces.insert(
-        "net/ipv4/conf/all/accept_redirects".into(),
-        vec![eth0(0)],
-    );
+    compared.observed.interfaces.insert("net/ipv4/conf/all/accept_redirects".into(), vec![eth0(0)]);
     assert_eq!(failing(&compared), Vec::<String>::new());
     assert!(plan(&compared).is_empty());
     let ids: Vec<String> = compared.judge().iter().map(Judgement::id).collect();
@@ -179,10 +176,7 @@ fn a_later_file_in_etc_is_set_aside_only_when_it_contradicts() {
         let later = file("/etc/sysctl.d/zzz.conf", text);
         compared.observed.files.as_mut().unwrap().push(later);
         let expected: &[&str] = if moves {
-            &[
-                "write /etc/sysctl.d/zzz.conf.set-aside-by-holdfast",
-                "remove /etc/sysctl.d/zzz.conf",
-            ]
+            &["write /etc/sysctl.d/zzz.conf.set-aside-by-holdfast", "remove /etc/sysctl.d/zzz.conf"]
         } else {
             &[]
         };
@@ -233,10 +227,7 @@ fn a_key_this_kernel_does_not_have_is_not_applicable() {
     let mut compared = applied(&[("kernel.nonsense", "1")]);
     compared.observed.live.insert("kernel/nonsense".into(), Ok(None));
     let why = "this kernel does not have it".to_owned();
-    assert_eq!(
-        verdict(&compared, "sysctl.live/kernel.nonsense"),
-        Verdict::NotApplicable { why }
-    );
+    assert_eq!(verdict(&compared, "sysctl.live/kernel.nonsense"), Verdict::NotApplicable { why });
 }
 
 #[test]

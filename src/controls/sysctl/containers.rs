@@ -27,18 +27,19 @@ const BRIDGES: &[&str] = &["docker", "podman", "cni", "lxcbr", "incusbr"];
 
 /// Docker's own networks: `br-` and twelve hexadecimal digits.
 fn is_docker_network(interface: &str) -> bool {
-    interface.strip_prefix("br-").is_some_and(|rest| {
-        rest.len() == 12 && rest.bytes().all(|byte| byte.is_ascii_hexdigit())
-    })
+    interface
+        .strip_prefix("br-")
+        .is_some_and(|rest| rest.len() == 12 && rest.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// Why a setting would break containers; `None`: it does not.
 pub(super) fn broken_by(setting: &Setting) -> Option<&'static str> {
     let parts: Vec<&str> = setting.path.split('/').collect();
     match (parts.as_slice(), setting.value.as_str()) {
-        (["net", "ipv4", "ip_forward"] | ["net", "ipv4" | "ipv6", "conf", _, "forwarding"], "0") => {
-            Some("need forwarding")
-        }
+        (
+            ["net", "ipv4", "ip_forward"] | ["net", "ipv4" | "ipv6", "conf", _, "forwarding"],
+            "0",
+        ) => Some("need forwarding"),
         (["net", "bridge", name], "0") if name.starts_with("bridge-nf-call-") => {
             Some("need their bridges' packets filtered")
         }
@@ -62,7 +63,9 @@ pub(super) async fn engine(host: &Reader, interfaces: &[String]) -> Option<Strin
 async fn is_in_use(host: &Reader, name: &str) -> bool {
     let asked = async { host.systemd().await?.unit(name).await };
     match asked.await {
-        Ok(unit) => unit.is_running() || matches!(unit.file.as_str(), "enabled" | "enabled-runtime"),
+        Ok(unit) => {
+            unit.is_running() || matches!(unit.file.as_str(), "enabled" | "enabled-runtime")
+        }
         // Without a bus the links that enable it still tell.
         Err(_) => ["multi-user.target.wants", "sockets.target.wants"]
             .iter()

@@ -33,8 +33,10 @@ const RULES: &[(&str, &str, Combined)] = &[
 ];
 
 /// Beginnings of the names of interfaces that a container engine or a hypervisor makes and sets up itself.
-const ENGINES_OWN: &[&str] =
-    &["veth", "docker", "br-", "podman", "cni", "cali", "flannel", "lxc", "incus", "virbr", "vnet", "tap"];
+const ENGINES_OWN: &[&str] = &[
+    "veth", "docker", "br-", "podman", "cni", "cali", "flannel", "lxc", "incus", "virbr", "vnet",
+    "tap",
+];
 
 /// A setting of `all` that has a meaning for every interface, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]

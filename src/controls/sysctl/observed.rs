@@ -23,10 +23,8 @@ pub(super) const DROP_IN: &str = "/etc/sysctl.d/zz-holdfast.conf";
 const DIRS: &[&str] = &[DIR, "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d"];
 
 /// Where a mask of the unit that sets parameters at boot would be.
-const MASKS: &[&str] = &[
-    "/etc/systemd/system/systemd-sysctl.service",
-    "/run/systemd/system/systemd-sysctl.service",
-];
+const MASKS: &[&str] =
+    &["/etc/systemd/system/systemd-sysctl.service", "/run/systemd/system/systemd-sysctl.service"];
 
 /// What a host has. Each part may be missing on its own; the reason says what to do.
 #[derive(Debug)]
