@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use tokio::time::timeout;
+use tokio::{sync::OnceCell, time::timeout};
 use zbus::{
     Connection, DeserializeDict, Type, proxy, proxy::CacheProperties, wire::OwnedObjectPath,
 };
@@ -69,6 +69,15 @@ trait Manager {
 )]
 trait Properties {
     fn get_all(&self, interface: &str) -> zbus::Result<UnitProperties>;
+}
+
+#[proxy(
+    interface = "org.freedesktop.systemd1.Service",
+    default_service = "org.freedesktop.systemd1"
+)]
+trait Service {
+    #[zbus(property, name = "MainPID")]
+    fn main_pid(&self) -> zbus::Result<u32>;
 }
 
 /// What systemd knows of a unit.
@@ -164,6 +173,8 @@ impl From<UnitProperties> for UnitStatus {
 #[derive(Debug)]
 pub struct Systemd {
     connection: Connection,
+    /// Whether it tells us of ended jobs; it refuses to be asked twice.
+    subscribed: OnceCell<()>,
 }
 
 impl Systemd {
@@ -177,7 +188,7 @@ impl Systemd {
         let connection = connect
             .unwrap_or_else(|_| Err(zbus::Error::Failure("no answer".to_owned())))
             .map_err(no_bus)?;
-        Ok(Self { connection })
+        Ok(Self { connection, subscribed: OnceCell::new() })
     }
 
     async fn manager(&self) -> zbus::Result<ManagerProxy<'_>> {
@@ -200,6 +211,24 @@ impl Systemd {
             unit.get_all("org.freedesktop.systemd1.Unit").await
         };
         limited(ask).await.map(UnitStatus::from).map_err(bus("LoadUnit", name))
+    }
+
+    /// The main process of a service; `None` when it does not run.
+    ///
+    /// # Errors
+    /// [`HostError::Bus`]; a unit that is not a service has no such thing.
+    pub async fn main_pid(&self, name: &str) -> Result<Option<u32>, HostError> {
+        let ask = async {
+            let path = self.manager().await?.load_unit(name).await?;
+            let service = ServiceProxy::builder(&self.connection)
+                .path(path)
+                .cache_properties(CacheProperties::No)
+                .build()
+                .await?;
+            service.main_pid().await
+        };
+        let pid = limited(ask).await.map_err(bus("MainPID", name))?;
+        Ok((pid != 0).then_some(pid))
     }
 
     /// Sets up a unit file and has systemd read it.
@@ -252,7 +281,7 @@ impl Systemd {
         }
         let work = async {
             let manager = self.manager().await?;
-            manager.subscribe().await?;
+            self.subscribed.get_or_try_init(|| manager.subscribe()).await?;
             // Opened before the job is, or its end could be missed.
             let mut ended = manager.receive_job_removed().await?;
             let job = match verb {

@@ -120,6 +120,26 @@ impl Files {
         Ok(Some(head))
     }
 
+    /// Where a symbolic link points; `None` when there is no link.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn link(&self, path: &str) -> Result<Option<String>, HostError> {
+        match fs::read_link(self.locate(path)) {
+            Ok(target) => Ok(Some(target.to_string_lossy().into_owned())),
+            // EINVAL: something else than a link is there.
+            Err(error) if is_absent(&error) || error.kind() == io::ErrorKind::InvalidInput => {
+                Ok(None)
+            }
+            Err(error) => Err(HostError::file("read the link", path)(error)),
+        }
+    }
+
+    /// Whether a directory is at the path, links followed.
+    pub fn is_dir(&self, path: &str) -> bool {
+        self.locate(path).is_dir()
+    }
+
     /// The names in a directory, sorted; none when it is absent.
     ///
     /// # Errors
