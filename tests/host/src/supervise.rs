@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::inside::MACHINE_WIDE;
 use crate::{Inside, Options, Suite, cache, machine};
 
 /// How long a supervisor may take to end a host: five seconds of patience inside it, then its own cleaning.
@@ -177,6 +178,9 @@ fn nspawn(run: &Path, id: &str, suite: Suite, options: &Options) -> Vec<String> 
     capabilities.extend(options.capabilities.iter().cloned());
     words.push(format!("--capability={}", capabilities.join(",")));
     words.extend(options.nspawn.iter().cloned());
+    // Last, and stronger than any --capability.
+    let machine_wide = MACHINE_WIDE.map(|(_, name)| name).join(",");
+    words.push(format!("--drop-capability={machine_wide}"));
     words
 }
 
