@@ -1,0 +1,145 @@
+//! The command line: one file per subcommand, and nothing in them but arguments, calls and printing.
+
+pub mod failure;
+pub mod out;
+
+mod apply;
+mod check;
+mod explain;
+mod history;
+mod host;
+mod plan;
+mod rollback;
+mod schema;
+mod status;
+mod util;
+mod verify;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use self::{
+    failure::{Exit, Failure},
+    out::{Look, Out},
+};
+
+/// Where a host's own profile is.
+const PROFILE: &str = "/etc/holdfast/profile.toml";
+
+/// What of the environment matters; read once, in `main`.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    /// `NO_COLOR` is set and not empty, or `TERM` is `dumb`.
+    pub plain: bool,
+    /// `SUDO_USER`: who became root to run this.
+    pub sudo_user: Option<String>,
+    /// The command line, as typed.
+    pub command: String,
+}
+
+/// Holds a Debian host to a profile: checks it, says what drifted, and puts it back.
+#[derive(Debug, Parser)]
+#[command(name = "holdfast", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// Print nothing but what was asked for, warnings and errors
+    #[arg(long, short, global = true)]
+    quiet: bool,
+
+    /// Print for people or for machines
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+/// For whom output is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people: one line per fact
+    Text,
+    /// For machines: stable and versioned
+    Json,
+}
+
+/// Which profile.
+#[derive(Debug, Clone, clap::Args)]
+struct ProfileArg {
+    /// The profile
+    #[arg(default_value = PROFILE)]
+    profile: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check a profile for mistakes, without looking at any host
+    Check(ProfileArg),
+    /// Print the JSON Schema of profiles, with which editors complete and check them
+    Schema,
+    /// Show what `apply` would change, as diffs; changes nothing
+    Plan(ProfileArg),
+    /// Bring the host to the profile, or leave it exactly as it is
+    Apply(ProfileArg),
+    /// Look whether the host is as the profile says
+    Verify(verify::VerifyArgs),
+    /// Put right what has drifted since the last apply
+    Correct(ProfileArg),
+    /// Return the host to the state before a transaction
+    Rollback(rollback::RollbackArgs),
+    /// List the transactions
+    History,
+    /// Show where this host stands
+    Status(ProfileArg),
+    /// Explain a check: why, where that is written, how to put it right
+    Explain(explain::ExplainArgs),
+    /// For packaging and documentation
+    #[command(hide = true)]
+    Util(util::UtilArgs),
+}
+
+/// Everything a command is given.
+#[derive(Debug)]
+struct Context {
+    out: Out,
+    format: Format,
+    environment: Environment,
+}
+
+/// Runs a command to its exit code. Errors have been printed when this returns.
+pub async fn run(cli: Cli, environment: Environment) -> Exit {
+    let out = Out::new(Look { plain: environment.plain, quiet: cli.quiet });
+    let context = Context { out, format: cli.format, environment };
+    let result = match cli.command {
+        Command::Check(args) => check::run(&context, &args),
+        Command::Schema => schema::run(&context),
+        Command::Plan(args) => plan::run(&context, &args).await,
+        Command::Apply(args) => apply::run(&context, &args, apply::Verb::Apply).await,
+        Command::Verify(args) => verify::run(&context, &args).await,
+        Command::Correct(args) => apply::run(&context, &args, apply::Verb::Correct).await,
+        Command::Rollback(args) => rollback::run(&context, &args).await,
+        Command::History => history::run(&context),
+        Command::Status(args) => status::run(&context, &args).await,
+        Command::Explain(args) => explain::run(&context, &args),
+        Command::Util(args) => util::run(&context, &args),
+    };
+    match result {
+        Ok(exit) => exit,
+        Err(Failure { exit, message, hints }) => {
+            if !message.is_empty() {
+                context.out.error(&message, &hints);
+            }
+            exit
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn arguments_are_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,92 @@
+//! `holdfast verify`
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::{
+    Context, Format, PROFILE,
+    failure::{Exit, Failure},
+    host,
+};
+use crate::{
+    engine::{session, store::STATE_DIR},
+    host::{
+        Reader, clock,
+        lock::{LOCK_PATH, Lock},
+    },
+    profile::Trust,
+    report::{self, journal, saved},
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct VerifyArgs {
+    /// The profile
+    #[arg(default_value = PROFILE)]
+    profile: PathBuf,
+
+    /// Show the checks that pass, and those that do not apply, too
+    #[arg(long, short)]
+    all: bool,
+
+    /// Only look: leave an interrupted transaction to the next command that may change the host
+    #[arg(long)]
+    no_repair: bool,
+}
+
+pub(super) async fn run(context: &Context, args: &VerifyArgs) -> Result<Exit, Failure> {
+    host::require_root(context)?;
+    let loaded = host::load(context, &args.profile, Trust::Check)?;
+    let (reader, lock) = if args.no_repair {
+        (Reader::live(), Lock::shared(Path::new(LOCK_PATH))?)
+    } else {
+        host::reader(context).await?
+    };
+    let store = host::store();
+    let unfinished = store.unfinished()?;
+    let applied = store.applied()?.map(|(_, applied)| applied);
+    let looks = session::look(&loaded.profile, &reader).await;
+    let now = clock::now();
+    let waivers = &loaded.profile.waiver;
+    let mut results = session::judge(&looks, applied.as_ref(), waivers, clock::today());
+    drop(lock);
+
+    let state_dir = Path::new(STATE_DIR);
+    let saved = saved::date(&mut results, saved::load(state_dir).as_ref(), now);
+    // Before anything was applied there is no state folder, and a look does not make one.
+    if state_dir.is_dir()
+        && let Err(error) = saved::store(state_dir, &saved)
+    {
+        context.out.warn(&format!("cannot keep this report in {STATE_DIR}: {error}"));
+    }
+    let has_findings =
+        !unfinished.is_empty() || results.iter().any(|result| result.outcome.needs_attention());
+    let summary = report::text::summary(&results);
+    journal::findings(&results);
+    journal::verified(&summary, if has_findings { "findings" } else { "pass" });
+
+    match context.format {
+        Format::Json => {
+            let body = json!({
+                "at": now,
+                "profile": { "path": args.profile, "digest": loaded.digest },
+                "interrupted": unfinished,
+                "summary": report::json::summary(&results),
+                "results": results,
+            });
+            context.out.raw(&report::json::document("verify", body))?;
+        }
+        Format::Text => {
+            for line in report::text::lines(&results, args.all, &context.out) {
+                context.out.line(line)?;
+            }
+            context.out.say(summary);
+        }
+    }
+    for id in &unfinished {
+        context.out.warn(&format!(
+            "transaction {id} was interrupted and is not repaired yet; run: holdfast correct"
+        ));
+    }
+    Ok(if has_findings { Exit::Findings } else { Exit::Ok })
+}

@@ -1,0 +1,314 @@
+//! Observing, judging and planning the firewall.
+
+use std::pin::Pin;
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    always,
+    checks::{CHECKS, IN_PATH, RULESET},
+    compare::{Difference, Side, differences},
+    ruleset,
+    table::{self, Table, Words},
+};
+use crate::{
+    controls::{Comparison, Control, Preview, Wanted},
+    engine::{
+        change::{Change, Step, TableState},
+        check::{CheckMeta, Judgement, Verdict},
+    },
+    host::{
+        HostError, Reader,
+        nft::{Listing, OwnTable},
+    },
+    profile::schema::{Firewall, Mode, Profile},
+};
+
+/// How many differences a finding names.
+const SHOWN: usize = 3;
+
+/// How many bytes of the document's digest a finding names: enough to tell two tables apart.
+const DIGEST_SHOWN: usize = 6;
+
+/// See the [module](super).
+#[derive(Debug)]
+pub struct FirewallControl;
+
+impl Control for FirewallControl {
+    fn name(&self) -> &'static str {
+        "firewall"
+    }
+
+    fn checks(&self) -> &'static [CheckMeta] {
+        &CHECKS
+    }
+
+    fn mode(&self, profile: &Profile) -> Option<Mode> {
+        profile.firewall.as_ref().map(|section| section.mode)
+    }
+
+    fn observe<'a>(
+        &'a self,
+        profile: &'a Profile,
+        host: &'a Reader,
+    ) -> Pin<Box<dyn Future<Output = Box<dyn Comparison>> + 'a>> {
+        Box::pin(async move {
+            let comparison = match &profile.firewall {
+                Some(section) => Some(Observed::of(section, host).await),
+                None => None,
+            };
+            Box::new(FirewallComparison(comparison)) as Box<dyn Comparison>
+        })
+    }
+}
+
+/// `None`: the section is absent.
+#[derive(Debug)]
+struct FirewallComparison(Option<Observed>);
+
+impl Comparison for FirewallComparison {
+    fn judge(&self) -> Vec<Judgement> {
+        self.0.as_ref().map_or_else(Vec::new, Observed::judge)
+    }
+
+    fn plan(&self, wanted: &Wanted<'_>) -> Vec<Step> {
+        let because = [wanted.of(RULESET.id), wanted.of(IN_PATH.id)].concat();
+        let document = self.0.as_ref().and_then(|observed| observed.document.as_ref().ok());
+        match document {
+            Some(document) if !because.is_empty() => {
+                vec![Step { change: change(document), because }]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn previews(&self) -> Vec<Preview> {
+        self.0.iter().filter_map(Observed::preview).collect()
+    }
+}
+
+/// What the profile wants beside what is there.
+#[derive(Debug)]
+pub(super) struct Observed {
+    /// The part of the profile that a finding names.
+    pub(super) wants: String,
+    /// The desired table, or why there is none.
+    pub(super) document: Result<Value, String>,
+    /// What nft and this kernel make of it, or why that cannot be seen.
+    pub(super) canonical: Result<Value, String>,
+    /// Whether a packet was sent over loopback, and arrived, before the live table was listed.
+    pub(super) looped: bool,
+    /// What is there, or why that cannot be seen.
+    pub(super) live: Result<OwnTable, String>,
+    /// Both as text, asked for only when they differ.
+    pub(super) texts: Texts,
+}
+
+/// Both tables as nft's text for people; empty where it was not asked for or not to be had.
+#[derive(Debug, Default)]
+pub(super) struct Texts {
+    /// The desired one.
+    pub(super) canonical: String,
+    /// The live one.
+    pub(super) live: String,
+}
+
+impl Observed {
+    async fn of(section: &Firewall, host: &Reader) -> Self {
+        let document = ruleset::document(section).map_err(|error| error.to_string());
+        let canonical = async {
+            match &document {
+                Ok(document) => host.canonical_table(document).await.map_err(|e| obstacle(&e)),
+                Err(why) => Err(why.clone()),
+            }
+        };
+        let live = async {
+            let looped = host.loop_a_packet().await;
+            (looped, host.own_table().await.map_err(|error| obstacle(&error)))
+        };
+        let (canonical, (looped, live)) = tokio::join!(canonical, live);
+        let wants = wants(section, &document);
+        let texts = Texts::default();
+        let mut observed = Self { wants, document, canonical, looped, live, texts };
+        if observed.differences() != Ok(Vec::new()) {
+            observed.texts = observed.read_texts(host).await;
+        }
+        observed
+    }
+
+    /// For people only, so what cannot be had stays empty.
+    async fn read_texts(&self, host: &Reader) -> Texts {
+        let canonical = async {
+            match (&self.canonical, &self.document) {
+                (Ok(_), Ok(document)) => {
+                    host.canonical_table_text(document, Listing::Words).await.ok()
+                }
+                _ => None,
+            }
+        };
+        let live = async {
+            match self.live {
+                Ok(OwnTable::Absent) | Err(_) => None,
+                Ok(_) => host.own_table_text(Listing::Words).await.ok().flatten(),
+            }
+        };
+        let (canonical, live) = tokio::join!(canonical, live);
+        Texts { canonical: canonical.unwrap_or_default(), live: live.unwrap_or_default() }
+    }
+
+    /// Every difference, or why there is nothing to compare. A table that is missing or only listed as text is not
+    /// compared.
+    fn differences(&self) -> Result<Vec<Difference>, String> {
+        let live = match &self.live {
+            Ok(OwnTable::Json(live)) => Table::from_listing(live)?,
+            Ok(OwnTable::Absent) => return Err(MISSING.to_owned()),
+            Ok(OwnTable::TextOnly(text)) => {
+                return match flags(text) {
+                    Some(flags) => Ok(vec![Difference::Flags { flags: Some(flags) }]),
+                    None => Err("nft lists the table as JSON that cannot be read".to_owned()),
+                };
+            }
+            Err(why) => return Err(why.clone()),
+        };
+        let wanted = Table::from_listing(self.canonical.as_ref().map_err(Clone::clone)?)?;
+        let (wanted_words, live_words) =
+            (Words::from_listing(&self.texts.canonical), Words::from_listing(&self.texts.live));
+        let mut found = differences(
+            Side { table: &wanted, words: &wanted_words },
+            Side { table: &live, words: &live_words },
+        );
+        for difference in &mut found {
+            if let Difference::Flags { flags: unknown } = difference {
+                *unknown = flags(&self.texts.live);
+            }
+        }
+        Ok(found)
+    }
+
+    pub(super) fn judge(&self) -> Vec<Judgement> {
+        vec![
+            Judgement::new(RULESET, self.wants.clone(), self.judge_ruleset()),
+            Judgement::new(
+                IN_PATH,
+                "packets to this host are put to table inet holdfast",
+                self.judge_path(),
+            ),
+        ]
+    }
+
+    fn judge_ruleset(&self) -> Verdict {
+        if matches!(self.live, Ok(OwnTable::Absent)) {
+            return Verdict::Differs { observed: MISSING.to_owned() };
+        }
+        match self.differences() {
+            Ok(found) if found.is_empty() => Verdict::Holds { observed: self.summary() },
+            Ok(found) => Verdict::Differs { observed: named(&found) },
+            Err(why) => Verdict::Unknown { why },
+        }
+    }
+
+    fn judge_path(&self) -> Verdict {
+        let differs = |observed: &str| Verdict::Differs { observed: observed.to_owned() };
+        let live = match &self.live {
+            Err(why) => return Verdict::Unknown { why: why.clone() },
+            Ok(OwnTable::Absent) => return differs(MISSING),
+            Ok(OwnTable::TextOnly(_)) => return differs(FLAGGED),
+            Ok(OwnTable::Json(live)) => live,
+        };
+        if Table::from_listing(live).is_ok_and(|table| table.has_flags) {
+            return differs(FLAGGED);
+        }
+        match (table::packets(live, always::SEEN), table::packets(live, always::DROPPED)) {
+            (Some(0), _) if self.looped => {
+                differs("a packet arrived over loopback, and the table did not see it")
+            }
+            (Some(0), _) => Verdict::Accumulating {
+                observed: "no packet since the table was loaded, not even over loopback".to_owned(),
+            },
+            (Some(seen), Some(dropped)) => Verdict::Holds {
+                observed: format!(
+                    "{seen} packets since it was loaded, {dropped} of them not let in"
+                ),
+            },
+            _ => differs("the rules that count packets are not in chain input"),
+        }
+    }
+
+    fn summary(&self) -> String {
+        let rules = match &self.live {
+            Ok(OwnTable::Json(live)) => Table::from_listing(live).map(|table| table.rule_count()),
+            _ => Ok(0),
+        };
+        format!("exactly that, in {} rules", rules.unwrap_or_default())
+    }
+
+    fn preview(&self) -> Option<Preview> {
+        let Texts { canonical, live } = &self.texts;
+        let document = self.document.as_ref().ok().filter(|_| canonical != live)?;
+        Some(Preview {
+            change: change(document),
+            title: "table inet holdfast".to_owned(),
+            before: live.clone(),
+            after: canonical.clone(),
+        })
+    }
+}
+
+/// The one change there is: all of the table, at once.
+fn change(document: &Value) -> Change {
+    Change::Table { to: TableState::Json(document.clone()) }
+}
+
+const MISSING: &str = "table inet holdfast is missing";
+const FLAGGED: &str = "table inet holdfast has flags (dormant?): its rules may not be in force";
+
+/// The profile's part on one line. It names the document's digest, so that another table is another expectation.
+fn wants(section: &Firewall, document: &Result<Value, String>) -> String {
+    let names: Vec<_> = section
+        .allow
+        .iter()
+        .filter(|allow| allow.admits_somebody())
+        .map(|a| a.name.as_str())
+        .collect();
+    let allows = if names.is_empty() {
+        "nothing let in".to_owned()
+    } else {
+        format!("let in: {}", names.join(", "))
+    };
+    let digest = document.as_ref().map_or_else(
+        |_| String::new(),
+        |document| {
+            let digest = Sha256::digest(document.to_string());
+            let hex: String =
+                digest.iter().take(DIGEST_SHOWN).map(|byte| format!("{byte:02x}")).collect();
+            format!(" (rules {hex})")
+        },
+    );
+    format!("table inet holdfast drops by default; {allows}{digest}")
+}
+
+/// The first few differences, and how many more there are.
+fn named(found: &[Difference]) -> String {
+    let mut line = found.iter().take(SHOWN).map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    if let Some(more) = found.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        line.push_str(&format!("; and {more} more"));
+    }
+    line
+}
+
+/// The flags of a table in nft's text listing.
+fn flags(text: &str) -> Option<String> {
+    text.lines().find_map(|line| line.trim().strip_prefix("flags ")).map(str::to_owned)
+}
+
+/// Why nft could not be asked, and what to do.
+fn obstacle(error: &HostError) -> String {
+    let mut why = error.chain();
+    if error.is_permission() {
+        why.push_str("; run holdfast as root, with CAP_NET_ADMIN and CAP_SYS_ADMIN");
+    } else if why.contains("not supported") {
+        why.push_str("; this kernel lacks nf_tables or a part of it: modprobe nf_tables, on a container's own host");
+    }
+    why
+}

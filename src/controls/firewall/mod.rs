@@ -1,0 +1,45 @@
+//! `firewall`: nothing reaches the host over the network but what the profile lets in.
+//!
+//! ```text
+//! [firewall] ─ruleset─▶ document ─canonical (scratch namespace)─▶ Table ─┐
+//!                           │                                            ├─ compare ─▶ differences ─▶ judgements, plan
+//!                           │              live `table inet holdfast` ───┘
+//!                           └──────────────────────────────────────────────────────▶ Change::Table
+//! ```
+//!
+//! - [`ruleset`]: the desired table, built with the typed schema of the `nftables` crate, as nft's JSON commands
+//! - [`always`]: the rules that every host has: loopback, answers, ICMP, DHCP
+//! - [`terms`]: the few words of nft's language that these are made of
+//! - [`table`]: nft's raw JSON listing, made comparable
+//! - [`compare`]: what differs between two such tables, in words
+//! - [`control`]: observing, judging, planning
+//! - [`checks`]: what is checked, and why
+//!
+//! holdfast's rules are in a table of their own, `inet holdfast`, replaced as a whole in one nft transaction. No other
+//! table is ever read or written: an `accept` in another table cannot overrule the `drop` here, and what Docker, Podman
+//! or fail2ban keep in theirs stays theirs.
+//!
+//! # What is evidence here
+//!
+//! *Effective*: the live table, listed by nft, equals what this kernel makes of the desired one. *Behavioural*: a
+//! packet that was just sent over loopback shows in the table's own counter, so the kernel does put packets to it. That an undeclared port is really closed
+//! can only be seen from another host; nothing on this one stands where such a packet comes from, and a pair of
+//! namespaces with a copy of the rules would prove the copy. The tests do it, from a peer.
+//!
+//! # Room left
+//!
+//! Chains for forwarded and outgoing packets go beside [`always`] and are added in [`ruleset::document`]; named sets are
+//! compared already, element by element.
+
+mod always;
+mod checks;
+mod compare;
+mod control;
+mod ruleset;
+mod table;
+mod terms;
+
+pub use compare::{Difference, differences};
+pub use control::FirewallControl;
+pub use ruleset::document;
+pub use table::{Table, Words};

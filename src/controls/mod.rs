@@ -1,0 +1,93 @@
+//! The controls: each a section of the profile and the code that observes, judges and plans for it.
+//!
+//! To add one: a folder here, a section in [`crate::profile::schema`], a line in [`ALL`], and a test file.
+
+mod dropin;
+pub mod firewall;
+pub mod journal;
+pub mod ssh;
+
+use std::{fmt, pin::Pin};
+
+use crate::{
+    engine::{
+        change::Step,
+        check::{CheckMeta, Judgement},
+    },
+    host::Reader,
+    profile::schema::{Mode, Profile},
+};
+
+/// Every control, in the order in which their changes are made: what can cut a login off comes last.
+pub const ALL: &[&dyn Control] = &[&journal::Journal, &ssh::Ssh, &firewall::FirewallControl];
+
+/// A section of the profile and what it means on a host.
+pub trait Control: Sync + fmt::Debug {
+    /// Name of the section, and the first part of its checks' ids.
+    fn name(&self) -> &'static str;
+
+    /// Every check it can ever report.
+    fn checks(&self) -> &'static [CheckMeta];
+
+    /// Whether the profile manages it, and how. `None`: the section is absent.
+    fn mode(&self, profile: &Profile) -> Option<Mode>;
+
+    /// Reads the host. Never fails as a whole: what could not be read is judged [`Unknown`](crate::engine::check::Verdict::Unknown).
+    fn observe<'a>(
+        &'a self,
+        profile: &'a Profile,
+        host: &'a Reader,
+    ) -> Pin<Box<dyn Future<Output = Box<dyn Comparison>> + 'a>>;
+}
+
+/// What the profile wants beside what the host has. Holds no handle to the host, so nothing here can change it.
+pub trait Comparison: fmt::Debug {
+    /// One judgement for each check the profile asks for.
+    fn judge(&self) -> Vec<Judgement>;
+
+    /// The steps that make the `wanted` checks hold (full ids, a subset of those judged as differing), in order.
+    /// Empty where holdfast cannot put them right itself.
+    fn plan(&self, wanted: &Wanted<'_>) -> Vec<Step>;
+
+    /// What changes would do, as text before and after, where the change itself is not a file.
+    fn previews(&self) -> Vec<Preview> {
+        Vec::new()
+    }
+}
+
+/// What a change would do to something that is shown as text.
+#[derive(Debug, Clone)]
+pub struct Preview {
+    /// The change, as it is planned.
+    pub change: crate::engine::change::Change,
+    /// What it is about: the head of the diff.
+    pub title: String,
+    /// The text now.
+    pub before: String,
+    /// The text afterwards.
+    pub after: String,
+}
+
+/// The checks that are to be put right.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a>(pub &'a std::collections::BTreeSet<String>);
+
+impl Wanted<'_> {
+    /// Whether this very check is to be put right.
+    pub fn has(&self, id: &str) -> bool {
+        self.0.contains(id)
+    }
+
+    /// The wanted checks among those with this base id (`base` or `base/…`).
+    pub fn of(&self, base: &str) -> Vec<String> {
+        let is_of = |id: &&String| {
+            id.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.0.iter().filter(is_of).cloned().collect()
+    }
+}
+
+/// The fixed part of a check by its base id.
+pub fn check_meta(base: &str) -> Option<&'static CheckMeta> {
+    ALL.iter().flat_map(|control| control.checks()).find(|meta| meta.id == base)
+}

@@ -1,0 +1,149 @@
+//! Carrying a plan out and standing by the result: after the last change the host is looked at again, and what does
+//! not hold takes everything back.
+
+use std::time::Duration;
+
+use super::{
+    change::Step,
+    outcome::{Applied, CheckResult},
+    session::{self, Plan, Scope},
+    store::{Store, StoreError},
+    transaction::{BeginError, Request, RolledBack, Transaction},
+};
+use crate::{
+    host::{Writer, clock},
+    profile::schema::Profile,
+};
+
+/// How long to wait before each further look after the changes. A reloaded daemon or a starting unit needs a moment;
+/// 4 s in all is past what sshd, journald and a simple service take on a slow machine.
+const LOOK_AGAIN_AFTER: [Duration; 5] = [
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+    Duration::from_millis(500),
+    Duration::from_millis(1200),
+    Duration::from_secs(2),
+];
+
+/// How bringing a host to its profile went.
+#[derive(Debug)]
+pub enum Applying {
+    /// The host was as it should be; nothing was touched.
+    Unchanged {
+        /// What was seen.
+        results: Vec<CheckResult>,
+    },
+    /// The changes were made and hold.
+    Committed {
+        /// Number of the transaction.
+        id: u64,
+        /// The changes that were made; none when only what is held was recorded anew.
+        changes: Vec<Step>,
+        /// What was seen afterwards.
+        results: Vec<CheckResult>,
+    },
+    /// It did not work, and everything was taken back.
+    RolledBack {
+        /// How that went.
+        rolled_back: RolledBack,
+        /// What did not hold after the changes; empty when a change itself failed.
+        broken: Vec<CheckResult>,
+    },
+}
+
+/// A failure that left the host as it was.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each variant wraps the error it prints")]
+pub enum ApplyError {
+    #[error(transparent)]
+    Begin(#[from] BeginError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Brings the host to the profile, as far as `scope` goes.
+///
+/// # Errors
+/// [`ApplyError`]: nothing was changed.
+pub async fn apply(
+    writer: &Writer,
+    store: &Store,
+    profile: &Profile,
+    request: Request,
+    scope: Scope,
+    progress: impl FnMut(usize, usize, &Step),
+) -> Result<Applying, ApplyError> {
+    let applied = store.applied()?.map(|(_, applied)| applied);
+    let looks = session::look(profile, writer.reader()).await;
+    let before = session::judge(&looks, applied.as_ref(), &profile.waiver, clock::today());
+    let Plan { steps, wanted } = session::plan(&looks, &before, scope);
+    if steps.is_empty() {
+        let is_recorded = applied.as_ref() == Some(&session::held(&before));
+        // Unattended, only what a person had applied counts; and what cannot be put right is not called applied.
+        if scope == Scope::Drift || is_recorded || !wanted.is_empty() {
+            return Ok(Applying::Unchanged { results: before });
+        }
+    }
+
+    let total = steps.len();
+    let mut progress = progress;
+    let mut transaction = Transaction::begin(writer, store, request, steps.clone()).await?;
+    if let Err(why) = transaction.run(|index, step| progress(index, total, step)).await {
+        let rolled_back = transaction.roll_back(why).await;
+        return Ok(Applying::RolledBack { rolled_back, broken: Vec::new() });
+    }
+
+    let mut waits = LOOK_AGAIN_AFTER.iter();
+    let (after, broken) = loop {
+        let looks = session::look(profile, writer.reader()).await;
+        let after = session::judge(&looks, applied.as_ref(), &profile.waiver, clock::today());
+        let broken = session::broken(&before, &after, &wanted);
+        match waits.next() {
+            Some(wait) if !broken.is_empty() => tokio::time::sleep(*wait).await,
+            _ => break (after, broken),
+        }
+    };
+    if !broken.is_empty() {
+        let names: Vec<&str> = broken.iter().map(|result| result.check.as_str()).collect();
+        let why = format!("after the changes these did not hold: {}", names.join(", "));
+        let rolled_back = transaction.roll_back(why).await;
+        return Ok(Applying::RolledBack { rolled_back, broken });
+    }
+    let held = match (scope, applied) {
+        (Scope::Drift, Some(applied)) => applied,
+        _ => session::held(&after),
+    };
+    match transaction.commit(held).await {
+        Ok(id) => Ok(Applying::Committed { id, changes: steps, results: after }),
+        Err(rolled_back) => Ok(Applying::RolledBack { rolled_back, broken: Vec::new() }),
+    }
+}
+
+/// The outcome of [`roll_back_to`].
+pub type RollingBack = Result<(u64, Vec<Step>), RolledBack>;
+
+/// Returns the host to the state before transaction `of`, by a transaction of its own.
+///
+/// # Errors
+/// [`ApplyError`]: nothing was changed.
+pub async fn roll_back_to(
+    writer: &Writer,
+    store: &Store,
+    of: u64,
+    request: Request,
+    progress: impl FnMut(usize, usize, &Step),
+) -> Result<RollingBack, ApplyError> {
+    let (steps, applied) = super::rollback::plan(&store.records()?, of)?;
+    let total = steps.len();
+    let mut progress = progress;
+    let mut transaction = Transaction::begin(writer, store, request, steps.clone()).await?;
+    if let Err(why) = transaction.run(|index, step| progress(index, total, step)).await {
+        return Ok(Err(transaction.roll_back(why).await));
+    }
+    let wrong = super::transaction::not_as_planned(writer, &steps).await;
+    if !wrong.is_empty() {
+        let why = format!("these could not be put back: {}", wrong.join(", "));
+        return Ok(Err(transaction.roll_back(why).await));
+    }
+    Ok(transaction.commit(applied.unwrap_or_else(Applied::new)).await.map(|id| (id, steps)))
+}

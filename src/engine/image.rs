@@ -1,0 +1,134 @@
+//! Before-images: what a step touches, how it is now, how to put it back, and whether it is back.
+
+use std::{collections::BTreeMap, path::Path};
+
+use super::{
+    change::{Change, FileState, RunVerb, Step, TableState},
+    store::{Before, Image, Resource},
+};
+use crate::host::{HostError, Reader, nft::Listing, writer::unit_links};
+
+/// What a change touches. `None`: it only looks.
+pub fn resource_of(change: &Change) -> Option<Resource> {
+    match change {
+        Change::Put { path, .. } => Some(Resource::Path(path.clone())),
+        Change::Sysctl { key, .. } => Some(Resource::Sysctl(key.clone())),
+        Change::Table { .. } => Some(Resource::Table),
+        Change::UnitFile { .. } | Change::UnitLinks { .. } => Some(Resource::UnitLinks),
+        Change::Run { unit, .. } => Some(Resource::Unit(unit.clone())),
+        Change::Require { .. } => None,
+    }
+}
+
+/// The state of everything a plan touches, in the order of the steps, each once.
+///
+/// # Errors
+/// When any of it cannot be read: without a before-image there is no change.
+pub async fn capture(steps: &[Step], reader: &Reader) -> Result<Vec<Before>, HostError> {
+    let mut before: Vec<Before> = Vec::new();
+    for resource in steps.iter().filter_map(|step| resource_of(&step.change)) {
+        if before.iter().all(|earlier| earlier.resource != resource) {
+            let image = look(&resource, reader).await?;
+            before.push(Before { resource, image });
+        }
+    }
+    Ok(before)
+}
+
+/// The state a resource is in now.
+///
+/// # Errors
+/// When it cannot be read.
+pub async fn look(resource: &Resource, reader: &Reader) -> Result<Image, HostError> {
+    Ok(match resource {
+        Resource::Path(path) => {
+            let parent = Path::new(path).parent().and_then(Path::to_str).unwrap_or("/");
+            Image::Path {
+                state: reader.files().state(path)?,
+                parent_mtime: reader.files().modified_at(parent)?,
+            }
+        }
+        Resource::Sysctl(key) => Image::Sysctl(reader.sysctl(key)?),
+        Resource::Table => Image::Table(
+            reader
+                .own_table_text(Listing::Exact)
+                .await?
+                .map_or(TableState::Absent, TableState::Listing),
+        ),
+        Resource::UnitLinks => Image::UnitLinks(unit_links(reader)?),
+        Resource::Unit(unit) => {
+            Image::Unit { running: reader.systemd().await?.unit(unit).await?.is_running() }
+        }
+    })
+}
+
+/// Whether a resource is back in the state it was in. A directory's own time is not part of its state.
+pub fn is_restored(wanted: &Image, found: &Image) -> bool {
+    match (wanted, found) {
+        (Image::Path { state: wanted, .. }, Image::Path { state: found, .. }) => wanted == found,
+        _ => wanted == found,
+    }
+}
+
+/// The steps that undo the first `begun` of `steps`, given how things were.
+///
+/// First every resource is put back, last touched first; then the programs that read them are told, in the order in
+/// which they were told of the change.
+pub fn undo(steps: &[Step], before: &[Before], begun: usize) -> Vec<Step> {
+    let begun = &steps[..begun.min(steps.len())];
+    let touched = |resource: &Resource| {
+        begun.iter().any(|step| resource_of(&step.change).as_ref() == Some(resource))
+    };
+    let mut undo: Vec<Step> = Vec::new();
+    for Before { resource, image } in before.iter().rev().filter(|b| touched(&b.resource)) {
+        let change = match (resource, image) {
+            (Resource::Path(path), Image::Path { state, .. }) => {
+                Change::Put { path: path.clone(), to: state.clone() }
+            }
+            (Resource::Sysctl(key), Image::Sysctl(Some(value))) => {
+                Change::Sysctl { key: key.clone(), value: value.clone() }
+            }
+            (Resource::Table, Image::Table(state)) => Change::Table { to: state.clone() },
+            (Resource::UnitLinks, Image::UnitLinks(links)) => {
+                Change::UnitLinks { to: links.clone() }
+            }
+            // Units follow below, and a key that was absent cannot have been set.
+            _ => continue,
+        };
+        undo.push(Step { change, because: Vec::new() });
+    }
+    for step in begun {
+        let Change::Run { unit, verb } = &step.change else { continue };
+        let ran = before.iter().any(|b| {
+            b.resource == Resource::Unit(unit.clone()) && b.image == Image::Unit { running: true }
+        });
+        let verb = match (verb, ran) {
+            (RunVerb::Start | RunVerb::Stop, true) => RunVerb::Start,
+            (RunVerb::Start | RunVerb::Stop, false) => RunVerb::Stop,
+            (RunVerb::Restart | RunVerb::Reload, _) => *verb,
+        };
+        let change = Change::Run { unit: unit.clone(), verb };
+        undo.push(Step { change, because: Vec::new() });
+    }
+    undo
+}
+
+/// The directories whose times change when paths in them are put back, and the times they had before the first step.
+pub fn parent_times(before: &[Before]) -> BTreeMap<String, super::change::FileTime> {
+    let mut times = BTreeMap::new();
+    for Before { resource, image } in before {
+        let (Resource::Path(path), Image::Path { parent_mtime: Some(mtime), .. }) =
+            (resource, image)
+        else {
+            continue;
+        };
+        let parent = Path::new(path).parent().and_then(Path::to_str).unwrap_or("/");
+        times.entry(parent.to_owned()).or_insert(*mtime);
+    }
+    times
+}
+
+/// Whether a before-image says that nothing was there.
+pub fn was_absent(image: &Image) -> bool {
+    matches!(image, Image::Path { state: FileState::Absent, .. })
+}

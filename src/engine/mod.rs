@@ -1,0 +1,23 @@
+//! The engine: what a check's outcome is, what can be changed, and how a plan is carried out so that a host is always
+//! wholly before or wholly after.
+//!
+//! - [`check`]: what a check is and what a control says about it
+//! - [`outcome`]: the three-way comparison that turns that into an outcome
+//! - [`session`]: one look at a host: judged, planned for (pure)
+//! - [`change`]: what can be done to a host (data)
+//! - [`image`]: before-images and how to put them back (pure, but for looking)
+//! - [`transaction`]: a plan being carried out, rolled back, recovered
+//! - [`store`]: transactions on the disk
+//! - [`apply`], [`rollback`]: the flows that commands call
+
+pub mod apply;
+pub mod change;
+pub mod check;
+pub mod image;
+pub mod outcome;
+pub mod rollback;
+pub mod session;
+pub mod store;
+#[cfg(test)]
+mod tests;
+pub mod transaction;

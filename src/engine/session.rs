@@ -1,0 +1,152 @@
+//! One look at a host: every control's comparison, judged and planned for. Nothing here can change the host.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+use jiff::civil::Date;
+
+use super::{
+    change::{Change, Step},
+    outcome::{Applied, CheckResult, Outcome, decide},
+};
+use crate::{
+    controls::{self, Comparison, Control, Wanted},
+    host::Reader,
+    profile::schema::{Mode, Profile, Waiver},
+};
+
+/// What one control saw.
+#[derive(Debug)]
+pub struct Look {
+    /// The control.
+    pub control: &'static dyn Control,
+    /// What the profile says is to be done about it.
+    pub mode: Mode,
+    /// Desired beside observed.
+    pub comparison: Box<dyn Comparison>,
+}
+
+/// What is to be put right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Everything that differs: a person asked for the profile.
+    Everything,
+    /// Only what held after the last apply: nobody is watching.
+    Drift,
+}
+
+/// What is to be done, and for the sake of which checks. Pure data.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// The steps, in order.
+    pub steps: Vec<Step>,
+    /// The checks they are to put right.
+    pub wanted: BTreeSet<String>,
+}
+
+/// Looks at everything the profile manages, all controls at once.
+pub async fn look(profile: &Profile, reader: &Reader) -> Vec<Look> {
+    let managed = controls::ALL.iter().filter_map(|control| {
+        let mode = control.mode(profile).filter(|mode| *mode != Mode::Off)?;
+        Some(async move {
+            let comparison = control.observe(profile, reader).await;
+            Look { control: *control, mode, comparison }
+        })
+    });
+    join_all(managed).await
+}
+
+/// Gives every check its outcome, in the order of the controls.
+pub fn judge(
+    looks: &[Look],
+    applied: Option<&Applied>,
+    waivers: &[Waiver],
+    today: Date,
+) -> Vec<CheckResult> {
+    let mut results = Vec::new();
+    for look in looks {
+        for judgement in look.comparison.judge() {
+            let name = look.control.name();
+            results.push(decide(&judgement, name, look.mode, applied, waivers, today));
+        }
+    }
+    results
+}
+
+/// Plans what puts the host right. Given no handle to the host, so it cannot change it.
+pub fn plan(looks: &[Look], results: &[CheckResult], scope: Scope) -> Plan {
+    let is_wanted = |result: &&CheckResult| {
+        result.mode == Mode::Enforce
+            && match result.outcome {
+                Outcome::Drift => true,
+                Outcome::Fail => scope == Scope::Everything,
+                _ => false,
+            }
+    };
+    let wanted: BTreeSet<String> =
+        results.iter().filter(is_wanted).map(|result| result.check.clone()).collect();
+    let mut steps: Vec<Step> = Vec::new();
+    for look in looks.iter().filter(|look| look.mode == Mode::Enforce) {
+        steps.extend(look.comparison.plan(&Wanted(&wanted)));
+    }
+    Plan { steps, wanted }
+}
+
+/// What holds, and will be what drift is measured against.
+pub fn held(results: &[CheckResult]) -> Applied {
+    let holds = results.iter().filter(|result| result.outcome == Outcome::Pass);
+    holds.map(|result| (result.check.clone(), result.expected.clone())).collect()
+}
+
+/// The checks that are not as a transaction for `wanted` must leave them: wanted ones that do not hold, and ones that
+/// held before and do not now.
+pub fn broken(
+    before: &[CheckResult],
+    after: &[CheckResult],
+    wanted: &BTreeSet<String>,
+) -> Vec<CheckResult> {
+    let held_before = |check: &str| {
+        before.iter().any(|result| result.check == check && result.outcome == Outcome::Pass)
+    };
+    let is_broken = |result: &&CheckResult| {
+        result.outcome.needs_attention()
+            && (wanted.contains(&result.check) || held_before(&result.check))
+    };
+    after.iter().filter(is_broken).cloned().collect()
+}
+
+/// One line that says what a change does.
+pub fn describe(change: &Change) -> String {
+    use super::change::{FileState, Gate, RunVerb, TableState, UnitVerb};
+    match change {
+        Change::Put { path, to } => match to {
+            FileState::Absent => format!("remove {path}"),
+            FileState::File { .. } => format!("write {path}"),
+            FileState::Symlink { target, .. } => format!("link {path} to {target}"),
+            FileState::Directory { .. } => format!("make {path}/"),
+        },
+        Change::Sysctl { key, value } => format!("set {key} = {value}"),
+        Change::Table { to: TableState::Absent } => "remove table inet holdfast".to_owned(),
+        Change::Table { .. } => "replace table inet holdfast".to_owned(),
+        Change::UnitFile { unit, verb } => {
+            let verb = match verb {
+                UnitVerb::Enable => "enable",
+                UnitVerb::Disable => "disable",
+                UnitVerb::Mask => "mask",
+                UnitVerb::Unmask => "unmask",
+            };
+            format!("{verb} {unit}")
+        }
+        Change::UnitLinks { .. } => "put the links of systemd units back".to_owned(),
+        Change::Run { unit, verb } => {
+            let verb = match verb {
+                RunVerb::Start => "start",
+                RunVerb::Stop => "stop",
+                RunVerb::Restart => "restart",
+                RunVerb::Reload => "reload",
+            };
+            format!("{verb} {unit}")
+        }
+        Change::Require { gate: Gate::Sshd } => "test sshd's configuration (sshd -t)".to_owned(),
+    }
+}

@@ -1,0 +1,320 @@
+//! systemd's manager over the system bus: the dozen calls holdfast makes, and no more.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use tokio::{sync::OnceCell, time::timeout};
+use zbus::{
+    Connection, DeserializeDict, Type, proxy, proxy::CacheProperties, wire::OwnedObjectPath,
+};
+
+use super::HostError;
+use crate::engine::change::{RunVerb, UnitVerb};
+
+/// How long a unit may take to start, stop or reload. systemd's own default is 90 s.
+const JOB_LIMIT: Duration = Duration::from_secs(100);
+
+/// How long systemd may take to answer a question.
+const CALL_LIMIT: Duration = Duration::from_secs(20);
+
+#[proxy(
+    interface = "org.freedesktop.systemd1.Manager",
+    default_service = "org.freedesktop.systemd1",
+    default_path = "/org/freedesktop/systemd1"
+)]
+trait Manager {
+    fn load_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
+    fn subscribe(&self) -> zbus::Result<()>;
+    fn reload(&self) -> zbus::Result<()>;
+    fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn try_restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn reload_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    #[allow(clippy::type_complexity, reason = "the interface's own signature")]
+    fn enable_unit_files(
+        &self,
+        files: &[&str],
+        runtime: bool,
+        force: bool,
+    ) -> zbus::Result<(bool, Vec<(String, String, String)>)>;
+    fn disable_unit_files(
+        &self,
+        files: &[&str],
+        runtime: bool,
+    ) -> zbus::Result<Vec<(String, String, String)>>;
+    fn mask_unit_files(
+        &self,
+        files: &[&str],
+        runtime: bool,
+        force: bool,
+    ) -> zbus::Result<Vec<(String, String, String)>>;
+    fn unmask_unit_files(
+        &self,
+        files: &[&str],
+        runtime: bool,
+    ) -> zbus::Result<Vec<(String, String, String)>>;
+    #[zbus(signal)]
+    fn job_removed(
+        &self,
+        id: u32,
+        job: zbus::wire::ObjectPath<'_>,
+        unit: String,
+        result: String,
+    ) -> zbus::Result<()>;
+}
+
+#[proxy(
+    interface = "org.freedesktop.DBus.Properties",
+    default_service = "org.freedesktop.systemd1"
+)]
+trait Properties {
+    fn get_all(&self, interface: &str) -> zbus::Result<UnitProperties>;
+}
+
+#[proxy(
+    interface = "org.freedesktop.systemd1.Service",
+    default_service = "org.freedesktop.systemd1"
+)]
+trait Service {
+    #[zbus(property, name = "MainPID")]
+    fn main_pid(&self) -> zbus::Result<u32>;
+}
+
+/// What systemd knows of a unit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UnitStatus {
+    /// The unit's own name, where the one asked for is an alias.
+    pub id: String,
+    /// `loaded`, `not-found`, `masked`, `error`, `bad-setting`.
+    pub load: String,
+    /// `active`, `inactive`, `failed`, `activating`, `deactivating`, `reloading`.
+    pub active: String,
+    /// `enabled`, `disabled`, `static`, `masked`, `alias`, `indirect`, `generated`, … or empty.
+    pub file: String,
+    /// When its state last changed (a reload counts), in microseconds since the epoch; 0 for never.
+    pub changed: u64,
+    /// When it last became active, likewise.
+    pub started: u64,
+    /// Where its unit file is; empty where it has none.
+    pub fragment: String,
+    /// The units that start it together with themselves: what wants, requires or upholds it.
+    pub wanted_by: Vec<String>,
+    /// The sockets, timers and paths that can start it at any time.
+    pub triggered_by: Vec<String>,
+    /// The conditions under which its last start was skipped, as `ConditionVirtualization=!container`.
+    pub unmet: Vec<String>,
+}
+
+impl UnitStatus {
+    /// A unit of which systemd knows nothing.
+    pub fn none(name: &str) -> Self {
+        Self { id: name.to_owned(), load: "not-found".to_owned(), ..Self::default() }
+    }
+
+    /// Whether such a unit exists at all; a masked one does.
+    pub fn exists(&self) -> bool {
+        self.load != "not-found"
+    }
+
+    /// Whether it runs (or is about to, or is reloading).
+    pub fn is_running(&self) -> bool {
+        matches!(self.active.as_str(), "active" | "reloading" | "activating")
+    }
+}
+
+/// The properties of a unit that are used, as the bus gives them.
+#[derive(Debug, Default, DeserializeDict, Type)]
+#[zbus(signature = "a{sv}", rename_all = "PascalCase")]
+struct UnitProperties {
+    id: Option<String>,
+    load_state: Option<String>,
+    active_state: Option<String>,
+    unit_file_state: Option<String>,
+    state_change_timestamp: Option<u64>,
+    active_enter_timestamp: Option<u64>,
+    fragment_path: Option<String>,
+    required_by: Option<Vec<String>>,
+    requisite_of: Option<Vec<String>>,
+    wanted_by: Option<Vec<String>>,
+    upheld_by: Option<Vec<String>>,
+    triggered_by: Option<Vec<String>>,
+    conditions: Option<Vec<Condition>>,
+}
+
+/// A condition: its kind, whether one of many is enough, whether it is negated, its value, and how it came out when
+/// the unit was last to be started: below 0 for wrong.
+type Condition = (String, bool, bool, String, i32);
+
+impl From<UnitProperties> for UnitStatus {
+    fn from(found: UnitProperties) -> Self {
+        let pulled = [found.required_by, found.requisite_of, found.wanted_by, found.upheld_by];
+        let failed = found.conditions.unwrap_or_default().into_iter();
+        let failed = failed.filter(|(.., state)| *state < 0);
+        Self {
+            id: found.id.unwrap_or_default(),
+            load: found.load_state.unwrap_or_default(),
+            active: found.active_state.unwrap_or_default(),
+            file: found.unit_file_state.unwrap_or_default(),
+            changed: found.state_change_timestamp.unwrap_or_default(),
+            started: found.active_enter_timestamp.unwrap_or_default(),
+            fragment: found.fragment_path.unwrap_or_default(),
+            wanted_by: pulled.into_iter().flatten().flatten().collect(),
+            triggered_by: found.triggered_by.unwrap_or_default(),
+            unmet: failed
+                .map(|(kind, _, negated, value, _)| {
+                    format!("{kind}={}{value}", if negated { "!" } else { "" })
+                })
+                .collect(),
+        }
+    }
+}
+
+/// A connection to systemd's manager.
+#[derive(Debug)]
+pub struct Systemd {
+    connection: Connection,
+    /// Whether it tells us of ended jobs; it refuses to be asked twice.
+    subscribed: OnceCell<()>,
+}
+
+impl Systemd {
+    /// Connects to the system bus.
+    ///
+    /// # Errors
+    /// [`HostError::NoBus`].
+    pub async fn connect() -> Result<Self, HostError> {
+        let no_bus = |source| HostError::NoBus { source: Box::new(source) };
+        let connect = timeout(CALL_LIMIT, Connection::system()).await;
+        let connection = connect
+            .unwrap_or_else(|_| Err(zbus::Error::Failure("no answer".to_owned())))
+            .map_err(no_bus)?;
+        Ok(Self { connection, subscribed: OnceCell::new() })
+    }
+
+    async fn manager(&self) -> zbus::Result<ManagerProxy<'_>> {
+        ManagerProxy::builder(&self.connection).cache_properties(CacheProperties::No).build().await
+    }
+
+    /// What systemd knows of a unit, loaded for the purpose if need be.
+    ///
+    /// # Errors
+    /// [`HostError::Bus`].
+    pub async fn unit(&self, name: &str) -> Result<UnitStatus, HostError> {
+        let ask = async {
+            let path = self.manager().await?.load_unit(name).await?;
+            // One call for all of them is faster than one for each.
+            let unit = PropertiesProxy::builder(&self.connection)
+                .path(path)
+                .cache_properties(CacheProperties::No)
+                .build()
+                .await?;
+            unit.get_all("org.freedesktop.systemd1.Unit").await
+        };
+        limited(ask).await.map(UnitStatus::from).map_err(bus("LoadUnit", name))
+    }
+
+    /// The main process of a service; `None` when it does not run.
+    ///
+    /// # Errors
+    /// [`HostError::Bus`]; a unit that is not a service has no such thing.
+    pub async fn main_pid(&self, name: &str) -> Result<Option<u32>, HostError> {
+        let ask = async {
+            let path = self.manager().await?.load_unit(name).await?;
+            let service = ServiceProxy::builder(&self.connection)
+                .path(path)
+                .cache_properties(CacheProperties::No)
+                .build()
+                .await?;
+            service.main_pid().await
+        };
+        let pid = limited(ask).await.map_err(bus("MainPID", name))?;
+        Ok((pid != 0).then_some(pid))
+    }
+
+    /// Sets up a unit file and has systemd read it.
+    ///
+    /// # Errors
+    /// [`HostError::Bus`].
+    pub(super) async fn unit_file(&self, name: &str, verb: UnitVerb) -> Result<(), HostError> {
+        let call = match verb {
+            UnitVerb::Enable => "EnableUnitFiles",
+            UnitVerb::Disable => "DisableUnitFiles",
+            UnitVerb::Mask => "MaskUnitFiles",
+            UnitVerb::Unmask => "UnmaskUnitFiles",
+        };
+        let work = async {
+            let manager = self.manager().await?;
+            match verb {
+                UnitVerb::Enable => drop(manager.enable_unit_files(&[name], false, true).await?),
+                UnitVerb::Disable => drop(manager.disable_unit_files(&[name], false).await?),
+                UnitVerb::Mask => drop(manager.mask_unit_files(&[name], false, true).await?),
+                UnitVerb::Unmask => drop(manager.unmask_unit_files(&[name], false).await?),
+            }
+            manager.reload().await
+        };
+        limited(work).await.map_err(bus(call, name))
+    }
+
+    /// Has systemd read its unit files again.
+    ///
+    /// # Errors
+    /// [`HostError::Bus`].
+    pub(super) async fn daemon_reload(&self) -> Result<(), HostError> {
+        let work = async { self.manager().await?.reload().await };
+        limited(work).await.map_err(bus("Reload", "the manager"))
+    }
+
+    /// Starts, stops, restarts or reloads a unit and waits for the job's end. A unit that is not running is left so
+    /// by restart and reload.
+    ///
+    /// # Errors
+    /// [`HostError::Bus`], or [`HostError::Job`] when the job did not end as "done".
+    pub(super) async fn run(&self, name: &str, verb: RunVerb) -> Result<(), HostError> {
+        let (call, word) = match verb {
+            RunVerb::Start => ("StartUnit", "start"),
+            RunVerb::Stop => ("StopUnit", "stop"),
+            RunVerb::Restart => ("TryRestartUnit", "restart"),
+            RunVerb::Reload => ("ReloadUnit", "reload"),
+        };
+        if verb == RunVerb::Reload && !self.unit(name).await?.is_running() {
+            return Ok(());
+        }
+        let work = async {
+            let manager = self.manager().await?;
+            self.subscribed.get_or_try_init(|| manager.subscribe()).await?;
+            // Opened before the job is, or its end could be missed.
+            let mut ended = manager.receive_job_removed().await?;
+            let job = match verb {
+                RunVerb::Start => manager.start_unit(name, "replace").await?,
+                RunVerb::Stop => manager.stop_unit(name, "replace").await?,
+                RunVerb::Restart => manager.try_restart_unit(name, "replace").await?,
+                RunVerb::Reload => manager.reload_unit(name, "replace").await?,
+            };
+            while let Some(signal) = ended.next().await {
+                let args = signal.args()?;
+                if args.job().as_str() == job.as_str() {
+                    return Ok(args.result().clone());
+                }
+            }
+            Err(zbus::Error::Failure("the bus closed before the job ended".to_owned()))
+        };
+        let result = match timeout(JOB_LIMIT, work).await {
+            Ok(result) => result.map_err(bus(call, name))?,
+            Err(_) => "still running".to_owned(),
+        };
+        if result == "done" {
+            return Ok(());
+        }
+        Err(HostError::Job { verb: word, unit: name.to_owned(), result })
+    }
+}
+
+fn bus(call: &'static str, unit: &str) -> impl FnOnce(zbus::Error) -> HostError {
+    let unit = unit.to_owned();
+    move |source| HostError::Bus { call, unit, source: Box::new(source) }
+}
+
+async fn limited<T>(work: impl Future<Output = zbus::Result<T>>) -> zbus::Result<T> {
+    let late = || Err(zbus::Error::Failure(format!("no answer within {CALL_LIMIT:?}")));
+    timeout(CALL_LIMIT, work).await.unwrap_or_else(|_| late())
+}

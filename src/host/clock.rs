@@ -1,0 +1,16 @@
+//! The one place that asks what time it is.
+
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+
+/// Now, in UTC.
+#[expect(clippy::disallowed_methods, reason = "the one permitted place")]
+pub fn now() -> Timestamp {
+    let now = Timestamp::now();
+    // Reports and records carry whole seconds; finer ones are noise to people and break text comparisons.
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}
+
+/// Today in UTC, the day against which waivers end.
+pub fn today() -> Date {
+    now().to_zoned(TimeZone::UTC).date()
+}

@@ -1,0 +1,22 @@
+//! The only door to the machine.
+//!
+//! A [`Reader`] can look at everything and change nothing. A [`Writer`] is made from the one exclusive [`lock`], so
+//! there is at most one on a host. Nothing outside this module opens a host's file, starts a program, asks the bus or
+//! looks at the clock.
+
+pub mod accounts;
+pub mod bus;
+pub mod clock;
+pub mod error;
+pub mod files;
+pub mod lock;
+pub mod nft;
+pub mod process;
+pub mod reader;
+pub mod sockets;
+pub mod writer;
+
+pub use error::HostError;
+pub use files::Files;
+pub use reader::Reader;
+pub use writer::Writer;

@@ -1,0 +1,138 @@
+//! holdfast's own nftables table: reading it, and seeing what a desired one looks like once a kernel has loaded it.
+//!
+//! nft rewrites what it is given (sets merged, flags sorted, defaults printed), and differently in each version. So a
+//! desired table is loaded by this very nft into this very kernel, in a network namespace that lives for a few
+//! milliseconds, and listed back; two listings can then be compared as they are (reference: hardening.md §2.2).
+
+use nix::sched::{CloneFlags, unshare};
+use serde_json::Value;
+
+use super::{HostError, process};
+
+/// The family and name of the only table holdfast touches.
+pub const TABLE: [&str; 2] = ["inet", "holdfast"];
+
+/// The live table, as nft lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OwnTable {
+    /// There is none.
+    Absent,
+    /// nft's JSON listing, raw: counters, handles and all.
+    Json(Value),
+    /// nft could list it only as text: version 1.0.6 prints stray memory for the flags of a table, which is not always
+    /// JSON.
+    TextOnly(String),
+}
+
+/// How nft is to list the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listing {
+    /// JSON, with counters, in numbers.
+    Json,
+    /// Text that nft reads back the same wherever it runs: without counters, in numbers, so that `/etc/protocols` does
+    /// not decide how it looks.
+    Exact,
+    /// Text for people: without counters, with nft's own words for states and ICMP types.
+    Words,
+}
+
+impl Listing {
+    fn args(self) -> Vec<&'static str> {
+        let mut args = match self {
+            Self::Json => vec!["-j", "-n"],
+            Self::Exact => vec!["-s", "-n"],
+            Self::Words => vec!["-s"],
+        };
+        args.extend(["list", "table", TABLE[0], TABLE[1]]);
+        args
+    }
+}
+
+/// The live table of the current network namespace.
+///
+/// # Errors
+/// When nft is missing, not permitted, or says anything but "there is no such table".
+pub async fn own_table() -> Result<OwnTable, HostError> {
+    let output = process::run("nft", &Listing::Json.args(), None).await?;
+    if is_absent(&output) {
+        return Ok(OwnTable::Absent);
+    }
+    if output.code != Some(0) {
+        return Err(output.failure());
+    }
+    match serde_json::from_slice(&output.stdout) {
+        Ok(json) => Ok(OwnTable::Json(json)),
+        Err(_) => {
+            let text = own_table_text(Listing::Exact).await?;
+            Ok(text.map_or(OwnTable::Absent, OwnTable::TextOnly))
+        }
+    }
+}
+
+/// The live table as nft lists it; `None` when there is none.
+///
+/// # Errors
+/// As [`own_table`].
+pub async fn own_table_text(listing: Listing) -> Result<Option<String>, HostError> {
+    let output = process::run("nft", &listing.args(), None).await?;
+    if is_absent(&output) {
+        return Ok(None);
+    }
+    Ok(Some(String::from_utf8_lossy(&output.success()?).into_owned()))
+}
+
+/// Whether nft says that there is no such table. A program that cannot be loaded also says "No such file or directory"
+/// (of a library), but never in nft's own form.
+fn is_absent(output: &process::Output) -> bool {
+    output.code == Some(1) && output.stderr.starts_with("Error: No such file or directory")
+}
+
+/// Loads a document (nft's JSON commands) into a network namespace of its own and lists the table back.
+/// Nothing of the host's own network is touched.
+///
+/// # Errors
+/// [`HostError::Failed`] with nft's words when the document is not one that nft and this kernel accept.
+pub async fn canonical(document: &Value) -> Result<Value, HostError> {
+    let output = in_scratch_namespace(document, Listing::Json).await?;
+    let command = output.command.clone();
+    serde_json::from_slice(&output.success()?)
+        .map_err(|source| HostError::NotJson { command, source })
+}
+
+/// The same as text.
+///
+/// # Errors
+/// As [`canonical`].
+pub async fn canonical_text(document: &Value, listing: Listing) -> Result<String, HostError> {
+    let output = in_scratch_namespace(document, listing).await?;
+    Ok(String::from_utf8_lossy(&output.success()?).into_owned())
+}
+
+async fn in_scratch_namespace(
+    document: &Value,
+    listing: Listing,
+) -> Result<process::Output, HostError> {
+    let bytes = document.to_string().into_bytes();
+    // A thread of its own, because the namespace is the thread's: it must end with it and serve nothing else.
+    let (send, receive) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new()
+        .name("scratch-netns".to_owned())
+        .spawn(move || {
+            // Nobody listens when the caller was cancelled.
+            drop(send.send(load_and_list(&bytes, listing)));
+        })
+        .map_err(|source| HostError::Start { program: "a thread".to_owned(), source })?;
+    receive.await.map_err(|_| HostError::Refused("the scratch thread ended early".to_owned()))?
+}
+
+fn load_and_list(document: &[u8], listing: Listing) -> Result<process::Output, HostError> {
+    unshare(CloneFlags::CLONE_NEWNET).map_err(|source| HostError::Namespace { source })?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| HostError::Start { program: "a runtime".to_owned(), source })?;
+    runtime.block_on(async {
+        process::run("nft", &["-j", "-f", "-"], Some(document)).await?.success()?;
+        process::run("nft", &listing.args(), None).await
+    })
+}

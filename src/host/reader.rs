@@ -1,0 +1,199 @@
+//! The handle that can look at everything and change nothing.
+
+use std::{
+    collections::BTreeSet,
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use tokio::{net::UdpSocket, sync::OnceCell, time::timeout};
+
+use super::{
+    HostError,
+    accounts::{Account, parse_passwd},
+    bus::Systemd,
+    files::Files,
+    nft::{self, Listing, OwnTable},
+    process::{self, Output},
+    sockets::{self, Listener},
+};
+
+/// The commands a reader may run: a program and the arguments it must be given first. All of them only print.
+const READ_ONLY: &[(&str, &[&str])] = &[("sshd", &["-T"]), ("sshd", &["-t"])];
+
+/// Loopback takes microseconds; a packet that has not arrived by then was dropped.
+const LOOP_LIMIT: Duration = Duration::from_millis(50);
+
+/// Looks at a host. Given to everything that observes; has no way to change anything.
+#[derive(Debug)]
+pub struct Reader {
+    files: Files,
+    systemd: OnceCell<Systemd>,
+}
+
+impl Reader {
+    /// The live host.
+    pub fn live() -> Self {
+        Self::below("/")
+    }
+
+    /// A host whose files are below `root`; programs, bus and kernel are still the live ones.
+    pub fn below(root: impl Into<std::path::PathBuf>) -> Self {
+        Self { files: Files::below(root), systemd: OnceCell::new() }
+    }
+
+    /// Its files.
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// Its accounts, in the order of `/etc/passwd`.
+    ///
+    /// # Errors
+    /// When `/etc/passwd` cannot be read.
+    pub fn accounts(&self) -> Result<Vec<Account>, HostError> {
+        Ok(parse_passwd(&self.files.text("/etc/passwd")?.unwrap_or_default()))
+    }
+
+    /// The live value of a kernel parameter, lines joined by spaces as `sysctl` prints it; `None` when this kernel
+    /// does not have it.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn sysctl(&self, key: &str) -> Result<Option<String>, HostError> {
+        let value = self.files.text(&sysctl_path(key))?;
+        Ok(value.map(|text| text.split_whitespace().collect::<Vec<_>>().join(" ")))
+    }
+
+    /// Whether a kernel parameter can be set here: `/proc/sys` is read-only to containers, except for their network.
+    pub fn sysctl_is_read_only(&self, key: &str) -> bool {
+        self.files.is_read_only(&sysctl_path(key))
+    }
+
+    /// Runs a program that only prints. See [`READ_ONLY`].
+    ///
+    /// # Errors
+    /// When the command is not one of those, or as [`process::find`] and the runner say.
+    pub async fn ask(&self, program: &str, args: &[&str]) -> Result<Output, HostError> {
+        let allowed =
+            READ_ONLY.iter().any(|(name, first)| *name == program && args.starts_with(first));
+        if !allowed {
+            return Err(HostError::Refused(format!("a reader does not run {program} {args:?}")));
+        }
+        process::run(program, args, None).await
+    }
+
+    /// systemd, over the system bus; connected at the first call.
+    ///
+    /// # Errors
+    /// [`HostError::NoBus`].
+    pub async fn systemd(&self) -> Result<&Systemd, HostError> {
+        self.systemd.get_or_try_init(Systemd::connect).await
+    }
+
+    /// Whether this process may read everything: what only root may read cannot be checked otherwise.
+    pub fn is_root(&self) -> bool {
+        nix::unistd::geteuid().is_root()
+    }
+
+    /// The TCP sockets that wait for connections.
+    ///
+    /// # Errors
+    /// When the kernel's list cannot be read.
+    pub fn listeners(&self) -> Result<Vec<Listener>, HostError> {
+        sockets::listeners(&self.files)
+    }
+
+    /// The sockets (their inodes) a process has open; of another user's process only root may know.
+    ///
+    /// # Errors
+    /// When its descriptors cannot be listed.
+    pub fn sockets_of(&self, pid: u32) -> Result<BTreeSet<u64>, HostError> {
+        sockets::of_process(&self.files, pid)
+    }
+
+    /// Connects to a TCP port of this host, says something, and listens until `enough` has been heard.
+    ///
+    /// # Errors
+    /// [`HostError::Connect`] when nobody is there, or nothing at all is heard within 3 s.
+    pub async fn converse(
+        &self,
+        to: SocketAddr,
+        say: &[u8],
+        enough: impl Fn(&[u8]) -> bool,
+    ) -> Result<Vec<u8>, HostError> {
+        sockets::converse(to, say, enough).await
+    }
+
+    /// holdfast's own nftables table as it is now.
+    ///
+    /// # Errors
+    /// See [`nft::own_table`].
+    pub async fn own_table(&self) -> Result<OwnTable, HostError> {
+        nft::own_table().await
+    }
+
+    /// The same as nft's text, exact for before-images or in words for people.
+    ///
+    /// # Errors
+    /// See [`nft::own_table_text`].
+    pub async fn own_table_text(&self, listing: Listing) -> Result<Option<String>, HostError> {
+        nft::own_table_text(listing).await
+    }
+
+    /// What nft's JSON listing of a desired table says once this kernel has loaded it.
+    ///
+    /// # Errors
+    /// See [`nft::canonical`].
+    pub async fn canonical_table(
+        &self,
+        document: &serde_json::Value,
+    ) -> Result<serde_json::Value, HostError> {
+        nft::canonical(document).await
+    }
+
+    /// The same as nft's text.
+    ///
+    /// # Errors
+    /// See [`nft::canonical`].
+    pub async fn canonical_table_text(
+        &self,
+        document: &serde_json::Value,
+        listing: Listing,
+    ) -> Result<String, HostError> {
+        nft::canonical_text(document, listing).await
+    }
+
+    /// Sends one packet over loopback from a socket to itself, and says whether it arrived: nobody else sees it. What
+    /// counts packets has then had one to count.
+    pub async fn loop_a_packet(&self) -> bool {
+        let there_and_back = async {
+            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+            socket.connect(socket.local_addr()?).await?;
+            socket.send(b"holdfast").await?;
+            socket.recv(&mut [0; 16]).await
+        };
+        matches!(timeout(LOOP_LIMIT, there_and_back).await, Ok(Ok(_)))
+    }
+
+    /// Whether this host is a container, and of what kind: systemd writes it down at boot.
+    pub fn container(&self) -> Option<String> {
+        let kind = self.files.text("/run/systemd/container").ok().flatten()?;
+        let kind = kind.trim();
+        (!kind.is_empty()).then(|| kind.to_owned())
+    }
+}
+
+/// Where the kernel keeps a parameter. Dots separate, and a slash in a key stands for a dot in a name
+/// (`net.ipv4.conf.eth0/1.rp_filter`), as in sysctl.d(5).
+pub(super) fn sysctl_path(key: &str) -> String {
+    let swapped: String = key
+        .chars()
+        .map(|c| match c {
+            '.' => '/',
+            '/' => '.',
+            other => other,
+        })
+        .collect();
+    format!("/proc/sys/{swapped}")
+}

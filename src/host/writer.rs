@@ -1,0 +1,301 @@
+//! The handle that can change a host. There is one at most, because making it takes the lock.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::{
+        DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+    },
+    path::{Path, PathBuf},
+};
+
+use nix::{
+    fcntl::AT_FDCWD,
+    sys::{
+        stat::{UtimensatFlags, utimensat},
+        time::TimeSpec,
+    },
+};
+
+use super::{HostError, Reader, lock::Lock, process, reader::sysctl_path};
+use crate::engine::change::{Change, FileState, FileTime, Gate, RunVerb, TableState, UnitVerb};
+
+/// Where an administrator's unit files and the links that enable units are.
+pub const UNIT_DIR: &str = "/etc/systemd/system";
+
+/// Changes a host, one [`Change`] at a time.
+#[derive(Debug)]
+pub struct Writer {
+    reader: Reader,
+    _lock: Lock,
+}
+
+impl Writer {
+    /// A writer for the host that `reader` looks at, for as long as the lock is held.
+    pub fn new(reader: Reader, lock: Lock) -> Self {
+        Self { reader, _lock: lock }
+    }
+
+    /// The same host, for looking.
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// Makes one change. Doing it again changes nothing more.
+    ///
+    /// # Errors
+    /// When the host refuses; what was there before is then still there, whole.
+    pub async fn carry_out(&self, change: &Change) -> Result<(), HostError> {
+        match change {
+            Change::Put { path, to } => self.put(path, to),
+            Change::Sysctl { key, value } => self.set_sysctl(key, value),
+            Change::Table { to } => put_table(to).await,
+            Change::UnitFile { unit, verb } => self.set_unit_file(unit, *verb).await,
+            Change::UnitLinks { to } => self.put_unit_links(to).await,
+            Change::Run { unit, verb } => self.run(unit, *verb).await,
+            Change::Require { gate: Gate::Sshd } => {
+                process::run("sshd", &["-t"], None).await?.success().map(drop)
+            }
+        }
+    }
+
+    async fn set_unit_file(&self, unit: &str, verb: UnitVerb) -> Result<(), HostError> {
+        self.reader.systemd().await?.unit_file(unit, verb).await
+    }
+
+    async fn run(&self, unit: &str, verb: RunVerb) -> Result<(), HostError> {
+        self.reader.systemd().await?.run(unit, verb).await
+    }
+
+    fn set_sysctl(&self, key: &str, value: &str) -> Result<(), HostError> {
+        let path = sysctl_path(key);
+        let write = || {
+            let mut file =
+                OpenOptions::new().write(true).open(self.reader.files().locate(&path))?;
+            file.write_all(value.as_bytes())
+        };
+        write().map_err(HostError::file("set", path.as_str()))
+    }
+
+    /// Brings a path to a state. A file or link is replaced in one step, so that no reader ever sees half of it.
+    ///
+    /// # Errors
+    /// When a directory is where a file is to be, or the file system refuses.
+    #[expect(clippy::disallowed_methods, reason = "the one permitted place")]
+    fn put(&self, path: &str, to: &FileState) -> Result<(), HostError> {
+        let at = self.reader.files().locate(path);
+        let found = fs::symlink_metadata(&at).ok();
+        let is_dir = found.as_ref().is_some_and(fs::Metadata::is_dir);
+        if is_dir && matches!(to, FileState::File { .. } | FileState::Symlink { .. }) {
+            return Err(HostError::WrongKind {
+                path: path.to_owned(),
+                found: "a directory",
+                wanted: "a file",
+            });
+        }
+        let staged = staging_name(&at);
+        let result = (|| match to {
+            FileState::Absent if is_dir => fs::remove_dir(&at),
+            FileState::Absent if found.is_some() => fs::remove_file(&at),
+            FileState::Absent => Ok(()),
+            FileState::Directory { mode, uid, gid, xattrs } => {
+                if !is_dir {
+                    fs::DirBuilder::new().mode(*mode).create(&at)?;
+                }
+                std::os::unix::fs::chown(&at, Some(*uid), Some(*gid))?;
+                set_xattrs(&at, xattrs)?;
+                fs::set_permissions(&at, fs::Permissions::from_mode(*mode))
+            }
+            FileState::File { content, mode, uid, gid, xattrs, mtime } => {
+                let mut file = stage(&staged)?;
+                file.write_all(content.as_bytes())?;
+                std::os::unix::fs::fchown(&file, Some(*uid), Some(*gid))?;
+                set_xattrs(&staged, xattrs)?;
+                // After the owner and the ACL: both of them change the mode.
+                file.set_permissions(fs::Permissions::from_mode(*mode))?;
+                if let Some(mtime) = mtime {
+                    set_mtime(&staged, *mtime)?;
+                }
+                file.sync_all()?;
+                fs::rename(&staged, &at)
+            }
+            FileState::Symlink { target, uid, gid, mtime } => {
+                remove_if_there(&staged)?;
+                std::os::unix::fs::symlink(target, &staged)?;
+                std::os::unix::fs::lchown(&staged, Some(*uid), Some(*gid))?;
+                if let Some(mtime) = mtime {
+                    set_mtime(&staged, *mtime)?;
+                }
+                fs::rename(&staged, &at)
+            }
+        })();
+        if let Err(source) = result {
+            // Best effort: the error that is reported is the one that stopped us.
+            drop(remove_if_there(&staged));
+            return Err(self.explain(path, source));
+        }
+        at.parent().map_or(Ok(()), sync_dir).map_err(HostError::file("sync", path))
+    }
+
+    /// Says plainly what the kernel says in a number, where it is one of the usual obstacles.
+    fn explain(&self, path: &str, source: io::Error) -> HostError {
+        let files = self.reader.files();
+        let parent = Path::new(path).parent().map_or("/", |p| p.to_str().unwrap_or("/"));
+        let immutable = [path, parent].into_iter().find(|path| files.is_immutable(path));
+        match (source.kind(), immutable) {
+            (io::ErrorKind::PermissionDenied, Some(path)) => {
+                HostError::Immutable { path: path.to_owned() }
+            }
+            (io::ErrorKind::ReadOnlyFilesystem, _) => HostError::ReadOnly { path: path.to_owned() },
+            _ => HostError::file("write", path)(source),
+        }
+    }
+
+    /// Removes what a killed holdfast may have left beside a path.
+    ///
+    /// # Errors
+    /// When it is there and cannot be removed.
+    pub fn clear_staging(&self, path: &str) -> Result<(), HostError> {
+        let staged = staging_name(&self.reader.files().locate(path));
+        remove_if_there(&staged).map_err(HostError::file("remove", staged.display().to_string()))
+    }
+
+    /// Sets a directory's modification time back, after what was in it was put back.
+    ///
+    /// # Errors
+    /// When it cannot be set.
+    pub fn set_mtime(&self, path: &str, mtime: FileTime) -> Result<(), HostError> {
+        set_mtime(&self.reader.files().locate(path), mtime)
+            .map_err(HostError::file("set the time of", path))
+    }
+
+    async fn put_unit_links(&self, to: &BTreeMap<String, String>) -> Result<(), HostError> {
+        let now = unit_links(&self.reader)?;
+        for path in now.keys().filter(|path| !to.contains_key(*path)) {
+            self.put(path, &FileState::Absent)?;
+            self.drop_empty_parent(path, to);
+        }
+        for (path, target) in to.iter().filter(|(path, target)| now.get(*path) != Some(*target)) {
+            let parent = Path::new(path).parent().and_then(Path::to_str).unwrap_or(UNIT_DIR);
+            if !self.reader.files().exists(parent) {
+                self.put(parent, &FileState::directory())?;
+            }
+            let link = FileState::Symlink { target: target.clone(), uid: 0, gid: 0, mtime: None };
+            self.put(path, &link)?;
+        }
+        self.reader.systemd().await?.daemon_reload().await
+    }
+
+    /// Enabling a unit makes a `.wants` folder; disabling it leaves the folder behind.
+    fn drop_empty_parent(&self, path: &str, wanted: &BTreeMap<String, String>) {
+        let Some(parent) = Path::new(path).parent().and_then(Path::to_str) else { return };
+        let is_used = wanted.keys().any(|path| path.starts_with(&format!("{parent}/")));
+        if parent != UNIT_DIR && !is_used {
+            // Fails when something else is in it, which is then right to stay.
+            drop(fs::remove_dir(self.reader.files().locate(parent)));
+        }
+    }
+}
+
+/// Every link below the folder of unit files, and where it points.
+///
+/// # Errors
+/// When the folder cannot be listed.
+pub fn unit_links(reader: &Reader) -> Result<BTreeMap<String, String>, HostError> {
+    let files = reader.files();
+    let mut links = BTreeMap::new();
+    for name in files.list(UNIT_DIR)? {
+        let path = format!("{UNIT_DIR}/{name}");
+        if let FileState::Symlink { target, .. } = look(files, &path)? {
+            links.insert(path, target);
+        } else if ["wants", "requires"]
+            .iter()
+            .any(|kind| Path::new(&path).extension().is_some_and(|extension| extension == *kind))
+        {
+            for name in files.list(&path)? {
+                let path = format!("{path}/{name}");
+                if let FileState::Symlink { target, .. } = look(files, &path)? {
+                    links.insert(path, target);
+                }
+            }
+        }
+    }
+    Ok(links)
+}
+
+/// The state of a path if it is a link; other kinds are not read.
+fn look(files: &super::files::Files, path: &str) -> Result<FileState, HostError> {
+    let is_link = fs::symlink_metadata(files.locate(path)).is_ok_and(|meta| meta.is_symlink());
+    if is_link { files.state(path) } else { Ok(FileState::Absent) }
+}
+
+/// Replaces, loads or removes holdfast's own table: one nft transaction, so that no packet meets half of it.
+async fn put_table(to: &TableState) -> Result<(), HostError> {
+    let [family, name] = super::nft::TABLE;
+    // `destroy table` would do in newer versions; 1.0.6 does not know it, so: make sure it is there, then delete it.
+    let clear = format!("add table {family} {name}\ndelete table {family} {name}\n");
+    let (args, input): (&[&str], String) = match to {
+        TableState::Absent => (&["-f", "-"], clear),
+        TableState::Listing(text) => (&["-f", "-"], clear + text),
+        TableState::Json(document) => (&["-j", "-f", "-"], document.to_string()),
+    };
+    process::run("nft", args, Some(input.as_bytes())).await?.success().map(drop)
+}
+
+/// The name under which a new file is written before it takes its place. Known in advance, so that a later holdfast
+/// can clear it away; hidden and without a known suffix, so that no `*.conf` pattern takes it in.
+fn staging_name(at: &Path) -> PathBuf {
+    let name = at.file_name().unwrap_or_default().to_string_lossy();
+    at.with_file_name(format!(".{name}.holdfast-new"))
+}
+
+fn stage(staged: &Path) -> io::Result<File> {
+    remove_if_there(staged)?;
+    // Not readable by others until its owner and mode are set.
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(staged)
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => remove(path),
+        Err(_) => Ok(()),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one permitted place")]
+fn remove(path: &Path) -> io::Result<()> {
+    fs::remove_file(path)
+}
+
+/// Makes the attributes what they are to be, leaving alone those that are so already.
+fn set_xattrs(path: &Path, wanted: &BTreeMap<String, Vec<u8>>) -> io::Result<()> {
+    let now = match xattr::list(path) {
+        Ok(names) => names.collect(),
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    for name in now {
+        if !wanted.contains_key(&*name.to_string_lossy()) {
+            xattr::remove(path, &name)?;
+        }
+    }
+    for (name, value) in wanted {
+        if xattr::get(path, name)?.as_ref() != Some(value) {
+            xattr::set(path, name, value)?;
+        }
+    }
+    Ok(())
+}
+
+fn set_mtime(path: &Path, mtime: FileTime) -> io::Result<()> {
+    let atime = fs::symlink_metadata(path)?;
+    let atime = TimeSpec::new(atime.atime(), atime.atime_nsec());
+    let mtime = TimeSpec::new(mtime.seconds, mtime.nanoseconds);
+    utimensat(AT_FDCWD, path, &atime, &mtime, UtimensatFlags::NoFollowSymlink)?;
+    Ok(())
+}
+
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}

@@ -1,0 +1,137 @@
+//! `[firewall]`: what may reach the host.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Mode;
+use crate::profile::types::{Cidr, Port, PortRange, Rate, RateUnit, RuleName};
+
+/// What may reach this host over the network. Everything that is not allowed is dropped; answers
+/// to what the host itself asked, loopback, and the ICMP that IP needs always pass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Firewall {
+    /// What is done about this section.
+    #[serde(default)]
+    pub mode: Mode,
+
+    /// Whether and how often dropped packets are logged.
+    #[serde(default)]
+    pub log_drops: LogDrops,
+
+    /// Whether the host answers ping (echo requests, at a limited rate).
+    #[serde(default = "yes")]
+    pub ping: bool,
+
+    /// What is let in. Absent or empty: nothing is, not even SSH.
+    #[serde(default)]
+    #[schemars(extend("x-holdfast-merge-key" = "name"))]
+    pub allow: Vec<Allow>,
+}
+
+impl Default for Firewall {
+    fn default() -> Self {
+        Self {
+            mode: Mode::default(),
+            log_drops: LogDrops::default(),
+            ping: true,
+            allow: Vec::new(),
+        }
+    }
+}
+
+impl Firewall {
+    /// The entries that let anybody reach one of these TCP ports, in order.
+    pub fn allowing<'a>(&'a self, ports: &'a [Port]) -> impl Iterator<Item = &'a Allow> {
+        self.allow.iter().filter(|allow| {
+            allow.admits_somebody()
+                && ports.iter().any(|port| allow.tcp().iter().any(|range| range.contains(*port)))
+        })
+    }
+}
+
+/// Whether and how often dropped packets are logged. The limit is on the log, never on the drop:
+/// a port scan must not push everything else out of the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogDrops {
+    /// Whether dropped packets are logged at all.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+
+    /// How often at most.
+    #[serde(default = "LogDrops::default_rate")]
+    pub rate: Rate,
+
+    /// How many may come at once before the rate counts.
+    #[serde(default = "LogDrops::default_burst")]
+    #[schemars(range(min = 1))]
+    pub burst: u32,
+}
+
+impl LogDrops {
+    const fn default_rate() -> Rate {
+        Rate { count: 10, per: RateUnit::Minute }
+    }
+
+    const fn default_burst() -> u32 {
+        5 // nftables' own default
+    }
+}
+
+impl Default for LogDrops {
+    fn default() -> Self {
+        Self { enabled: true, rate: Self::default_rate(), burst: Self::default_burst() }
+    }
+}
+
+/// Something that is let in. At least one of `tcp` and `udp` is needed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Allow {
+    /// What it is for; unique, and the key by which profiles that extend this one replace or
+    /// remove it.
+    pub name: RuleName,
+
+    /// TCP ports. Absent or empty: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tcp: Option<Vec<PortRange>>,
+
+    /// UDP ports. Absent or empty: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub udp: Option<Vec<PortRange>>,
+
+    /// Where from. Absent: from anywhere. Empty: from nowhere, so nobody gets in by this entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Vec<Cidr>>,
+}
+
+impl Allow {
+    /// The TCP ports, none when absent.
+    pub fn tcp(&self) -> &[PortRange] {
+        self.tcp.as_deref().unwrap_or_default()
+    }
+
+    /// The UDP ports, none when absent.
+    pub fn udp(&self) -> &[PortRange] {
+        self.udp.as_deref().unwrap_or_default()
+    }
+
+    /// Whether there is any source it lets in.
+    pub fn admits_somebody(&self) -> bool {
+        self.from.as_ref().is_none_or(|from| !from.is_empty())
+    }
+
+    /// Whether some source is let in by both.
+    pub fn shares_source_with(&self, other: &Self) -> bool {
+        match (&self.from, &other.from) {
+            (None, _) => other.admits_somebody(),
+            (_, None) => self.admits_somebody(),
+            (Some(a), Some(b)) => a.iter().any(|a| b.iter().any(|b| a.overlaps(*b))),
+        }
+    }
+}
+
+const fn yes() -> bool {
+    true
+}

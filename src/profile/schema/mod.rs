@@ -1,0 +1,92 @@
+//! The profile, section by section: the one source of truth.
+//!
+//! serde reads into these types; the JSON Schema that editors and `profile::check` use and the
+//! reference in `docs/profile.md` are generated from them. Their doc comments are the
+//! descriptions, so they are written for the person who writes a profile.
+//!
+//! Every list and value is an `Option` or has a default that is said: absent means *not managed*
+//! (or inherited through `extends`), an empty list means *none*.
+//!
+//! A new control is a new file here, a field of [`Profile`], and nothing else in this folder.
+
+mod firewall;
+mod journal;
+mod people;
+mod services;
+mod ssh;
+mod sysctl;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use self::firewall::{Allow, Firewall, LogDrops};
+pub use self::journal::{Journal, Storage};
+pub use self::people::{About, Person, Waiver};
+pub use self::services::Services;
+pub use self::ssh::{
+    Admitted, GatewayPorts, LogLevel, PermitRootLogin, PermitTunnel, Ssh, TcpForwarding,
+};
+pub use self::sysctl::Sysctl;
+use super::types::Text;
+
+/// A holdfast profile: what a Debian host is held to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// The profiles this one builds on, in order: a later one wins over an earlier one, and this
+    /// file wins over all. A name is looked up beside this file and then among the shipped
+    /// profiles; anything with a `/` or ending in `.toml` is a path, relative to this file.
+    /// Absent: this file stands alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extends: Vec<Text>,
+
+    /// What this profile is and where it is kept. Absent: nothing is said about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<About>,
+
+    /// Who may administer this host, approve changes and hold custody. Absent: nobody is named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-holdfast-merge-key" = "name"))]
+    pub people: Vec<Person>,
+
+    /// What may reach this host over the network. Absent: the firewall is not managed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub firewall: Option<Firewall>,
+
+    /// How journald keeps logs. Absent: journald is not managed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<Journal>,
+
+    /// How sshd admits people. Absent: sshd is not managed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh: Option<Ssh>,
+
+    /// Kernel parameters. Absent: none is managed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sysctl: Option<Sysctl>,
+
+    /// Which systemd units run and which do not. Absent: no unit is managed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub services: Option<Services>,
+
+    /// Checks that may fail for a while, each with a reason, an approver and an end.
+    /// Absent: nothing is waived.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-holdfast-merge-key" = "check"))]
+    pub waiver: Vec<Waiver>,
+}
+
+/// What is done about a section.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Checked, and put right by `apply` and `correct`.
+    #[default]
+    Enforce,
+    /// Checked and reported, never changed.
+    Audit,
+    /// Neither checked nor changed.
+    Off,
+}

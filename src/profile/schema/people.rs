@@ -1,0 +1,60 @@
+//! Who: the profile's own description, people, and the waivers they approve.
+
+use jiff::civil;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::profile::types::{CheckId, HttpUrl, SshKey, Text, TimeZoneName, Until, UserName};
+
+/// What a profile is and where it is kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct About {
+    /// What this profile is for, in one line. Absent: reports name the file only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<Text>,
+
+    /// Where the profile is kept and reviewed. Absent: not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<HttpUrl>,
+}
+
+/// A person with a part in running this host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Person {
+    /// The person's account name, by which the rest of the profile refers to them.
+    pub name: UserName,
+
+    /// The person's public keys. Absent: not managed. Empty: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh_keys: Option<Vec<SshKey>>,
+
+    /// Where the person's day is. Absent: not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<TimeZoneName>,
+}
+
+/// Leave for one check to fail, until a day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Waiver {
+    /// The check that may fail, or with `/` and a name the part of it.
+    pub check: CheckId,
+
+    /// Why it may; every report repeats this.
+    pub reason: Text,
+
+    /// Who answers for it.
+    pub approved_by: UserName,
+
+    /// The last day it counts. From the next day on the check fails as if nothing had been waived.
+    pub until: Until,
+}
+
+impl Waiver {
+    /// Whether it counts for nothing by `today`.
+    pub fn is_expired(&self, today: civil::Date) -> bool {
+        self.until.is_over(today)
+    }
+}

@@ -1,0 +1,94 @@
+//! What is wrong with a profile whose every value is good by itself: values that contradict each
+//! other, and values that do not do what their author must think they do.
+//!
+//! Contradictions are errors; what is probably not meant is a warning. Each points at the text,
+//! which it finds by walking the tree the profile was read from.
+
+mod access;
+mod firewall;
+mod journal;
+mod lists;
+
+use jiff::civil;
+
+use super::diagnostic::Diagnostic;
+use super::schema::Profile;
+use super::source::Span;
+use super::tree::Node;
+
+/// Finds what is wrong. `complete` says that nothing had to be left out of the profile, so that
+/// what is absent is really absent.
+pub(crate) fn validate(
+    profile: &Profile,
+    tree: &Node,
+    today: civil::Date,
+    complete: bool,
+    found: &mut Vec<Diagnostic>,
+) {
+    let at = At { node: Some(tree), span: tree.span };
+    if let Some(section) = &profile.firewall {
+        firewall::validate(section, at.key("firewall"), found);
+    }
+    if let Some(section) = &profile.journal {
+        journal::validate(section, at.key("journal"), found);
+    }
+    if let Some(section) = &profile.ssh {
+        access::validate(section, at.key("ssh"), found);
+    }
+    if let Some(section) = &profile.services {
+        lists::services(section, at.key("services"), found);
+    }
+    if let Some(section) = &profile.sysctl {
+        lists::sysctl(section, at.key("sysctl"), found);
+    }
+    access::people(profile, at, found);
+    access::waivers(profile, at, today, complete, found);
+    if complete {
+        firewall::reachable(profile, at, found);
+    }
+}
+
+/// A place in the tree.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    node: Option<&'a Node>,
+    span: Span,
+}
+
+impl At<'_> {
+    /// The value of a key; the table itself when there is none.
+    fn key(self, key: &str) -> Self {
+        match self.node.and_then(|node| node.get(key)) {
+            Some(node) => Self { node: Some(node), span: node.span },
+            None => Self { node: None, ..self },
+        }
+    }
+
+    /// An item of a list; the list itself when there is none.
+    fn item(self, at: usize) -> Self {
+        match self.node.and_then(|node| node.items().get(at)) {
+            Some(node) => Self { node: Some(node), span: node.span },
+            None => Self { node: None, ..self },
+        }
+    }
+
+    /// The key as it is written in this table.
+    fn key_span(self, key: &str) -> Span {
+        let entry = self.node.and_then(Node::table).and_then(|table| table.get(key));
+        entry.map_or(self.span, |entry| entry.key)
+    }
+}
+
+/// Complains of items that stand in a list twice.
+fn distinct<T: PartialEq + ToString>(items: &[T], at: At<'_>, found: &mut Vec<Diagnostic>) {
+    for (index, item) in items.iter().enumerate() {
+        if let Some(first) = items[..index].iter().position(|other| other == item) {
+            let message = format!("`{}` stands in this list twice", item.to_string());
+            found.push(
+                Diagnostic::error(at.item(index).span, message)
+                    .and(at.item(first).span, "first here")
+                    .help("leave one of them out"),
+            );
+        }
+    }
+}

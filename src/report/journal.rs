@@ -1,0 +1,132 @@
+//! Events in the journal: one fixed `MESSAGE_ID` per kind, so that `journalctl MESSAGE_ID=…` finds every one of them.
+//!
+//! Events go to journald whenever it is there, whoever started holdfast. Talk (warnings, errors, progress) goes there
+//! too when systemd has tied stderr to the journal, and to stderr otherwise.
+
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use systemd_journal_logger::JournalLog;
+
+use crate::engine::{
+    outcome::{CheckResult, Outcome},
+    transaction::RolledBack,
+};
+
+/// The target of events, which sets them apart from what libraries log.
+const EVENT: &str = "holdfast::event";
+
+/// A check that held after the last apply does not now.
+pub const DRIFT: &str = "2d6c8e9dff6542a2a8090d8846694e6d";
+/// A check does not hold, and has not since the profile asked for it.
+pub const FAIL: &str = "7b8f92bf9fec45468654f8a2899bbe7f";
+/// A check could not be seen.
+pub const CANNOT_CHECK: &str = "5e38e8bc7a0947f29ca2e65801bbe19d";
+/// A transaction was committed by `apply`.
+pub const APPLIED: &str = "43c0a3fd32f448b0a706dd5248b035ec";
+/// A transaction was committed by `correct`.
+pub const CORRECTED: &str = "cedbfaf2bb444f53b82e766d60f1cf07";
+/// A transaction did not work and was rolled back.
+pub const ROLLED_BACK: &str = "7a998603663042ca942f8db895cc3d6e";
+/// A person returned the host to an earlier state.
+pub const RETURNED: &str = "9d06190ae5a944a197e9f519954eb62e";
+/// A transaction that had been interrupted was rolled back.
+pub const RECOVERED: &str = "6fa6a343e92e4cd5b4c9b0d4902915ca";
+/// A command could not do what it was asked to.
+pub const FAILED: &str = "12e2589ccddd4b899140df5f2c29d8f0";
+/// A whole `verify` ended.
+pub const VERIFIED: &str = "720c6eb37e464df38af9fb531cb7c0e7";
+
+/// Lets holdfast's own words through to journald: libraries' are not for the operator's journal.
+struct OwnWords(JournalLog);
+
+impl Log for OwnWords {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == EVENT
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata()) {
+            self.0.log(record);
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// Connects to journald. Without one (a build machine, a bare chroot) events go nowhere; reports lose nothing.
+pub fn start() {
+    let Ok(journal) = JournalLog::new() else { return };
+    let journal = journal.with_syslog_identifier("holdfast".to_owned());
+    if log::set_boxed_logger(Box::new(OwnWords(journal))).is_ok() {
+        log::set_max_level(LevelFilter::Info);
+    }
+}
+
+/// Whether systemd has tied stderr to the journal, so that talk belongs there, with its priority.
+pub fn takes_talk() -> bool {
+    systemd_journal_logger::connected_to_journal() && log::max_level() != LevelFilter::Off
+}
+
+/// Files a line of talk.
+pub fn talk(level: Level, text: &str) {
+    log::log!(target: EVENT, level, "{text}");
+}
+
+/// Files that a command could not do what it was asked to.
+pub fn failed(text: &str) {
+    log::error!(target: EVENT, MESSAGE_ID = FAILED, HOLDFAST_OUTCOME = "failed"; "{text}");
+}
+
+/// Files every finding of a report.
+pub fn findings(results: &[CheckResult]) {
+    for result in results {
+        let (id, level) = match result.outcome {
+            Outcome::Drift => (DRIFT, Level::Error),
+            Outcome::Fail => (FAIL, Level::Warn),
+            Outcome::CannotCheck => (CANNOT_CHECK, Level::Warn),
+            _ => continue,
+        };
+        log::log!(
+            target: EVENT, level,
+            MESSAGE_ID = id,
+            HOLDFAST_CHECK = result.check.as_str(),
+            HOLDFAST_OUTCOME = result.outcome.word(),
+            HOLDFAST_EXPECTED = result.expected.as_str(),
+            HOLDFAST_OBSERVED = result.observed.as_str();
+            "{} {}: expected {}; observed {}",
+            result.outcome.word(), result.check, result.expected, result.observed
+        );
+    }
+}
+
+/// Files that a whole verification ended.
+pub fn verified(summary: &str, outcome: &str) {
+    log::info!(target: EVENT, MESSAGE_ID = VERIFIED, HOLDFAST_OUTCOME = outcome; "verified: {summary}");
+}
+
+/// Files that a transaction was committed. `id` is [`APPLIED`], [`CORRECTED`] or [`RETURNED`].
+pub fn committed(id: &str, transaction: u64, changes: &[String]) {
+    log::info!(
+        target: EVENT,
+        MESSAGE_ID = id,
+        HOLDFAST_OUTCOME = "committed",
+        HOLDFAST_TRANSACTION = transaction;
+        "transaction {transaction}: {}", changes.join("; ")
+    );
+}
+
+/// Files that a transaction was rolled back. `id` is [`ROLLED_BACK`] or [`RECOVERED`].
+pub fn rolled_back(id: &str, rolled_back: &RolledBack) {
+    let RolledBack { id: transaction, why, unrestored } = rolled_back;
+    let (outcome, rest) = if unrestored.is_empty() {
+        ("rolled back, verified", String::new())
+    } else {
+        ("rolled back, not all restored", format!("; not restored: {}", unrestored.join("; ")))
+    };
+    log::error!(
+        target: EVENT,
+        MESSAGE_ID = id,
+        HOLDFAST_OUTCOME = outcome,
+        HOLDFAST_TRANSACTION = *transaction;
+        "transaction {transaction} {outcome}: {why}{rest}"
+    );
+}

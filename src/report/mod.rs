@@ -1,0 +1,6 @@
+//! Findings for people, machines and the journal.
+
+pub mod journal;
+pub mod json;
+pub mod saved;
+pub mod text;

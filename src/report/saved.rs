@@ -1,0 +1,70 @@
+//! The last report, kept so that the next one can say since when.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::engine::outcome::{CheckResult, Outcome};
+
+/// A finding of the last report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedFinding {
+    /// What it came to.
+    pub outcome: Outcome,
+    /// When it was first seen to.
+    pub since: Timestamp,
+}
+
+/// The last report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Saved {
+    /// When it was made.
+    pub at: Timestamp,
+    /// How many checks came to what.
+    pub summary: BTreeMap<String, usize>,
+    /// The findings that need attention.
+    pub findings: BTreeMap<String, SavedFinding>,
+}
+
+/// Dates the findings that an earlier report knew already, and makes the report that the next one will know.
+pub fn date(results: &mut [CheckResult], earlier: Option<&Saved>, now: Timestamp) -> Saved {
+    let mut findings = BTreeMap::new();
+    for result in results.iter_mut().filter(|result| result.outcome.needs_attention()) {
+        let known = earlier.and_then(|saved| saved.findings.get(&result.check));
+        let since = known.filter(|known| known.outcome == result.outcome).map(|known| known.since);
+        // A clock that was set back must not make a finding begin in the future.
+        let since = since.map(|since| since.min(now));
+        result.since = since;
+        let finding = SavedFinding { outcome: result.outcome, since: since.unwrap_or(now) };
+        findings.insert(result.check.clone(), finding);
+    }
+    let summary = super::json::summary(results);
+    let summary = summary.into_iter().map(|(word, count)| (word.to_owned(), count)).collect();
+    Saved { at: now, summary, findings }
+}
+
+/// Reads the last report; `None` when there is none or it cannot be read, which costs only the dates.
+#[expect(clippy::disallowed_methods, reason = "holdfast's own file, not the host's")]
+pub fn load(state_dir: &Path) -> Option<Saved> {
+    serde_json::from_slice(&fs::read(state_dir.join("report.json")).ok()?).ok()
+}
+
+/// Keeps a report.
+///
+/// # Errors
+/// When it cannot be written.
+#[expect(clippy::disallowed_methods, reason = "holdfast's own file, not the host's")]
+pub fn store(state_dir: &Path, saved: &Saved) -> io::Result<()> {
+    let staged = state_dir.join(".report.json");
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
+    file.write_all(&serde_json::to_vec_pretty(saved)?)?;
+    fs::rename(staged, state_dir.join("report.json"))
+}

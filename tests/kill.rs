@@ -1,0 +1,153 @@
+//! The agent is killed at every step of a transaction, in turn, on a booted host.
+//!
+//! strace sends SIGKILL as the agent enters its n-th call of each kind that writes, renames, syncs, starts a process or
+//! speaks to systemd: nothing in the program knows of the test. After each kill, before anything is repaired, sshd's
+//! configuration must be valid and the table absent or whole; after the next start of holdfast the host must be wholly
+//! before or wholly after, and the lock free.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use crate::support::*;
+
+/// Something of every kind of change: folders, files, kernel parameters, unit files, running units, the table.
+const KILL_PROFILE: &str = r#"
+[journal]
+storage = "persistent"
+max_use = "1G"
+[sysctl.values]
+"net.ipv4.conf.all.accept_redirects" = 0
+"net.ipv4.conf.all.log_martians" = 1
+[services]
+enabled = ["killed.service"]
+masked = ["unwanted.service"]
+[ssh]
+password_authentication = false
+x11_forwarding = false
+[[firewall.allow]]
+name = "ssh"
+tcp = [22]
+"#;
+
+const UNIT: &str =
+    "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n";
+
+/// The calls by which a process changes anything outside itself.
+const CALLS: [&str; 18] = [
+    "write",
+    "fsync",
+    "fdatasync",
+    "rename",
+    "renameat",
+    "renameat2",
+    "unlink",
+    "unlinkat",
+    "rmdir",
+    "mkdir",
+    "mkdirat",
+    "fchown",
+    "fchmod",
+    "symlinkat",
+    "utimensat",
+    "sendmsg",
+    "vfork",
+    "clone3",
+];
+
+/// Everything the profile touches, as another surface shows it.
+fn state(host: &Host) -> String {
+    let mut text = String::new();
+    let snapshot = host.snapshot(&["/etc/ssh", "/etc/systemd", "/etc/sysctl.d"]).unwrap();
+    writeln!(text, "{snapshot:#?}").unwrap();
+    let script = "
+        sysctl net.ipv4.conf.all.accept_redirects net.ipv4.conf.all.log_martians
+        nft -s list ruleset
+        sshd -T | sort
+        systemctl is-enabled killed.service unwanted.service || true
+        systemctl is-active killed.service unwanted.service ssh.service systemd-journald.service || true
+        ls -A /etc/ssh/sshd_config.d /etc/sysctl.d /etc/systemd /etc/systemd/system
+    ";
+    text.push_str(&host.sh(script).unwrap().ok().unwrap().stdout);
+    text
+}
+
+/// What must be true even before anything is repaired.
+fn assert_not_half_configured(host: &Host, tables: &[&str], at: &str) {
+    let test = host.run(["sshd", "-t"]).unwrap();
+    assert_eq!(test.status, Some(0), "{at}: sshd would not start: {}", test.stderr);
+    assert!(
+        host.run(["systemctl", "is-active", "ssh.service"]).unwrap().status == Some(0),
+        "{at}: sshd does not run"
+    );
+    let table = host.run(["nft", "-s", "list", "ruleset"]).unwrap().stdout;
+    assert!(tables.contains(&table.as_str()), "{at}: a half table:\n{table}");
+}
+
+/// How often the agent makes each call in one whole apply.
+fn count_calls(host: &Host) -> BTreeMap<&'static str, usize> {
+    let trace = format!("trace={}", CALLS.map(|call| format!("?{call}")).join(","));
+    let words = ["strace", "-qq", "-o", "/tmp/trace", "-e", &trace, "holdfast", "-q", "apply"];
+    host.run(words).unwrap().ok().unwrap();
+    let trace = String::from_utf8(host.read("/tmp/trace").unwrap()).unwrap();
+    let count =
+        |call: &str| trace.lines().filter(|line| line.split('(').next() == Some(call)).count();
+    CALLS.into_iter().map(|call| (call, count(call))).filter(|(_, n)| *n > 0).collect()
+}
+
+fn newest_transaction(host: &Host) -> serde_json::Value {
+    let history = holdfast(host, &["history", "--format", "json"]).ok().unwrap().stdout;
+    let history: serde_json::Value = serde_json::from_str(&history).unwrap();
+    history["transactions"].as_array().unwrap().last().cloned().unwrap_or_default()
+}
+
+on_hosts! {
+    fn every_step_killed(host: &Host) {
+        host.push("/etc/systemd/system/killed.service", UNIT, 0o644).unwrap();
+        host.push("/etc/systemd/system/unwanted.service", UNIT, 0o644).unwrap();
+        // A unit whose file is below /etc cannot be masked; this one comes from a package.
+        host.sh("mv /etc/systemd/system/unwanted.service /usr/lib/systemd/system/; systemctl daemon-reload")
+            .unwrap().ok().unwrap();
+        give(host, KILL_PROFILE);
+        let before = state(host);
+        let calls = count_calls(host);
+        let after = state(host);
+        assert_ne!(before, after);
+        let table_after = host.run(["nft", "-s", "list", "ruleset"]).unwrap().stdout;
+        let back = |host: &Host, why: &str| {
+            let id = newest_transaction(host)["id"].to_string();
+            holdfast(host, &["rollback", &id]).ok().unwrap_or_else(|e| panic!("{why}: {e:?}"));
+            let now = state(host);
+            assert_eq!(now, before, "{why}: rollback {id} did not bring back what was there");
+        };
+        back(host, "the first apply");
+
+        let (mut killed, mut ended_before, mut ended_after) = (0, 0, 0);
+        for (call, count) in &calls {
+            for n in 1..=*count {
+                let at = format!("killed at {call} {n} of {count}");
+                let inject = format!("inject={call}:signal=KILL:when={n}");
+                let trace = format!("trace={call}");
+                let words =
+                    ["strace", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject, "holdfast", "-q", "apply"];
+                let output = host.run(words).unwrap();
+                killed += usize::from(output.status != Some(0));
+                assert_not_half_configured(host, &["", &table_after], &at);
+                let verify = verify(host);
+                assert!(verify.exit == 0 || verify.exit == 2, "{at}: the lock is not free: {:#}", verify.json);
+                let now = state(host);
+                if now == after {
+                    ended_after += 1;
+                    back(host, &at);
+                } else {
+                    assert_eq!(now, before, "{at}: neither before nor after");
+                    ended_before += 1;
+                }
+            }
+        }
+        let points: usize = calls.values().sum();
+        eprintln!(
+            "{}: killed at {killed} of {points} points ({calls:?}): {ended_before} ended wholly before, {ended_after} wholly after",
+            host.suite()
+        );
+        assert!(killed * 10 >= points * 9, "only {killed} of {points} points were killed");
+    }
+}

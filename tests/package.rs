@@ -1,0 +1,91 @@
+//! The package: what installing and removing it does to a host, which is next to nothing.
+
+use crate::support::*;
+
+/// Everything outside the package's own paths and dpkg's own records.
+const WATCHED: [&str; 3] = ["/etc", "/var/lib/systemd", "/var/spool"];
+
+fn running(host: &Host) -> String {
+    let script = "systemctl list-units --all --plain --no-legend --type=service,timer,socket | grep -v holdfast | awk '{print $1,$3}' | sort
+        systemctl list-unit-files --plain --no-legend --state=enabled | sort; nft list ruleset; sysctl -a 2>/dev/null | grep -E '^net.ipv[46].conf.(all|default)'";
+    host.sh(script).unwrap().ok().unwrap().stdout
+}
+
+fn install_changes_nothing(suite: Suite) {
+    let host = Host::blank(suite).unwrap();
+    let deb = std::fs::read(Host::deb().unwrap()).unwrap();
+    host.push("/root/holdfast.deb", deb, 0o644).unwrap();
+    let (files, state) = (host.snapshot(&WATCHED).unwrap(), running(&host));
+    host.run(["dpkg", "-i", "/root/holdfast.deb"]).unwrap().ok().unwrap();
+    assert_eq!(running(&host), state, "installing started, stopped or enabled something");
+    let found = changes(&files, &host.snapshot(&WATCHED).unwrap());
+    let foreign: Vec<_> = found
+        .iter()
+        .filter(|change| {
+            !change.contains("/etc/holdfast")
+                && !change.contains("/etc mtime")
+                && !change.starts_with("/etc:")
+        })
+        .collect();
+    assert!(foreign.is_empty(), "installing changed {foreign:#?}");
+    host.run(["holdfast", "check", "/usr/share/holdfast/profiles/sbtc-signer.toml"])
+        .unwrap()
+        .ok()
+        .unwrap();
+    for unit in ["holdfast-verify.timer", "holdfast-correct.timer"] {
+        assert_eq!(host.run(["systemctl", "is-enabled", unit]).unwrap().stdout.trim(), "disabled");
+    }
+    host.run(["dpkg", "--purge", "holdfast"]).unwrap().ok().unwrap();
+    assert_eq!(running(&host), state, "removing started, stopped or enabled something");
+}
+
+#[test]
+fn installing_changes_nothing_on_bookworm() {
+    install_changes_nothing(Suite::Bookworm);
+}
+
+#[test]
+fn installing_changes_nothing_on_trixie() {
+    install_changes_nothing(Suite::Trixie);
+}
+
+on_hosts! {
+    /// The sandboxed units do their work inside their sandboxes.
+    fn timers_hold_a_host(host: &Host) {
+        give(host, SIGNER);
+        apply(host);
+        host.run(["systemctl", "enable", "--now", "holdfast-verify.timer", "holdfast-correct.timer"]).unwrap().ok().unwrap();
+        host.run(["systemctl", "start", "holdfast-verify.service"]).unwrap().ok().unwrap();
+
+        // three kinds of drift, seen and put right by the units alone
+        host.sh("nft add rule inet holdfast input tcp dport 9999 accept
+            sysctl -q net.ipv4.conf.all.accept_redirects=1
+            echo 'PasswordAuthentication yes' > /etc/ssh/sshd_config.d/00-aaa.conf; systemctl reload ssh").unwrap().ok().unwrap();
+        let seen = host.run(["systemctl", "start", "holdfast-verify.service"]).unwrap();
+        assert_ne!(seen.status, Some(0), "a verify with findings must show as a failed unit");
+        let shown = host.run(["systemctl", "show", "-P", "ExecMainStatus", "holdfast-verify.service"]).unwrap();
+        assert_eq!(shown.stdout.trim(), "2");
+        host.run(["systemctl", "start", "holdfast-correct.service"]).unwrap().ok().unwrap();
+        assert_passes(&verify(host));
+        host.run(["systemctl", "start", "holdfast-verify.service"]).unwrap().ok().unwrap();
+        let log = host.sh("journalctl -q -o cat -u holdfast-correct.service -u holdfast-verify.service").unwrap().ok().unwrap().stdout;
+        for check in ["firewall.ruleset", "sysctl.live/net.ipv4.conf.all.accept_redirects", "ssh.effective/passwordauthentication"] {
+            assert!(log.contains(&format!("drift {check}")), "{check} is not in the units' journal:\n{log}");
+        }
+    }
+}
+
+on_hosts! {
+    fn units_are_well_formed(host: &Host) {
+        let units = "/usr/lib/systemd/system/holdfast-";
+        for unit in ["verify.service", "verify.timer", "correct.service", "correct.timer"] {
+            let output = host.run(["systemd-analyze", "verify", &format!("{units}{unit}")]).unwrap().ok().unwrap();
+            assert!(!output.stderr.contains("holdfast"), "{}", output.stderr);
+        }
+        // systemd's own score, 0 (tight) to 10 (open): what is left is what each unit's work needs.
+        for (unit, most) in [("verify.service", "40"), ("correct.service", "55")] {
+            host.run(["systemd-analyze", "security", "--offline=true", &format!("--threshold={most}"), &format!("{units}{unit}")])
+                .unwrap().ok().unwrap();
+        }
+    }
+}
