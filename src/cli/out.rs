@@ -2,6 +2,10 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
+use log::Level;
+
+use crate::report::journal;
+
 /// What of the environment decides how output looks; read once, in `main`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Look {
@@ -44,7 +48,18 @@ impl Tone {
 pub struct Out {
     look: Look,
     stdout_is_terminal: bool,
-    stderr_is_terminal: bool,
+    talk: Talk,
+}
+
+/// Where talk goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Talk {
+    /// To a person.
+    Terminal,
+    /// To a file or a pipe.
+    Stream,
+    /// To journald, with a priority.
+    Journal,
 }
 
 impl Out {
@@ -53,7 +68,13 @@ impl Out {
         Self {
             look,
             stdout_is_terminal: io::stdout().is_terminal(),
-            stderr_is_terminal: io::stderr().is_terminal(),
+            talk: if journal::takes_talk() {
+                Talk::Journal
+            } else if io::stderr().is_terminal() {
+                Talk::Terminal
+            } else {
+                Talk::Stream
+            },
         }
     }
 
@@ -64,7 +85,7 @@ impl Out {
 
     /// Whether standard error takes colours.
     pub fn has_color_on_stderr(&self) -> bool {
-        self.stderr_is_terminal && !self.look.plain
+        self.talk == Talk::Terminal && !self.look.plain
     }
 
     /// Whether only what was asked for is to be printed.
@@ -100,34 +121,46 @@ impl Out {
     /// A line of talk; none under `--quiet`. A stderr that cannot be written to is nobody's.
     pub fn say(&self, text: impl AsRef<str>) {
         if !self.look.quiet {
-            drop(writeln!(io::stderr(), "{}", text.as_ref()));
+            self.talk(Level::Info, text.as_ref(), text.as_ref());
         }
     }
 
     /// What went wrong: said even under `--quiet`.
     pub fn error(&self, message: &str, hints: &[String]) {
-        let head = paint(self.has_color_on_stderr(), Tone::Bad, "error:");
-        drop(writeln!(io::stderr(), "{head} {message}"));
+        let color = self.has_color_on_stderr();
+        let mut text = format!("{} {message}", paint(color, Tone::Bad, "error:"));
         for hint in hints {
-            let head = paint(self.has_color_on_stderr(), Tone::Warn, "hint:");
-            drop(writeln!(io::stderr(), "{head} {hint}"));
+            text.push_str(&format!("\n{} {hint}", paint(color, Tone::Warn, "hint:")));
+        }
+        if self.talk == Talk::Journal {
+            let hints: String = hints.iter().map(|hint| format!("; {hint}")).collect();
+            journal::failed(&format!("{message}{hints}"));
+        } else {
+            self.talk(Level::Error, message, &text);
         }
     }
 
-    /// A finished message, said even under `--quiet`.
+    /// A finished message of many lines, said even under `--quiet`.
     pub fn always(&self, text: &str) {
-        drop(writeln!(io::stderr(), "{text}"));
+        self.talk(Level::Error, text, text);
     }
 
     /// What should be looked at: said even under `--quiet`.
     pub fn warn(&self, message: &str) {
         let head = paint(self.has_color_on_stderr(), Tone::Warn, "warning:");
-        drop(writeln!(io::stderr(), "{head} {message}"));
+        self.talk(Level::Warn, message, &format!("{head} {message}"));
+    }
+
+    fn talk(&self, level: Level, plain: &str, shown: &str) {
+        match self.talk {
+            Talk::Journal => journal::talk(level, plain),
+            Talk::Terminal | Talk::Stream => drop(writeln!(io::stderr(), "{shown}")),
+        }
     }
 
     /// How far a change has come: one line that is rewritten on a terminal, one line a step elsewhere.
     pub fn progress(&self, index: usize, total: usize, text: &str) {
-        if self.stderr_is_terminal && !self.look.quiet {
+        if self.talk == Talk::Terminal && !self.look.quiet {
             drop(write!(io::stderr(), "\r\x1b[K[{}/{total}] {text}", index + 1));
         } else {
             self.say(format!("[{}/{total}] {text}", index + 1));
@@ -136,7 +169,7 @@ impl Out {
 
     /// Ends the line of progress.
     pub fn progress_ends(&self) {
-        if self.stderr_is_terminal && !self.look.quiet {
+        if self.talk == Talk::Terminal && !self.look.quiet {
             drop(write!(io::stderr(), "\r\x1b[K"));
         }
     }

@@ -2,7 +2,12 @@
 //!
 //! To add one: a folder here, a section in [`crate::profile::schema`], a line in [`ALL`], and a test file.
 
+mod dropin;
 pub mod firewall;
+<<<<<<< HEAD
+=======
+pub mod journal;
+>>>>>>> main
 pub mod ssh;
 
 use std::{fmt, pin::Pin};
@@ -17,7 +22,11 @@ use crate::{
 };
 
 /// Every control, in the order in which their changes are made: what can cut a login off comes last.
+<<<<<<< HEAD
 pub const ALL: &[&dyn Control] = &[&firewall::FirewallControl, &ssh::Ssh];
+=======
+pub const ALL: &[&dyn Control] = &[&journal::Journal, &ssh::Ssh, &firewall::FirewallControl];
+>>>>>>> main
 
 /// A section of the profile and what it means on a host.
 pub trait Control: Sync + fmt::Debug {

@@ -98,7 +98,7 @@ impl Reader<'_> {
         let mut more = Vec::new();
         check(&mut root, sound, &mut more);
         // What the parser made of a line it could not read is not the author's doing.
-        let line = |each: &Diagnostic| each.line(self.map);
+        let line = |each: &Diagnostic| each.line_start(self.map);
         let broken: BTreeSet<_> = faults.iter().map(line).collect();
         more.retain(|each| !broken.contains(&line(each)));
         self.found.append(&mut faults);

@@ -186,6 +186,26 @@ pub(crate) struct Excerpt<'a> {
     pub(crate) range: std::ops::Range<usize>,
 }
 
+/// A line of a profile is rarely longer; the longest public keys fit.
+const LONGEST_LINE: usize = 1000;
+/// What is shown on each side of a fault in a line that is.
+const CONTEXT: usize = 60;
+
+impl<'a> Excerpt<'a> {
+    /// The part of an overlong line that is worth showing; `None` for any other line.
+    pub(crate) fn cropped(&self) -> Option<Self> {
+        if self.text.len() <= LONGEST_LINE {
+            return None;
+        }
+        let start = floor_char(self.text, self.range.start.saturating_sub(CONTEXT));
+        let most = self.range.end.min(self.range.start + CONTEXT);
+        let text: &'a str = self.text;
+        let end = floor_char(text, most + CONTEXT);
+        let range = self.range.start - start..floor_char(text, most).max(self.range.start) - start;
+        Some(Self { location: self.location.clone(), text: &text[start..end], range })
+    }
+}
+
 impl SourceMap {
     /// Adds a file and says at which offset it begins.
     pub fn add(&mut self, path: &Path, text: String) -> usize {
@@ -210,6 +230,14 @@ impl SourceMap {
     /// Where a file stands among those read.
     pub(crate) fn start_of(&self, path: &Path) -> Option<usize> {
         self.files.iter().find(|file| file.path == path).map(|file| file.start)
+    }
+
+    /// A number for the line a span begins on that no other line has, cheaply.
+    pub(crate) fn line_start(&self, span: Span) -> Option<usize> {
+        let at = self.files.partition_point(|file| file.start <= span.start).checked_sub(1)?;
+        let file = self.files.get(at)?;
+        let line = file.lines.partition_point(|start| file.start + start <= span.start);
+        file.lines.get(line.checked_sub(1)?).map(|start| file.start + start)
     }
 
     /// The first line of a span. Of a span over several lines only the first is marked.

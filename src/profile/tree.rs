@@ -134,6 +134,8 @@ impl Node {
 pub(crate) fn parse(text: &str, offset: usize, found: &mut Vec<Diagnostic>) -> Node {
     let (root, errors) = DeTable::parse_recoverable(text);
     let mut last = None;
+    // A key that was cut short may stand on any line, without the words that give it away.
+    let secret = holds_private_key(text);
     for error in errors {
         let range = error.span().unwrap_or(0..0);
         let span = Span { start: offset + range.start, end: offset + range.end };
@@ -148,8 +150,7 @@ pub(crate) fn parse(text: &str, offset: usize, found: &mut Vec<Diagnostic>) -> N
             diagnostic.message = String::from("bad TOML: this value is not in quotes");
             diagnostic.help = Some("write it in quotes, or as true or false".to_owned());
         }
-        // A key line that was cut short would otherwise be shown.
-        diagnostic.secret = holds_private_key(text);
+        diagnostic.secret = secret;
         found.push(diagnostic);
     }
     let span = root.span();

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::{load_text, messages, options};
 use crate::profile::{
-    Facts, LoadFailed, MemorySources, RealSources, Severity, SourceFile, Sources, load,
+    Facts, LoadFailed, MAX_BYTES, MemorySources, RealSources, Severity, SourceFile, Sources, load,
 };
 
 fn refused(path: &Path) -> (String, LoadFailed) {
@@ -127,6 +127,7 @@ fn owners_and_passwords() {
 fn secrets_are_never_shown() {
     let texts = [
         "[about]\nsource = \"https://bob:hunter2@example.org\"\nsauce = 1\n",
+        "[about]\nsource = \"https://bob:a/hunter2#@example.org\"\n",
         "[about]\nsource = \"ftp://bob:hunter2@example.org\"\n",
         "[about]\nsource = 'https://bob:hunter2@example.org' x\n",
         "[[people]]\nname = \"a\"\nssh_keys = [\"-----BEGIN OPENSSH PRIVATE KEY----- hunter2\"]\n",
@@ -134,7 +135,13 @@ fn secrets_are_never_shown() {
         "[[people]]\nname = \"a\"\nage = \"AGE-SECRET-KEY-1hunter2\"\nssh_keys = [\"AGE-SECRET-KEY-1hunter2\"]\n",
         "[[people]]\nname = \"a\"\nage = \"AGE-SECRET-KEY-1hunter2\nb = 2\n",
     ];
-    for text in texts {
+    // Cropped, this would begin in the middle of the password.
+    let long = format!(
+        "about = {{ source = \"https://bob:{}hunter2@example.org\", sauce = 1, title = \"{}\" }}",
+        "y".repeat(200),
+        "z".repeat(1_000)
+    );
+    for text in texts.into_iter().chain([long.as_str()]) {
         let failed = load_text(&[("profile.toml", text)]).unwrap_err();
         let said = failed.render(false);
         assert!(!said.contains("hunter2"), "{said}");
@@ -171,9 +178,13 @@ fn a_flood_of_errors_is_cut_short() {
 #[test]
 fn a_megabyte_of_faults_is_judged_quickly() {
     let begun = Instant::now();
-    for line in ["wombat = = 1\n", "[[people]]\nname='a'\n", "ssh.ports = [\n", "x = \"\n"] {
-        let text = line.repeat(1024 * 1024 / line.len());
-        assert!(!messages(&text).is_empty());
+    let pieces =
+        ["wombat = = 1\n", "[[people]]\nname='a'\n", "ssh.ports = [\n", "x = \"\n", "x = [,", ",x"];
+    for piece in pieces {
+        let text = piece.repeat(MAX_BYTES / piece.len());
+        let failed = load_text(&[("profile.toml", &text)]).unwrap_err();
+        let said = failed.render(false);
+        assert!(!said.is_empty() && said.len() < 200_000, "{piece:?}: {} bytes", said.len());
     }
     assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
 }
@@ -199,6 +210,17 @@ fn extending_has_a_limit() {
     files.push(("profile.toml", "extends = [\"p0\"]\n"));
     let said = load_text(&files).unwrap_err().render(false);
     assert!(said.contains("too deeply"), "{said}");
+}
+
+#[test]
+fn of_an_overlong_line_only_the_part_that_matters_is_shown() {
+    let text = format!("x = \"{}\" # {}", "é".repeat(2_000), "z".repeat(2_000));
+    let said = load_text(&[("profile.toml", &text)]).unwrap_err().render(false);
+    assert!(said.contains("profile.toml:1:1") && said.contains("1 | x = "), "{said}");
+    assert!(said.len() < 1_000, "{said}");
+    let text = format!("{} = 1", "é".repeat(2_000));
+    let said = load_text(&[("profile.toml", &text)]).unwrap_err().render(false);
+    assert!(said.contains("profile.toml:1:1") && said.len() < 1_000, "{said}");
 }
 
 #[test]
