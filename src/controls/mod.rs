@@ -4,10 +4,7 @@
 
 mod dropin;
 pub mod firewall;
-<<<<<<< HEAD
-=======
 pub mod journal;
->>>>>>> main
 pub mod ssh;
 
 use std::{fmt, pin::Pin};
@@ -22,11 +19,7 @@ use crate::{
 };
 
 /// Every control, in the order in which their changes are made: what can cut a login off comes last.
-<<<<<<< HEAD
-pub const ALL: &[&dyn Control] = &[&firewall::FirewallControl, &ssh::Ssh];
-=======
 pub const ALL: &[&dyn Control] = &[&journal::Journal, &ssh::Ssh, &firewall::FirewallControl];
->>>>>>> main
 
 /// A section of the profile and what it means on a host.
 pub trait Control: Sync + fmt::Debug {
