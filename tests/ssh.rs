@@ -270,13 +270,24 @@ on_hosts! {
 on_hosts! {
     /// Setting files aside is undone to the byte and the nanosecond.
     fn rollback_of_what_was_set_aside(host: &Host) {
-        do_in(host, "cd /etc/ssh/sshd_config.d; printf 'PasswordAuthentication yes\\n\\377' >00-aaa.conf; chmod 640 00-aaa.conf; chown bin:games 00-aaa.conf; touch -d 2020-01-02 00-aaa.conf .; ln -s /etc/ssh/other 00-link.conf; echo X11Forwarding yes >/etc/ssh/other");
-        do_in(host, "printf '#\\nPasswordAuthentication yes\\n' >/etc/ssh/sshd_config.d/00-aaa.conf; setfacl -m u:games:r /etc/ssh/sshd_config.d/00-aaa.conf; touch -d 2020-01-02 /etc/ssh/sshd_config.d/00-aaa.conf /etc/ssh/sshd_config.d; systemctl reload ssh");
+        let files = "cd /etc/ssh/sshd_config.d
+            printf '# \\303\\nPasswordAuthentication yes\\n' >00-aaa.conf
+            chmod 640 00-aaa.conf; chown bin:games 00-aaa.conf; setfacl -m u:games:r 00-aaa.conf
+            echo X11Forwarding yes >/etc/ssh/other; ln -s /etc/ssh/other 00-b-link.conf
+            touch -h -d '2020-01-02 03:04:05.678' 00-aaa.conf 00-b-link.conf .
+            systemctl reload ssh";
+        do_in(host, files);
         give(host, PROFILE_SSH);
         let before = host.snapshot(&["/etc/ssh"]).unwrap();
         let applied = apply(host);
         assert_passes(&verify(host));
-        do_in(host, "cd /etc/ssh/sshd_config.d; test ! -e 00-aaa.conf; test ! -L 00-link.conf; test -L 00-link.conf.set-aside-by-holdfast; getfacl 00-aaa.conf.set-aside-by-holdfast | grep -q games");
+        let after = host.snapshot(&["/etc/ssh"]).unwrap();
+        for name in ["00-aaa.conf", "00-b-link.conf"] {
+            let path = format!("/etc/ssh/sshd_config.d/{name}");
+            assert!(!after.contains_key(Path::new(&path)), "{path} is still there");
+            let aside = &after[Path::new(&format!("{path}.set-aside-by-holdfast"))];
+            assert_eq!(aside, &before[Path::new(&path)], "not as it was");
+        }
         holdfast(host, &["rollback", &applied.transaction().to_string()]).ok().unwrap();
         assert_eq!(changes(&before, &host.snapshot(&["/etc/ssh"]).unwrap()), Vec::<String>::new());
     }
