@@ -6,9 +6,10 @@ use std::time::Duration;
 use super::{
     change::Step,
     outcome::{Applied, CheckResult},
+    rollback::{self, Return},
     session::{self, Plan, Scope},
     store::{Store, StoreError},
-    transaction::{BeginError, Request, RolledBack, Transaction},
+    transaction::{BeginError, Request, RolledBack, Transaction, set_times},
 };
 use crate::{
     host::{Writer, clock},
@@ -133,12 +134,15 @@ pub async fn roll_back_to(
     request: Request,
     progress: impl FnMut(usize, usize, &Step),
 ) -> Result<RollingBack, ApplyError> {
-    let (steps, applied) = super::rollback::plan(&store.records()?, of)?;
+    let Return { steps, times, applied } = rollback::plan(&store.records()?, of)?;
     let total = steps.len();
     let mut progress = progress;
     let mut transaction = Transaction::begin(writer, store, request, steps.clone()).await?;
     if let Err(why) = transaction.run(|index, step| progress(index, total, step)).await {
         return Ok(Err(transaction.roll_back(why).await));
+    }
+    if let Err(error) = set_times(writer, &times) {
+        return Ok(Err(transaction.roll_back(error.chain()).await));
     }
     let wrong = super::transaction::not_as_planned(writer, &steps).await;
     if !wrong.is_empty() {

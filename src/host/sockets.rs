@@ -65,8 +65,8 @@ pub(super) fn of_process(files: &Files, pid: u32) -> Result<BTreeSet<u64>, HostE
     let dir = format!("/proc/{pid}/fd");
     let mut sockets = BTreeSet::new();
     for name in files.list(&dir)? {
-        // A descriptor may be closed between the two looks.
-        if let Ok(Some(target)) = files.link(&format!("{dir}/{name}"))
+        // None: closed between the two looks. An error is not a "no": without CAP_SYS_PTRACE nothing can be said.
+        if let Some(target) = files.link(&format!("{dir}/{name}"))?
             && let Some(inode) = target.strip_prefix("socket:[").and_then(|t| t.strip_suffix(']'))
         {
             sockets.extend(inode.parse::<u64>());

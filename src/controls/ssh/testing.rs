@@ -114,6 +114,7 @@ pub(super) fn daemon() -> Daemon {
             file: word("enabled"),
             changed,
             started: changed,
+            ..UnitStatus::default()
         },
         has_socket: false,
         pid: Some(34),
