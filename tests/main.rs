@@ -16,6 +16,7 @@ mod cli;
 mod engine;
 mod kill;
 mod package;
+mod ssh;
 
 /// A file in this folder that is not listed above would never run.
 #[test]
