@@ -1,7 +1,7 @@
 //! Carrying a plan out and standing by the result: after the last change the host is looked at again, and what does
 //! not hold takes everything back.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     change::Step,
@@ -94,11 +94,17 @@ pub async fn apply(
         return Ok(Applying::RolledBack { rolled_back, broken: Vec::new() });
     }
 
+    // A person gets the whole profile or the host as it was. Unattended, what no step can put right is reported and
+    // does not keep the rest from being put right.
+    let claimed: BTreeSet<String> = match scope {
+        Scope::Everything => wanted,
+        Scope::Drift => steps.iter().flat_map(|step| step.because.clone()).collect(),
+    };
     let mut waits = LOOK_AGAIN_AFTER.iter();
     let (after, broken) = loop {
         let looks = session::look(profile, writer.reader()).await;
         let after = session::judge(&looks, applied.as_ref(), &profile.waiver, clock::today());
-        let broken = session::broken(&before, &after, &wanted);
+        let broken = session::broken(&before, &after, &claimed);
         match waits.next() {
             Some(wait) if !broken.is_empty() => tokio::time::sleep(*wait).await,
             _ => break (after, broken),

@@ -242,7 +242,7 @@ async fn is_as_wanted(writer: &Writer, change: &Change) -> bool {
         (Change::Put { to, .. }, Image::Path { state, .. }) => *to == state,
         (Change::Sysctl { value, .. }, Image::Sysctl(now)) => now.as_ref() == Some(value),
         (Change::Table { to }, Image::Table(now)) => *to == now,
-        (Change::UnitLinks { to }, Image::UnitLinks(now)) => *to == now,
+        (Change::UnitLinks { to, .. }, Image::UnitLinks(now)) => to.links == now.links,
         _ => false,
     }
 }
@@ -293,7 +293,7 @@ fn name(resource: &Resource) -> String {
         Resource::Path(path) => path.clone(),
         Resource::Sysctl(key) => format!("sysctl {key}"),
         Resource::Table => "table inet holdfast".to_owned(),
-        Resource::UnitLinks => "the links that enable units".to_owned(),
+        Resource::UnitLinks(unit) => format!("the links of {unit}"),
         Resource::Unit(unit) => format!("whether {unit} runs"),
     }
 }

@@ -246,9 +246,16 @@ impl Systemd {
             let manager = self.manager().await?;
             match verb {
                 UnitVerb::Enable => drop(manager.enable_unit_files(&[name], false, true).await?),
-                UnitVerb::Disable => drop(manager.disable_unit_files(&[name], false).await?),
+                UnitVerb::Disable => {
+                    // What was enabled until the next boot only is so in a place of its own.
+                    manager.disable_unit_files(&[name], true).await?;
+                    manager.disable_unit_files(&[name], false).await?;
+                }
                 UnitVerb::Mask => drop(manager.mask_unit_files(&[name], false, true).await?),
-                UnitVerb::Unmask => drop(manager.unmask_unit_files(&[name], false).await?),
+                UnitVerb::Unmask => {
+                    manager.unmask_unit_files(&[name], true).await?;
+                    manager.unmask_unit_files(&[name], false).await?;
+                }
             }
             manager.reload().await
         };
