@@ -84,10 +84,7 @@ fn powers(host: &Host) -> Result<()> {
     ];
     ensure!(host.run(unit)?.ok()?.text().starts_with("run-"));
     ensure!(host.run(["journalctl", "-b", "--no-pager", "-n1"])?.ok()?.stdout.len() > 10);
-    ensure!(
-        host.sh("date -s @$(date +%s)")?.status != Some(0),
-        "the clock is not the host's"
-    );
+    ensure!(host.sh("date -s @$(date +%s)")?.status != Some(0), "the clock is not the host's");
     ensure!(host.run(["sh", "-c", "echo 1 >/proc/sys/vm/swappiness"])?.status != Some(0));
     Ok(())
 }
