@@ -1,12 +1,13 @@
 #!/bin/sh
 # Builds target/package/holdfast_VERSION_ARCH.deb from an already built release binary.
+# HOLDFAST_PROFILE=debug packages the debug build, for quick turns while developing.
 # dpkg-deb is on every Debian; cargo-deb would take longer to install than all of this takes to run.
 set -eu
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 arch=$(dpkg --print-architecture)
-binary=$target/release/holdfast
+binary=$target/${HOLDFAST_PROFILE:-release}/holdfast
 # The newest glibc symbol that is not weak: what the binary really cannot start without.
 glibc=$(objdump -T "$binary" | grep -v ' w ' | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -n 1 | cut -d_ -f2)
 # The time of the last commit, so that the same source makes the same package.

@@ -6,7 +6,6 @@
     clippy::expect_used,
     clippy::print_stderr,
     clippy::disallowed_methods,
-    clippy::disallowed_types,
     reason = "tests fail by panicking, and read files of hosts they made themselves"
 )]
 

@@ -27,12 +27,13 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
             for record in &records {
                 let begin = &record.begin;
                 context.out.line(format!(
-                    "{:>4}  {}  {:<14} {:<10} {:>3} changes  {}",
+                    "{:>4}  {}  {:<14} {:<10} {:>3} {:<8} {}",
                     begin.id,
                     begin.started,
                     kind(begin.kind),
                     begin.by,
                     begin.steps.len(),
+                    if begin.steps.len() == 1 { "change" } else { "changes" },
                     ending(record),
                 ))?;
             }

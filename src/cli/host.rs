@@ -8,7 +8,9 @@ use super::{
     failure::{Exit, Failure},
 };
 use crate::{
+    controls,
     engine::{
+        check::CheckRef,
         store::{Kind, ProfileRef, STATE_DIR, Store},
         transaction::{Request, RolledBack, recover},
     },
@@ -34,12 +36,24 @@ pub(super) fn load(context: &Context, path: &Path, trust: Trust) -> Result<Loade
             if context.format == Format::Text && !loaded.diagnostics.is_empty() {
                 context.out.say(loaded.render_warnings(color).trim_end());
             }
+            warn_of_idle_waivers(context, &loaded);
             Ok(loaded)
         }
         Err(failed) => {
             // Errors are said even when quiet.
             context.out.always(failed.render(color).trim_end());
             Err(Failure::said(Exit::Data))
+        }
+    }
+}
+
+/// The loader does not know the checks, so a waiver for one that does not exist shows only here.
+fn warn_of_idle_waivers(context: &Context, loaded: &Loaded) {
+    for waiver in &loaded.profile.waiver {
+        let check = waiver.check.to_string();
+        if controls::check_meta(CheckRef::parse(&check).base).is_none() {
+            let text = format!("the waiver for {check} waives nothing: there is no such check");
+            context.out.warn(&text);
         }
     }
 }

@@ -1,6 +1,10 @@
 //! Where output goes: data to stdout, talk to stderr, colours only where a person sees them.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, IsTerminal as _, Write as _};
+
+use log::Level;
+
+use crate::report::journal;
 
 /// What of the environment decides how output looks; read once, in `main`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -42,47 +46,56 @@ impl Tone {
 /// Standard output and standard error.
 #[derive(Debug)]
 pub struct Out {
-    quiet: bool,
-    color_out: bool,
-    color_err: bool,
-    progress: bool,
+    look: Look,
+    stdout_is_terminal: bool,
+    talk: Talk,
+}
+
+/// Where talk goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Talk {
+    /// To a person.
+    Terminal,
+    /// To a file or a pipe.
+    Stream,
+    /// To journald, with a priority.
+    Journal,
 }
 
 impl Out {
     /// Looks at what the two streams are.
     pub fn new(look: Look) -> Self {
-        let terminal = io::stderr().is_terminal();
         Self {
-            quiet: look.quiet,
-            color_out: io::stdout().is_terminal() && !look.plain,
-            color_err: terminal && !look.plain,
-            progress: terminal && !look.quiet,
+            look,
+            stdout_is_terminal: io::stdout().is_terminal(),
+            talk: if journal::takes_talk() {
+                Talk::Journal
+            } else if io::stderr().is_terminal() {
+                Talk::Terminal
+            } else {
+                Talk::Stream
+            },
         }
     }
 
     /// Whether standard output takes colours.
     pub fn has_color(&self) -> bool {
-        self.color_out
+        self.stdout_is_terminal && !self.look.plain
     }
 
     /// Whether standard error takes colours.
     pub fn has_color_on_stderr(&self) -> bool {
-        self.color_err
-    }
-
-    /// Whether a person watches progress on a terminal.
-    pub fn shows_progress(&self) -> bool {
-        self.progress
+        self.talk == Talk::Terminal && !self.look.plain
     }
 
     /// Whether only what was asked for is to be printed.
     pub fn is_quiet(&self) -> bool {
-        self.quiet
+        self.look.quiet
     }
 
     /// Text in a tone, for standard output.
     pub fn paint(&self, tone: Tone, text: &str) -> String {
-        paint(self.color_out, tone, text)
+        paint(self.has_color(), tone, text)
     }
 
     /// A line of data.
@@ -107,35 +120,47 @@ impl Out {
 
     /// A line of talk; none under `--quiet`. A stderr that cannot be written to is nobody's.
     pub fn say(&self, text: impl AsRef<str>) {
-        if !self.quiet {
-            drop(writeln!(io::stderr(), "{}", text.as_ref()));
+        if !self.look.quiet {
+            self.talk(Level::Info, text.as_ref(), text.as_ref());
         }
     }
 
     /// What went wrong: said even under `--quiet`.
     pub fn error(&self, message: &str, hints: &[String]) {
-        let head = paint(self.color_err, Tone::Bad, "error:");
-        drop(writeln!(io::stderr(), "{head} {message}"));
+        let color = self.has_color_on_stderr();
+        let mut text = format!("{} {message}", paint(color, Tone::Bad, "error:"));
         for hint in hints {
-            let head = paint(self.color_err, Tone::Warn, "hint:");
-            drop(writeln!(io::stderr(), "{head} {hint}"));
+            text.push_str(&format!("\n{} {hint}", paint(color, Tone::Warn, "hint:")));
+        }
+        if self.talk == Talk::Journal {
+            let hints: String = hints.iter().map(|hint| format!("; {hint}")).collect();
+            journal::failed(&format!("{message}{hints}"));
+        } else {
+            self.talk(Level::Error, message, &text);
         }
     }
 
-    /// A finished message, said even under `--quiet`.
+    /// A finished message of many lines, said even under `--quiet`.
     pub fn always(&self, text: &str) {
-        drop(writeln!(io::stderr(), "{text}"));
+        self.talk(Level::Error, text, text);
     }
 
     /// What should be looked at: said even under `--quiet`.
     pub fn warn(&self, message: &str) {
-        let head = paint(self.color_err, Tone::Warn, "warning:");
-        drop(writeln!(io::stderr(), "{head} {message}"));
+        let head = paint(self.has_color_on_stderr(), Tone::Warn, "warning:");
+        self.talk(Level::Warn, message, &format!("{head} {message}"));
+    }
+
+    fn talk(&self, level: Level, plain: &str, shown: &str) {
+        match self.talk {
+            Talk::Journal => journal::talk(level, plain),
+            Talk::Terminal | Talk::Stream => drop(writeln!(io::stderr(), "{shown}")),
+        }
     }
 
     /// How far a change has come: one line that is rewritten on a terminal, one line a step elsewhere.
     pub fn progress(&self, index: usize, total: usize, text: &str) {
-        if self.progress {
+        if self.talk == Talk::Terminal && !self.look.quiet {
             drop(write!(io::stderr(), "\r\x1b[K[{}/{total}] {text}", index + 1));
         } else {
             self.say(format!("[{}/{total}] {text}", index + 1));
@@ -144,7 +169,7 @@ impl Out {
 
     /// Ends the line of progress.
     pub fn progress_ends(&self) {
-        if self.progress {
+        if self.talk == Talk::Terminal && !self.look.quiet {
             drop(write!(io::stderr(), "\r\x1b[K"));
         }
     }

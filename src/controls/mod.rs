@@ -2,7 +2,10 @@
 //!
 //! To add one: a folder here, a section in [`crate::profile::schema`], a line in [`ALL`], and a test file.
 
+mod dropin;
 pub mod firewall;
+pub mod journal;
+pub mod ssh;
 
 use std::{fmt, pin::Pin};
 
@@ -16,7 +19,7 @@ use crate::{
 };
 
 /// Every control, in the order in which their changes are made: what can cut a login off comes last.
-pub const ALL: &[&dyn Control] = &[&firewall::FirewallControl];
+pub const ALL: &[&dyn Control] = &[&journal::Journal, &ssh::Ssh, &firewall::FirewallControl];
 
 /// A section of the profile and what it means on a host.
 pub trait Control: Sync + fmt::Debug {

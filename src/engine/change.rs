@@ -44,6 +44,14 @@ pub struct FileTime {
     pub nanoseconds: i64,
 }
 
+impl FileTime {
+    /// In microseconds, as systemd counts; 0 for what is before the epoch.
+    pub fn as_micros(self) -> u64 {
+        let micros = self.seconds.saturating_mul(1_000_000).saturating_add(self.nanoseconds / 1000);
+        u64::try_from(micros).unwrap_or(0)
+    }
+}
+
 /// Everything about a path that a roll-back puts back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "kind")]

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use tokio::time::timeout;
-use zbus::{Connection, proxy, proxy::CacheProperties, wire::OwnedObjectPath};
+use tokio::{sync::OnceCell, time::timeout};
+use zbus::{
+    Connection, DeserializeDict, Type, proxy, proxy::CacheProperties, wire::OwnedObjectPath,
+};
 
 use super::HostError;
 use crate::engine::change::{RunVerb, UnitVerb};
@@ -61,26 +63,25 @@ trait Manager {
     ) -> zbus::Result<()>;
 }
 
-#[proxy(interface = "org.freedesktop.systemd1.Unit", default_service = "org.freedesktop.systemd1")]
-trait Unit {
-    #[zbus(property)]
-    fn id(&self) -> zbus::Result<String>;
-    #[zbus(property)]
-    fn load_state(&self) -> zbus::Result<String>;
-    #[zbus(property)]
-    fn active_state(&self) -> zbus::Result<String>;
-    #[zbus(property)]
-    fn unit_file_state(&self) -> zbus::Result<String>;
-    #[zbus(property)]
-    fn state_change_timestamp(&self) -> zbus::Result<u64>;
-    #[zbus(property)]
-    fn active_enter_timestamp(&self) -> zbus::Result<u64>;
-    #[zbus(property)]
-    fn can_reload(&self) -> zbus::Result<bool>;
+#[proxy(
+    interface = "org.freedesktop.DBus.Properties",
+    default_service = "org.freedesktop.systemd1"
+)]
+trait Properties {
+    fn get_all(&self, interface: &str) -> zbus::Result<UnitProperties>;
+}
+
+#[proxy(
+    interface = "org.freedesktop.systemd1.Service",
+    default_service = "org.freedesktop.systemd1"
+)]
+trait Service {
+    #[zbus(property, name = "MainPID")]
+    fn main_pid(&self) -> zbus::Result<u32>;
 }
 
 /// What systemd knows of a unit.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UnitStatus {
     /// The unit's own name, where the one asked for is an alias.
     pub id: String,
@@ -94,9 +95,22 @@ pub struct UnitStatus {
     pub changed: u64,
     /// When it last became active, likewise.
     pub started: u64,
+    /// Where its unit file is; empty where it has none.
+    pub fragment: String,
+    /// The units that start it together with themselves: what wants, requires or upholds it.
+    pub wanted_by: Vec<String>,
+    /// The sockets, timers and paths that can start it at any time.
+    pub triggered_by: Vec<String>,
+    /// The conditions under which its last start was skipped, as `ConditionVirtualization=!container`.
+    pub unmet: Vec<String>,
 }
 
 impl UnitStatus {
+    /// A unit of which systemd knows nothing.
+    pub fn none(name: &str) -> Self {
+        Self { id: name.to_owned(), load: "not-found".to_owned(), ..Self::default() }
+    }
+
     /// Whether such a unit exists at all; a masked one does.
     pub fn exists(&self) -> bool {
         self.load != "not-found"
@@ -108,10 +122,59 @@ impl UnitStatus {
     }
 }
 
+/// The properties of a unit that are used, as the bus gives them.
+#[derive(Debug, Default, DeserializeDict, Type)]
+#[zbus(signature = "a{sv}", rename_all = "PascalCase")]
+struct UnitProperties {
+    id: Option<String>,
+    load_state: Option<String>,
+    active_state: Option<String>,
+    unit_file_state: Option<String>,
+    state_change_timestamp: Option<u64>,
+    active_enter_timestamp: Option<u64>,
+    fragment_path: Option<String>,
+    required_by: Option<Vec<String>>,
+    requisite_of: Option<Vec<String>>,
+    wanted_by: Option<Vec<String>>,
+    upheld_by: Option<Vec<String>>,
+    triggered_by: Option<Vec<String>>,
+    conditions: Option<Vec<Condition>>,
+}
+
+/// A condition: its kind, whether one of many is enough, whether it is negated, its value, and how it came out when
+/// the unit was last to be started: below 0 for wrong.
+type Condition = (String, bool, bool, String, i32);
+
+impl From<UnitProperties> for UnitStatus {
+    fn from(found: UnitProperties) -> Self {
+        let pulled = [found.required_by, found.requisite_of, found.wanted_by, found.upheld_by];
+        let failed = found.conditions.unwrap_or_default().into_iter();
+        let failed = failed.filter(|(.., state)| *state < 0);
+        Self {
+            id: found.id.unwrap_or_default(),
+            load: found.load_state.unwrap_or_default(),
+            active: found.active_state.unwrap_or_default(),
+            file: found.unit_file_state.unwrap_or_default(),
+            changed: found.state_change_timestamp.unwrap_or_default(),
+            started: found.active_enter_timestamp.unwrap_or_default(),
+            fragment: found.fragment_path.unwrap_or_default(),
+            wanted_by: pulled.into_iter().flatten().flatten().collect(),
+            triggered_by: found.triggered_by.unwrap_or_default(),
+            unmet: failed
+                .map(|(kind, _, negated, value, _)| {
+                    format!("{kind}={}{value}", if negated { "!" } else { "" })
+                })
+                .collect(),
+        }
+    }
+}
+
 /// A connection to systemd's manager.
 #[derive(Debug)]
 pub struct Systemd {
     connection: Connection,
+    /// Whether it tells us of ended jobs; it refuses to be asked twice.
+    subscribed: OnceCell<()>,
 }
 
 impl Systemd {
@@ -125,7 +188,7 @@ impl Systemd {
         let connection = connect
             .unwrap_or_else(|_| Err(zbus::Error::Failure("no answer".to_owned())))
             .map_err(no_bus)?;
-        Ok(Self { connection })
+        Ok(Self { connection, subscribed: OnceCell::new() })
     }
 
     async fn manager(&self) -> zbus::Result<ManagerProxy<'_>> {
@@ -139,23 +202,33 @@ impl Systemd {
     pub async fn unit(&self, name: &str) -> Result<UnitStatus, HostError> {
         let ask = async {
             let path = self.manager().await?.load_unit(name).await?;
-            let unit = UnitProxy::builder(&self.connection)
+            // One call for all of them is faster than one for each.
+            let unit = PropertiesProxy::builder(&self.connection)
                 .path(path)
-                // UnitFileState emits no change signal, so a cache would lie.
                 .cache_properties(CacheProperties::No)
                 .build()
                 .await?;
-            let (id, load, active, file, changed, started) = tokio::try_join!(
-                unit.id(),
-                unit.load_state(),
-                unit.active_state(),
-                unit.unit_file_state(),
-                unit.state_change_timestamp(),
-                unit.active_enter_timestamp(),
-            )?;
-            Ok(UnitStatus { id, load, active, file, changed, started })
+            unit.get_all("org.freedesktop.systemd1.Unit").await
         };
-        limited(ask).await.map_err(bus("LoadUnit", name))
+        limited(ask).await.map(UnitStatus::from).map_err(bus("LoadUnit", name))
+    }
+
+    /// The main process of a service; `None` when it does not run.
+    ///
+    /// # Errors
+    /// [`HostError::Bus`]; a unit that is not a service has no such thing.
+    pub async fn main_pid(&self, name: &str) -> Result<Option<u32>, HostError> {
+        let ask = async {
+            let path = self.manager().await?.load_unit(name).await?;
+            let service = ServiceProxy::builder(&self.connection)
+                .path(path)
+                .cache_properties(CacheProperties::No)
+                .build()
+                .await?;
+            service.main_pid().await
+        };
+        let pid = limited(ask).await.map_err(bus("MainPID", name))?;
+        Ok((pid != 0).then_some(pid))
     }
 
     /// Sets up a unit file and has systemd read it.
@@ -208,7 +281,7 @@ impl Systemd {
         }
         let work = async {
             let manager = self.manager().await?;
-            manager.subscribe().await?;
+            self.subscribed.get_or_try_init(|| manager.subscribe()).await?;
             // Opened before the job is, or its end could be missed.
             let mut ended = manager.receive_job_removed().await?;
             let job = match verb {

@@ -1,6 +1,6 @@
 //! What can go wrong at the door. Each error names the operation and the path, unit or program; the cause is its source.
 
-use std::{io, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
 /// A failure to read or change the host.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +38,8 @@ pub enum HostError {
     Job { verb: &'static str, unit: String, result: String },
     #[error("cannot make a scratch network namespace")]
     Namespace { source: nix::Error },
+    #[error("no conversation with {to}")]
+    Connect { to: SocketAddr, source: io::Error },
     #[error("refused: {0}")]
     Refused(String),
 }
@@ -59,6 +61,11 @@ impl HostError {
             Self::Failed { stderr, .. } => stderr.contains("Operation not permitted"),
             _ => false,
         }
+    }
+
+    /// Whether nobody listens at the address.
+    pub fn is_refused(&self) -> bool {
+        matches!(self, Self::Connect { source, .. } if source.kind() == io::ErrorKind::ConnectionRefused)
     }
 
     /// The error and its causes on one line.

@@ -103,6 +103,43 @@ impl Files {
         Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
     }
 
+    /// The first bytes of a regular file of any size, links followed; `None` when there is none.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn head(&self, path: &str, bytes: usize) -> Result<Option<Vec<u8>>, HostError> {
+        let mut options = fs::OpenOptions::new();
+        options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
+        let file = match options.open(self.locate(path)) {
+            Ok(file) => file,
+            Err(error) if is_absent(&error) => return Ok(None),
+            Err(error) => return Err(HostError::file("open", path)(error)),
+        };
+        let mut head = Vec::with_capacity(bytes);
+        file.take(bytes as u64).read_to_end(&mut head).map_err(HostError::file("read", path))?;
+        Ok(Some(head))
+    }
+
+    /// Where a symbolic link points; `None` when there is no link.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn link(&self, path: &str) -> Result<Option<String>, HostError> {
+        match fs::read_link(self.locate(path)) {
+            Ok(target) => Ok(Some(target.to_string_lossy().into_owned())),
+            // EINVAL: something else than a link is there.
+            Err(error) if is_absent(&error) || error.kind() == io::ErrorKind::InvalidInput => {
+                Ok(None)
+            }
+            Err(error) => Err(HostError::file("read the link", path)(error)),
+        }
+    }
+
+    /// Whether a directory is at the path, links followed.
+    pub fn is_dir(&self, path: &str) -> bool {
+        self.locate(path).is_dir()
+    }
+
     /// The names in a directory, sorted; none when it is absent.
     ///
     /// # Errors
@@ -122,18 +159,28 @@ impl Files {
         Ok(names)
     }
 
-    /// When a file or its attributes last changed, links followed; `None` when there is none.
+    /// When a regular file, its attributes, or the link that leads to it last changed; `None` when there is nothing.
+    /// What a link leads to counts only if it is a regular file: that of `/dev/null` says nothing.
     ///
     /// # Errors
     /// When it is there and cannot be looked at.
     pub fn changed_at(&self, path: &str) -> Result<Option<FileTime>, HostError> {
-        match fs::metadata(self.locate(path)) {
-            Ok(meta) => {
-                Ok(Some(FileTime { seconds: meta.ctime(), nanoseconds: meta.ctime_nsec() }))
-            }
-            Err(error) if is_absent(&error) => Ok(None),
-            Err(error) => Err(HostError::file("look at", path)(error)),
-        }
+        let at = self.locate(path);
+        let changed = |meta: &fs::Metadata| FileTime {
+            seconds: meta.ctime(),
+            nanoseconds: meta.ctime_nsec(),
+        };
+        let own = match fs::symlink_metadata(&at) {
+            Ok(meta) => changed(&meta),
+            Err(error) if is_absent(&error) => return Ok(None),
+            Err(error) => return Err(HostError::file("look at", path)(error)),
+        };
+        let followed = match fs::metadata(&at) {
+            Ok(meta) => Some(meta).filter(fs::Metadata::is_file).map(|meta| changed(&meta)),
+            Err(error) if is_absent(&error) => None,
+            Err(error) => return Err(HostError::file("look at", path)(error)),
+        };
+        Ok(Some(followed.map_or(own, |target| target.max(own))))
     }
 
     /// When a path's content last changed, links followed; `None` when there is nothing there.

@@ -13,8 +13,10 @@ pub mod lock;
 pub mod nft;
 pub mod process;
 pub mod reader;
+pub mod sockets;
 pub mod writer;
 
 pub use error::HostError;
+pub use files::Files;
 pub use reader::Reader;
 pub use writer::Writer;

@@ -1,6 +1,10 @@
 //! The handle that can look at everything and change nothing.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use tokio::{net::UdpSocket, sync::OnceCell, time::timeout};
 
@@ -11,6 +15,7 @@ use super::{
     files::Files,
     nft::{self, Listing, OwnTable},
     process::{self, Output},
+    sockets::{self, Listener},
 };
 
 /// The commands a reader may run: a program and the arguments it must be given first. All of them only print.
@@ -84,6 +89,40 @@ impl Reader {
     /// [`HostError::NoBus`].
     pub async fn systemd(&self) -> Result<&Systemd, HostError> {
         self.systemd.get_or_try_init(Systemd::connect).await
+    }
+
+    /// Whether this process may read everything: what only root may read cannot be checked otherwise.
+    pub fn is_root(&self) -> bool {
+        nix::unistd::geteuid().is_root()
+    }
+
+    /// The TCP sockets that wait for connections.
+    ///
+    /// # Errors
+    /// When the kernel's list cannot be read.
+    pub fn listeners(&self) -> Result<Vec<Listener>, HostError> {
+        sockets::listeners(&self.files)
+    }
+
+    /// The sockets (their inodes) a process has open; of another user's process only root may know.
+    ///
+    /// # Errors
+    /// When its descriptors cannot be listed.
+    pub fn sockets_of(&self, pid: u32) -> Result<BTreeSet<u64>, HostError> {
+        sockets::of_process(&self.files, pid)
+    }
+
+    /// Connects to a TCP port of this host, says something, and listens until `enough` has been heard.
+    ///
+    /// # Errors
+    /// [`HostError::Connect`] when nobody is there, or nothing at all is heard within 3 s.
+    pub async fn converse(
+        &self,
+        to: SocketAddr,
+        say: &[u8],
+        enough: impl Fn(&[u8]) -> bool,
+    ) -> Result<Vec<u8>, HostError> {
+        sockets::converse(to, say, enough).await
     }
 
     /// holdfast's own nftables table as it is now.

@@ -82,6 +82,7 @@ impl Writer {
     ///
     /// # Errors
     /// When a directory is where a file is to be, or the file system refuses.
+    #[expect(clippy::disallowed_methods, reason = "the one permitted place")]
     fn put(&self, path: &str, to: &FileState) -> Result<(), HostError> {
         let at = self.reader.files().locate(path);
         let found = fs::symlink_metadata(&at).ok();
@@ -208,7 +209,10 @@ pub fn unit_links(reader: &Reader) -> Result<BTreeMap<String, String>, HostError
         let path = format!("{UNIT_DIR}/{name}");
         if let FileState::Symlink { target, .. } = look(files, &path)? {
             links.insert(path, target);
-        } else if path.ends_with(".wants") || path.ends_with(".requires") {
+        } else if ["wants", "requires"]
+            .iter()
+            .any(|kind| Path::new(&path).extension().is_some_and(|extension| extension == *kind))
+        {
             for name in files.list(&path)? {
                 let path = format!("{path}/{name}");
                 if let FileState::Symlink { target, .. } = look(files, &path)? {

@@ -3,6 +3,7 @@
 //! A profile comes after all it extends, and once only, where it is first reached; so the last one
 //! of the chain is the profile itself, which wins over all.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -91,12 +92,17 @@ impl Reader<'_> {
             return;
         };
         let offset = self.map.add(path, text.clone());
-        let before = self.found.len();
-        let mut root = parse(&text, offset, self.found);
-        let sound = self.found[before..].is_empty();
-        if sound {
-            check(&mut root, self.found);
-        }
+        let mut faults = Vec::new();
+        let mut root = parse(&text, offset, &mut faults);
+        let sound = faults.is_empty();
+        let mut more = Vec::new();
+        check(&mut root, sound, &mut more);
+        // What the parser made of a line it could not read is not the author's doing.
+        let line = |each: &Diagnostic| each.line_start(self.map);
+        let broken: BTreeSet<_> = faults.iter().map(line).collect();
+        more.retain(|each| !broken.contains(&line(each)));
+        self.found.append(&mut faults);
+        self.found.append(&mut more);
         above.push((identity, path.to_owned()));
         self.parents(path, &root, above);
         above.pop();

@@ -9,15 +9,20 @@ use super::diagnostic::Diagnostic;
 use super::schema_json::{MERGE_KEY, REMOVE, choices, free_values, key_format, required, schema};
 use super::source::Span;
 use super::tree::{Node, Table, Value};
-use super::types::{Accepts, Format, Invalid, SysctlKey};
+use super::types::{Accepts, Format, Invalid, SysctlKey, shown};
 
-/// Checks one file.
-pub(crate) fn check(root: &mut Node, found: &mut Vec<Diagnostic>) {
-    Checker { found }.node(root, schema());
+/// Checks one file. Of a file that is not `sound` TOML only part could be read, so nothing is said
+/// of what is missing there.
+pub(crate) fn check(root: &mut Node, sound: bool, found: &mut Vec<Diagnostic>) {
+    Checker { found, sound }.node(root, schema());
 }
+
+/// Lists are compared item by item with each other; no host needs longer ones.
+const MOST_ITEMS: usize = 1000;
 
 struct Checker<'a> {
     found: &'a mut Vec<Diagnostic>,
+    sound: bool,
 }
 
 impl Checker<'_> {
@@ -64,10 +69,7 @@ impl Checker<'_> {
                 whole &= !entry.node.bad;
             } else {
                 whole = false;
-                self.found.push(
-                    Diagnostic::error(span, format!("the key `{key}` is missing"))
-                        .label(format!("`{key}` is required here")),
-                );
+                self.missing(span, key, format!("`{key}` is required here"));
             }
         }
         whole
@@ -112,7 +114,7 @@ impl Checker<'_> {
 
     fn array(&mut self, items: &mut [Node], schema: &Schema, span: Span) {
         let least = schema.get("minItems").and_then(Schema::as_u64).unwrap_or(0);
-        if (items.len() as u64) < least {
+        if self.sound && (items.len() as u64) < least {
             self.found.push(
                 Diagnostic::error(span, "this list may not be empty")
                     .help("leave the key out where it is not to be managed"),
@@ -121,6 +123,14 @@ impl Checker<'_> {
         let Some(item_schema) = schema.get("items") else {
             return;
         };
+        if items.len() > MOST_ITEMS {
+            let message = format!("this list has {} items, more than {MOST_ITEMS}", items.len());
+            self.found.push(Diagnostic::error(span, message));
+            for item in items.iter_mut() {
+                item.bad = true;
+            }
+            return;
+        }
         let merge_key = schema.get(MERGE_KEY).and_then(Schema::as_str);
         for item in items.iter_mut() {
             match merge_key {
@@ -164,10 +174,14 @@ impl Checker<'_> {
             item.bad = entry.node.bad;
         } else {
             item.bad = true;
-            self.found.push(
-                Diagnostic::error(span, format!("the key `{merge_key}` is missing"))
-                    .label("which entry is to be removed?"),
-            );
+            self.missing(span, merge_key, "which entry is to be removed?".into());
+        }
+    }
+
+    fn missing(&mut self, span: Span, key: &str, label: String) {
+        if self.sound {
+            let message = format!("the key `{key}` is missing");
+            self.found.push(Diagnostic::error(span, message).label(label));
         }
     }
 
@@ -249,14 +263,14 @@ fn fits_choice(node: &Node, words: &[(&str, Option<&str>)]) -> Result<(), Box<Di
             let hint = near.map_or(String::new(), |word| format!("did you mean \"{word}\"? "));
             let message = format!("{} is not one of the values this may have", shown(text));
             Err(Box::new(
-                Diagnostic::error(node.span, message).help(format!("{hint}It may be {list}.")),
+                Diagnostic::error(node.span, message).help(format!("{hint}it may be {list}")),
             ))
         }
         Value::Boolean(yes) if quoted.contains(&"\"yes\"".to_owned()) => {
             let word = if *yes { "yes" } else { "no" };
             Err(Box::new(
                 Diagnostic::error(node.span, "expected one of several words, found a boolean")
-                    .help(format!("write \"{word}\": it may be {list}.")),
+                    .help(format!("write \"{word}\"; it may be {list}")),
             ))
         }
         _ => Err(Box::new(
@@ -264,7 +278,7 @@ fn fits_choice(node: &Node, words: &[(&str, Option<&str>)]) -> Result<(), Box<Di
                 node.span,
                 format!("expected one of several words, found {}", node.noun()),
             )
-            .help(format!("It may be {list}.")),
+            .help(format!("it may be {list}")),
         )),
     }
 }
@@ -364,12 +378,17 @@ fn unquoted(key: &str, node: &Node) -> Diagnostic {
 }
 
 fn unknown_key<'a>(key: &str, span: Span, known: impl Iterator<Item = &'a str>) -> Diagnostic {
+    /// With a good guess at hand, a longer list would only hide it.
+    const MOST_LISTED: usize = 12;
     let known: Vec<_> = known.collect();
-    let hint = nearest(key, known.iter().copied())
-        .map_or(String::new(), |near| format!("did you mean `{near}`? "));
     let list: Vec<_> = known.iter().map(|key| format!("`{key}`")).collect();
-    Diagnostic::error(span, format!("unknown key {}", shown(key)))
-        .help(format!("{hint}The keys known here are {}.", list.join(", ")))
+    let list = format!("the keys known here are {}", list.join(", "));
+    let help = match nearest(key, known.iter().copied()) {
+        Some(near) if known.len() > MOST_LISTED => format!("did you mean `{near}`?"),
+        Some(near) => format!("did you mean `{near}`? ({list})"),
+        None => list,
+    };
+    Diagnostic::error(span, format!("unknown key {}", shown(key))).help(help)
 }
 
 /// The known word that was probably meant.
@@ -384,8 +403,4 @@ pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> O
         .filter(|(distance, candidate)| *distance <= candidate.len().max(3) / 3)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
-}
-
-fn shown(text: &str) -> String {
-    super::types::shown(text)
 }

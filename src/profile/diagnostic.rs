@@ -10,7 +10,8 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use serde::Serialize;
 
-use super::source::{SourceMap, Span};
+use super::source::{Excerpt, SourceMap, Span};
+use super::types::holds_private_key;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -112,6 +113,14 @@ impl Diagnostic {
         }
     }
 
+    /// Where the line it stands on begins, to tell whether two stand on one.
+    pub(crate) fn line_start(&self, sources: &SourceMap) -> Option<usize> {
+        match &self.place {
+            Place::Span(span) => sources.line_start(*span),
+            Place::File(_) => None,
+        }
+    }
+
     /// As JSON is made of it.
     pub fn report(&self, sources: &SourceMap) -> Report {
         let (file, line, column) = match &self.place {
@@ -168,19 +177,23 @@ impl Diagnostic {
             return group;
         };
         let path = excerpt.location.file.display().to_string();
-        if self.secret {
-            let origin =
-                Origin::path(path).line(excerpt.location.line).char_column(excerpt.location.column);
-            return group.element(origin);
+        let (line, column) = (excerpt.location.line, excerpt.location.column);
+        let origin = || Origin::path(path.clone()).line(line).char_column(column);
+        if self.secret || holds_private_key(excerpt.text) {
+            return group.element(origin());
         }
+        // Masked before it is cropped: what is left of a password would not look like one.
+        let line_shown = masked(excerpt.text);
+        let excerpt = Excerpt { text: &line_shown, ..excerpt.clone() };
         let kind = if primary { AnnotationKind::Primary } else { AnnotationKind::Context };
-        let annotation = kind.span(excerpt.range).label(label.map(str::to_owned));
-        group.element(
-            Snippet::source(masked(excerpt.text))
-                .line_start(excerpt.location.line)
-                .path(path)
-                .annotation(annotation),
-        )
+        let marked = |shown: &Excerpt<'_>| {
+            let annotation = kind.span(shown.range.clone()).label(label.map(str::to_owned));
+            Snippet::source(shown.text.to_owned()).line_start(line).annotation(annotation)
+        };
+        match excerpt.cropped() {
+            Some(part) => group.element(origin()).element(marked(&part)),
+            None => group.element(marked(&excerpt).path(path)),
+        }
     }
 }
 
@@ -236,7 +249,8 @@ fn masked(line: &str) -> String {
     while let Some(found) = out[from..].find("://") {
         let start = from + found + 3;
         let rest = &out[start..];
-        let end = rest.find(['/', '"', '\'', ' ', '?', '#']).unwrap_or(rest.len());
+        // As far as the author may have meant: a password with an unescaped `/` is one too.
+        let end = rest.find(['"', '\'', ' ']).unwrap_or(rest.len());
         let authority = &rest[..end];
         if let Some((user_info, _)) = authority.rsplit_once('@')
             && let Some((user, password)) = user_info.split_once(':')

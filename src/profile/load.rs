@@ -90,7 +90,7 @@ impl Loaded {
         self.sources.locate(span)
     }
 
-    /// Which file a key got its value from, with its line, for a report.
+    /// The warnings, for people.
     pub fn render_warnings(&self, colour: bool) -> String {
         render_all(&self.diagnostics, &self.sources, colour)
     }

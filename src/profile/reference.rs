@@ -32,6 +32,9 @@ of value:
 | list | the later one replaces the earlier one wholly; absent inherits, empty means none |
 | array of tables with a natural key (`people`, `firewall.allow`: `name`; `waiver`: `check`) | entry by entry: those of the same key merge key by key in the place of the inherited one, new ones are appended in order, and `remove = true` drops the inherited one |
 
+So an inherited list cannot be made absent again: to open an inherited entry of the firewall to
+everybody, say `from = [\"0.0.0.0/0\", \"::/0\"]`.
+
 A name in `extends` is looked up beside the file (`baseline` as `baseline.toml`) and then in
 `/usr/share/holdfast/profiles`; a file named like the one it extends is not its own parent.
 Anything with a `/` or ending in `.toml` is a path relative to the file.
@@ -182,6 +185,12 @@ fn meaning(schema: &Schema) -> String {
     let words: Vec<_> = choices(schema).into_iter().filter_map(explained).collect();
     if !words.is_empty() {
         let _written = write!(text, " {}.", words.join("; "));
+    }
+    let examples = schema.get("examples").or_else(|| schema.pointer("/items/examples"));
+    if let Some(example) = examples.and_then(|examples| examples.get(0)) {
+        let list = schema.get("items").is_some();
+        let example = if list { format!("[{example}]") } else { example.to_string() };
+        let _written = write!(text, " Example: `{example}`");
     }
     text
 }

@@ -173,6 +173,8 @@ struct MappedFile {
     path: PathBuf,
     text: String,
     start: usize,
+    /// Where each line begins: a broken file may have very many faults to be located.
+    lines: Vec<usize>,
 }
 
 /// The lines a span touches, for showing them.
@@ -184,12 +186,34 @@ pub(crate) struct Excerpt<'a> {
     pub(crate) range: std::ops::Range<usize>,
 }
 
+/// A line of a profile is rarely longer; the longest public keys fit.
+const LONGEST_LINE: usize = 1000;
+/// What is shown on each side of a fault in a line that is.
+const CONTEXT: usize = 60;
+
+impl<'a> Excerpt<'a> {
+    /// The part of an overlong line that is worth showing; `None` for any other line.
+    pub(crate) fn cropped(&self) -> Option<Self> {
+        if self.text.len() <= LONGEST_LINE {
+            return None;
+        }
+        let start = floor_char(self.text, self.range.start.saturating_sub(CONTEXT));
+        let most = self.range.end.min(self.range.start + CONTEXT);
+        let text: &'a str = self.text;
+        let end = floor_char(text, most + CONTEXT);
+        let range = self.range.start - start..floor_char(text, most).max(self.range.start) - start;
+        Some(Self { location: self.location.clone(), text: &text[start..end], range })
+    }
+}
+
 impl SourceMap {
     /// Adds a file and says at which offset it begins.
     pub fn add(&mut self, path: &Path, text: String) -> usize {
         // One byte is left between files so that the end of one is not the start of the next.
         let start = self.files.last().map_or(0, |file| file.start + file.text.len() + 1);
-        self.files.push(MappedFile { path: path.to_owned(), text, start });
+        let breaks = text.match_indices('\n').map(|(at, _)| at + 1);
+        let lines = std::iter::once(0).chain(breaks).collect();
+        self.files.push(MappedFile { path: path.to_owned(), text, start, lines });
         start
     }
 
@@ -208,13 +232,21 @@ impl SourceMap {
         self.files.iter().find(|file| file.path == path).map(|file| file.start)
     }
 
+    /// A number for the line a span begins on that no other line has, cheaply.
+    pub(crate) fn line_start(&self, span: Span) -> Option<usize> {
+        let at = self.files.partition_point(|file| file.start <= span.start).checked_sub(1)?;
+        let file = self.files.get(at)?;
+        let line = file.lines.partition_point(|start| file.start + start <= span.start);
+        file.lines.get(line.checked_sub(1)?).map(|start| file.start + start)
+    }
+
     /// The first line of a span. Of a span over several lines only the first is marked.
     pub(crate) fn excerpt(&self, span: Span) -> Option<Excerpt<'_>> {
         let at = self.files.partition_point(|file| file.start <= span.start).checked_sub(1)?;
         let file = &self.files[at];
         let local = floor_char(&file.text, span.start - file.start);
-        let before = &file.text[..local];
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        let line = file.lines.partition_point(|start| *start <= local);
+        let line_start = file.lines.get(line.saturating_sub(1)).copied().unwrap_or(0);
         let line_end = file.text[local..].find('\n').map_or(file.text.len(), |at| local + at);
         let text = file.text[line_start..line_end].trim_end_matches('\r');
         let end = floor_char(&file.text, (span.end.max(span.start) - file.start).min(line_end));
@@ -222,7 +254,7 @@ impl SourceMap {
         Some(Excerpt {
             location: Location {
                 file: file.path.clone(),
-                line: before.matches('\n').count() + 1,
+                line,
                 column: file.text[line_start..local].chars().count() + 1,
             },
             text,

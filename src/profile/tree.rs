@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::Diagnostic;
 use super::source::Span;
+use super::types::holds_private_key;
 
 /// A value and where it was written.
 #[derive(Debug, Clone, PartialEq)]
@@ -133,6 +134,8 @@ impl Node {
 pub(crate) fn parse(text: &str, offset: usize, found: &mut Vec<Diagnostic>) -> Node {
     let (root, errors) = DeTable::parse_recoverable(text);
     let mut last = None;
+    // A key that was cut short may stand on any line, without the words that give it away.
+    let secret = holds_private_key(text);
     for error in errors {
         let range = error.span().unwrap_or(0..0);
         let span = Span { start: offset + range.start, end: offset + range.end };
@@ -141,8 +144,13 @@ pub(crate) fn parse(text: &str, offset: usize, found: &mut Vec<Diagnostic>) -> N
             continue;
         }
         let mut diagnostic = Diagnostic::error(span, format!("bad TOML: {}", error.message()));
-        // A key line that was cut short would otherwise be shown.
-        diagnostic.secret = text.contains("PRIVATE KEY") || text.contains("AGE-SECRET-KEY");
+        let at_word = text.get(range).is_some_and(|at| at.starts_with(char::is_alphabetic));
+        if at_word && error.message().starts_with("invalid float") {
+            // The parser guesses `nan` at a word that begins with n; the author forgot quotes.
+            diagnostic.message = String::from("bad TOML: this value is not in quotes");
+            diagnostic.help = Some("write it in quotes, or as true or false".to_owned());
+        }
+        diagnostic.secret = secret;
         found.push(diagnostic);
     }
     let span = root.span();

@@ -1,7 +1,7 @@
 //! Events in the journal: one fixed `MESSAGE_ID` per kind, so that `journalctl MESSAGE_ID=…` finds every one of them.
 //!
-//! Events go to journald whenever it is there, whoever started holdfast. Talk goes to stderr, which under systemd is
-//! the journal too.
+//! Events go to journald whenever it is there, whoever started holdfast. Talk (warnings, errors, progress) goes there
+//! too when systemd has tied stderr to the journal, and to stderr otherwise.
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use systemd_journal_logger::JournalLog;
@@ -30,13 +30,15 @@ pub const ROLLED_BACK: &str = "7a998603663042ca942f8db895cc3d6e";
 pub const RETURNED: &str = "9d06190ae5a944a197e9f519954eb62e";
 /// A transaction that had been interrupted was rolled back.
 pub const RECOVERED: &str = "6fa6a343e92e4cd5b4c9b0d4902915ca";
+/// A command could not do what it was asked to.
+pub const FAILED: &str = "12e2589ccddd4b899140df5f2c29d8f0";
 /// A whole `verify` ended.
 pub const VERIFIED: &str = "720c6eb37e464df38af9fb531cb7c0e7";
 
-/// Lets events through to journald and nothing else: libraries' own words are not for the operator's journal.
-struct EventsOnly(JournalLog);
+/// Lets holdfast's own words through to journald: libraries' are not for the operator's journal.
+struct OwnWords(JournalLog);
 
-impl Log for EventsOnly {
+impl Log for OwnWords {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.target() == EVENT
     }
@@ -54,9 +56,24 @@ impl Log for EventsOnly {
 pub fn start() {
     let Ok(journal) = JournalLog::new() else { return };
     let journal = journal.with_syslog_identifier("holdfast".to_owned());
-    if log::set_boxed_logger(Box::new(EventsOnly(journal))).is_ok() {
+    if log::set_boxed_logger(Box::new(OwnWords(journal))).is_ok() {
         log::set_max_level(LevelFilter::Info);
     }
+}
+
+/// Whether systemd has tied stderr to the journal, so that talk belongs there, with its priority.
+pub fn takes_talk() -> bool {
+    systemd_journal_logger::connected_to_journal() && log::max_level() != LevelFilter::Off
+}
+
+/// Files a line of talk.
+pub fn talk(level: Level, text: &str) {
+    log::log!(target: EVENT, level, "{text}");
+}
+
+/// Files that a command could not do what it was asked to.
+pub fn failed(text: &str) {
+    log::error!(target: EVENT, MESSAGE_ID = FAILED, HOLDFAST_OUTCOME = "failed"; "{text}");
 }
 
 /// Files every finding of a report.

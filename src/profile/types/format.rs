@@ -130,9 +130,19 @@ impl Format {
     }
 }
 
+/// A message stays one line on a terminal.
+const MOST_CHARS: usize = 60;
+
+/// Whether a private key has been put where it can be seen.
+pub(crate) fn holds_private_key(text: &str) -> bool {
+    text.contains("PRIVATE KEY") || text.contains("AGE-SECRET-KEY")
+}
+
 /// Shortens and escapes a text taken from a file, for use inside a message.
 pub(crate) fn shown(text: &str) -> String {
-    const MOST_CHARS: usize = 60; // a message stays one line on a terminal
+    if holds_private_key(text) {
+        return "a private key".to_owned();
+    }
     let mut out: String = text.chars().take(MOST_CHARS).flat_map(char::escape_debug).collect();
     if text.chars().nth(MOST_CHARS).is_some() {
         out.push('…');

@@ -23,8 +23,8 @@ mod web;
 
 pub use self::account::{TimeZoneName, UserName};
 pub use self::check::CheckId;
-pub(crate) use self::format::shown;
 pub use self::format::{Accepts, FORMATS, Format, Invalid, Scalar};
+pub(crate) use self::format::{holds_private_key, shown};
 pub use self::net::{Cidr, Port, PortRange};
 pub use self::size::Size;
 pub use self::ssh::{Algorithm, KeysFile, MaxStartups};

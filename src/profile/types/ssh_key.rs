@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::format::{Invalid, Scalar, scalar, shown};
+use super::format::{Invalid, Scalar, holds_private_key, scalar, shown};
 
 /// A public key: its algorithm, its bytes, and whose it is said to be.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,7 +73,7 @@ impl FromStr for SshKey {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        if text.contains("PRIVATE KEY") || text.contains("AGE-SECRET-KEY") {
+        if holds_private_key(text) {
             return Err(Invalid::new("this is a private key, and a profile is no place for it")
                 .help("put the public key here (the file ending in .pub), and make a new key: this one has been seen")
                 .secret());
