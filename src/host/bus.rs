@@ -26,6 +26,7 @@ trait Manager {
     fn load_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
     fn subscribe(&self) -> zbus::Result<()>;
     fn reload(&self) -> zbus::Result<()>;
+    fn reset_failed_unit(&self, name: &str) -> zbus::Result<()>;
     fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn try_restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
@@ -291,6 +292,9 @@ impl Systemd {
             self.subscribed.get_or_try_init(|| manager.subscribe()).await?;
             // Opened before the job is, or its end could be missed.
             let mut ended = manager.receive_job_removed().await?;
+            // A unit that was started often of late would be refused, and one that ended badly stays "failed" when it
+            // is stopped. A transaction must not hang on either. An error means there is nothing to forget.
+            drop(manager.reset_failed_unit(name).await);
             let job = match verb {
                 RunVerb::Start => manager.start_unit(name, "replace").await?,
                 RunVerb::Stop => manager.stop_unit(name, "replace").await?,
