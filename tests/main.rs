@@ -14,6 +14,7 @@ mod support;
 
 mod cli;
 mod engine;
+mod journal;
 mod kill;
 mod package;
 mod ssh;
