@@ -14,6 +14,7 @@ mod support;
 
 mod cli;
 mod engine;
+mod firewall;
 mod kill;
 mod package;
 
