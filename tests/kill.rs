@@ -5,7 +5,9 @@
 //! configuration must be valid and the table absent or whole; after the next start of holdfast the host must be wholly
 //! before or wholly after, and the lock free.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::collections::BTreeMap;
+
+use holdfast_test_host::Snapshot;
 
 use crate::support::*;
 
@@ -54,20 +56,45 @@ const CALLS: [&str; 18] = [
 ];
 
 /// Everything the profile touches, as another surface shows it.
-fn state(host: &Host) -> String {
-    let mut text = String::new();
-    let snapshot = host.snapshot(&["/etc/ssh", "/etc/systemd", "/etc/sysctl.d"]).unwrap();
-    writeln!(text, "{snapshot:#?}").unwrap();
+fn state(host: &Host) -> State {
+    let files = host.snapshot(&["/etc/ssh", "/etc/systemd", "/etc/sysctl.d"]).unwrap();
     let script = "
         sysctl net.ipv4.conf.all.accept_redirects net.ipv4.conf.all.log_martians
         nft -s list ruleset
         sshd -T | sort
         systemctl is-enabled killed.service unwanted.service || true
-        systemctl is-active killed.service unwanted.service ssh.service systemd-journald.service || true
+        for unit in killed.service unwanted.service ssh.service systemd-journald.service; do
+            echo \"$unit $(systemctl is-active $unit)\"
+        done
         ls -A /etc/ssh/sshd_config.d /etc/sysctl.d /etc/systemd /etc/systemd/system
     ";
-    text.push_str(&host.sh(script).unwrap().ok().unwrap().stdout);
-    text
+    State { files, live: host.sh(script).unwrap().ok().unwrap().stdout }
+}
+
+#[derive(PartialEq)]
+struct State {
+    files: Snapshot,
+    live: String,
+}
+
+impl State {
+    /// The same but for times: what was written twice was written at two times.
+    fn timeless(&self) -> Self {
+        let mut files = self.files.clone();
+        for entry in files.values_mut() {
+            entry.mtime_ns = 0;
+        }
+        Self { files, live: self.live.clone() }
+    }
+
+    /// What differs, for a failing assertion to print.
+    fn against(&self, other: &Self) -> String {
+        let mut lines = changes(&self.files, &other.files);
+        let (a, b): (Vec<_>, Vec<_>) = (self.live.lines().collect(), other.live.lines().collect());
+        lines.extend(a.iter().filter(|line| !b.contains(line)).map(|line| format!("-{line}")));
+        lines.extend(b.iter().filter(|line| !a.contains(line)).map(|line| format!("+{line}")));
+        lines.join("\n")
+    }
 }
 
 /// What must be true even before anything is repaired.
@@ -110,13 +137,13 @@ on_hosts! {
         let before = state(host);
         let calls = count_calls(host);
         let after = state(host);
-        assert_ne!(before, after);
+        assert!(before != after);
         let table_after = host.run(["nft", "-s", "list", "ruleset"]).unwrap().stdout;
         let back = |host: &Host, why: &str| {
             let id = newest_transaction(host)["id"].to_string();
             holdfast(host, &["rollback", &id]).ok().unwrap_or_else(|e| panic!("{why}: {e:?}"));
             let now = state(host);
-            assert_eq!(now, before, "{why}: rollback {id} did not bring back what was there");
+            assert!(now == before, "{why}: rollback {id} brought back something else:\n{}", before.against(&now));
         };
         back(host, "the first apply");
 
@@ -134,11 +161,12 @@ on_hosts! {
                 let verify = verify(host);
                 assert!(verify.exit == 0 || verify.exit == 2, "{at}: the lock is not free: {:#}", verify.json);
                 let now = state(host);
-                if now == after {
+                if now.timeless() == after.timeless() {
                     ended_after += 1;
                     back(host, &at);
                 } else {
-                    assert_eq!(now, before, "{at}: neither before nor after");
+                    let (to_before, to_after) = (before.against(&now), after.timeless().against(&now.timeless()));
+                    assert!(now == before, "{at}: neither before:\n{to_before}\nnor after:\n{to_after}");
                     ended_before += 1;
                 }
             }

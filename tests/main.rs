@@ -17,6 +17,7 @@ mod engine;
 mod firewall;
 mod kill;
 mod package;
+mod ssh;
 
 /// A file in this folder that is not listed above would never run.
 #[test]

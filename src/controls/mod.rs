@@ -5,7 +5,9 @@
 mod dropin;
 pub mod firewall;
 pub mod journal;
+pub mod services;
 pub mod ssh;
+pub mod sysctl;
 
 use std::{fmt, pin::Pin};
 
@@ -19,7 +21,13 @@ use crate::{
 };
 
 /// Every control, in the order in which their changes are made: what can cut a login off comes last.
-pub const ALL: &[&dyn Control] = &[&journal::Journal, &ssh::Ssh, &firewall::FirewallControl];
+pub const ALL: &[&dyn Control] = &[
+    &journal::Journal,
+    &sysctl::Sysctl,
+    &services::Services,
+    &ssh::Ssh,
+    &firewall::FirewallControl,
+];
 
 /// A section of the profile and what it means on a host.
 pub trait Control: Sync + fmt::Debug {

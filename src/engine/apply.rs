@@ -1,14 +1,15 @@
 //! Carrying a plan out and standing by the result: after the last change the host is looked at again, and what does
 //! not hold takes everything back.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     change::Step,
     outcome::{Applied, CheckResult},
+    rollback::{self, Return},
     session::{self, Plan, Scope},
     store::{Store, StoreError},
-    transaction::{BeginError, Request, RolledBack, Transaction},
+    transaction::{BeginError, Request, RolledBack, Transaction, set_times},
 };
 use crate::{
     host::{Writer, clock},
@@ -93,11 +94,17 @@ pub async fn apply(
         return Ok(Applying::RolledBack { rolled_back, broken: Vec::new() });
     }
 
+    // A person gets the whole profile or the host as it was. Unattended, what no step can put right is reported and
+    // does not keep the rest from being put right.
+    let claimed: BTreeSet<String> = match scope {
+        Scope::Everything => wanted,
+        Scope::Drift => steps.iter().flat_map(|step| step.because.clone()).collect(),
+    };
     let mut waits = LOOK_AGAIN_AFTER.iter();
     let (after, broken) = loop {
         let looks = session::look(profile, writer.reader()).await;
         let after = session::judge(&looks, applied.as_ref(), &profile.waiver, clock::today());
-        let broken = session::broken(&before, &after, &wanted);
+        let broken = session::broken(&before, &after, &claimed);
         match waits.next() {
             Some(wait) if !broken.is_empty() => tokio::time::sleep(*wait).await,
             _ => break (after, broken),
@@ -133,12 +140,15 @@ pub async fn roll_back_to(
     request: Request,
     progress: impl FnMut(usize, usize, &Step),
 ) -> Result<RollingBack, ApplyError> {
-    let (steps, applied) = super::rollback::plan(&store.records()?, of)?;
+    let Return { steps, times, applied } = rollback::plan(&store.records()?, of)?;
     let total = steps.len();
     let mut progress = progress;
     let mut transaction = Transaction::begin(writer, store, request, steps.clone()).await?;
     if let Err(why) = transaction.run(|index, step| progress(index, total, step)).await {
         return Ok(Err(transaction.roll_back(why).await));
+    }
+    if let Err(error) = set_times(writer, &times) {
+        return Ok(Err(transaction.roll_back(error.chain()).await));
     }
     let wrong = super::transaction::not_as_planned(writer, &steps).await;
     if !wrong.is_empty() {

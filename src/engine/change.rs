@@ -140,6 +140,25 @@ pub enum TableState {
     Listing(String),
 }
 
+/// The links by which systemd enables, aliases and masks a unit, with what is set up together with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitLinks {
+    /// Every such link, by path.
+    pub links: BTreeMap<String, FileState>,
+    /// The folders in which such links can be, whether or not there are any: enabling makes folders, disabling removes
+    /// those it leaves empty, and both change their times.
+    pub folders: BTreeMap<String, Folder>,
+}
+
+/// A folder and the time it had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Folder {
+    /// Mode, owner and attributes.
+    pub state: FileState,
+    /// Modification time.
+    pub mtime: FileTime,
+}
+
 /// How a unit file is to be set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -206,10 +225,12 @@ pub enum Change {
         /// How.
         verb: UnitVerb,
     },
-    /// Put the links of `/etc/systemd/system` back as they were, and have systemd read them.
+    /// Put the links that enable, alias and mask a unit back as they were, and have systemd read them.
     UnitLinks {
-        /// Path of each link below that folder, and where it points.
-        to: BTreeMap<String, String>,
+        /// Unit name with suffix.
+        unit: String,
+        /// What is to be there.
+        to: UnitLinks,
     },
     /// Do something with a running unit.
     Run {

@@ -6,7 +6,7 @@ use super::{
     change::{Change, FileState, RunVerb, Step, TableState},
     store::{Before, Image, Resource},
 };
-use crate::host::{HostError, Reader, nft::Listing, writer::unit_links};
+use crate::host::{HostError, Reader, nft::Listing, unit_links::unit_links};
 
 /// What a change touches. `None`: it only looks.
 pub fn resource_of(change: &Change) -> Option<Resource> {
@@ -14,7 +14,9 @@ pub fn resource_of(change: &Change) -> Option<Resource> {
         Change::Put { path, .. } => Some(Resource::Path(path.clone())),
         Change::Sysctl { key, .. } => Some(Resource::Sysctl(key.clone())),
         Change::Table { .. } => Some(Resource::Table),
-        Change::UnitFile { .. } | Change::UnitLinks { .. } => Some(Resource::UnitLinks),
+        Change::UnitFile { unit, .. } | Change::UnitLinks { unit, .. } => {
+            Some(Resource::UnitLinks(unit.clone()))
+        }
         Change::Run { unit, .. } => Some(Resource::Unit(unit.clone())),
         Change::Require { .. } => None,
     }
@@ -55,7 +57,7 @@ pub async fn look(resource: &Resource, reader: &Reader) -> Result<Image, HostErr
                 .await?
                 .map_or(TableState::Absent, TableState::Listing),
         ),
-        Resource::UnitLinks => Image::UnitLinks(unit_links(reader)?),
+        Resource::UnitLinks(unit) => Image::UnitLinks(unit_links(reader, unit)?),
         Resource::Unit(unit) => {
             Image::Unit { running: reader.systemd().await?.unit(unit).await?.is_running() }
         }
@@ -66,6 +68,7 @@ pub async fn look(resource: &Resource, reader: &Reader) -> Result<Image, HostErr
 pub fn is_restored(wanted: &Image, found: &Image) -> bool {
     match (wanted, found) {
         (Image::Path { state: wanted, .. }, Image::Path { state: found, .. }) => wanted == found,
+        (Image::UnitLinks(wanted), Image::UnitLinks(found)) => wanted.links == found.links,
         _ => wanted == found,
     }
 }
@@ -89,8 +92,8 @@ pub fn undo(steps: &[Step], before: &[Before], begun: usize) -> Vec<Step> {
                 Change::Sysctl { key: key.clone(), value: value.clone() }
             }
             (Resource::Table, Image::Table(state)) => Change::Table { to: state.clone() },
-            (Resource::UnitLinks, Image::UnitLinks(links)) => {
-                Change::UnitLinks { to: links.clone() }
+            (Resource::UnitLinks(unit), Image::UnitLinks(links)) => {
+                Change::UnitLinks { unit: unit.clone(), to: links.clone() }
             }
             // Units follow below, and a key that was absent cannot have been set.
             _ => continue,

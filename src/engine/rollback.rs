@@ -1,19 +1,32 @@
 //! Going back further than the last transaction: the plan that returns a host to the state before a given one.
 
+use std::collections::BTreeMap;
+
 use super::{
-    change::Step,
-    image::undo,
+    change::{FileTime, Step},
+    image::{parent_times, undo},
     outcome::Applied,
     store::{Before, Ending, Record, StoreError},
 };
 
-/// The steps that bring back the state before transaction `of`, and what held then.
+/// What brings back the state before a transaction.
+#[derive(Debug, Default)]
+pub struct Return {
+    /// The steps.
+    pub steps: Vec<Step>,
+    /// The times to give back to directories after the last step.
+    pub times: BTreeMap<String, FileTime>,
+    /// What held then; `None`: nothing had been applied yet.
+    pub applied: Option<Applied>,
+}
+
+/// The way back to the state before transaction `of`.
 ///
 /// Everything that `of` and the committed transactions after it touched goes back to how the earliest of them found it.
 ///
 /// # Errors
 /// [`StoreError::NoSuch`] when there is no committed transaction of this number.
-pub fn plan(records: &[Record], of: u64) -> Result<(Vec<Step>, Option<Applied>), StoreError> {
+pub fn plan(records: &[Record], of: u64) -> Result<Return, StoreError> {
     let is_committed = |record: &&Record| {
         record.end.as_ref().is_some_and(|end| matches!(end.ending, Ending::Committed { .. }))
     };
@@ -36,7 +49,7 @@ pub fn plan(records: &[Record], of: u64) -> Result<(Vec<Step>, Option<Applied>),
         Ending::Committed { applied } => Some(applied.clone()),
         Ending::RolledBack { .. } => None,
     });
-    Ok((undo, applied))
+    Ok(Return { steps: undo, times: parent_times(&before), applied })
 }
 
 /// Several transactions may each have told a program to read its files; once is enough.

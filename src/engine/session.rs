@@ -137,7 +137,7 @@ pub fn describe(change: &Change) -> String {
             };
             format!("{verb} {unit}")
         }
-        Change::UnitLinks { .. } => "put the links of systemd units back".to_owned(),
+        Change::UnitLinks { unit, .. } => format!("put the links of {unit} back"),
         Change::Run { unit, verb } => {
             let verb = match verb {
                 RunVerb::Start => "start",

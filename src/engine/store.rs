@@ -39,8 +39,8 @@ pub enum Resource {
     Sysctl(String),
     /// holdfast's own nftables table.
     Table,
-    /// The links that enable and mask units.
-    UnitLinks,
+    /// The links that enable, alias and mask a unit.
+    UnitLinks(String),
     /// Whether a unit runs.
     Unit(String),
 }
@@ -61,7 +61,7 @@ pub enum Image {
     /// Of the table.
     Table(TableState),
     /// Of the links.
-    UnitLinks(std::collections::BTreeMap<String, String>),
+    UnitLinks(super::change::UnitLinks),
     /// Of a unit: whether it ran.
     Unit {
         /// Active, or about to be.

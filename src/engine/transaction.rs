@@ -6,10 +6,10 @@
 //!                                  └── any error, any kill ────────┴──▶ undo ─▶ looked at again ─▶ end.json
 //! ```
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use super::{
-    change::{Change, FileState, Step},
+    change::{Change, FileState, FileTime, Step},
     image::{self, capture, is_restored, parent_times, undo},
     outcome::Applied,
     store::{
@@ -195,12 +195,8 @@ async fn restore(writer: &Writer, steps: &[Step], before: &[Before], begun: usiz
             failed.push(error.chain());
         }
     }
-    for (dir, mtime) in parent_times(before) {
-        if writer.reader().files().modified_at(&dir).ok().flatten().is_some_and(|now| now != mtime)
-            && let Err(error) = writer.set_mtime(&dir, mtime)
-        {
-            failed.push(error.chain());
-        }
+    if let Err(error) = set_times(writer, &parent_times(before)) {
+        failed.push(error.chain());
     }
     for Before { resource, image } in before {
         match image::look(resource, writer.reader()).await {
@@ -210,6 +206,20 @@ async fn restore(writer: &Writer, steps: &[Step], before: &[Before], begun: usiz
         }
     }
     failed
+}
+
+/// Gives directories their times back; those that are gone have none.
+///
+/// # Errors
+/// When one of them cannot be set.
+pub fn set_times(writer: &Writer, times: &BTreeMap<String, FileTime>) -> Result<(), HostError> {
+    for (dir, mtime) in times {
+        let now = writer.reader().files().modified_at(dir)?;
+        if now.is_some_and(|now| now != *mtime) {
+            writer.set_mtime(dir, *mtime)?;
+        }
+    }
+    Ok(())
 }
 
 /// The resources that are not in the state which `steps` put them in, by name.
@@ -232,7 +242,7 @@ async fn is_as_wanted(writer: &Writer, change: &Change) -> bool {
         (Change::Put { to, .. }, Image::Path { state, .. }) => *to == state,
         (Change::Sysctl { value, .. }, Image::Sysctl(now)) => now.as_ref() == Some(value),
         (Change::Table { to }, Image::Table(now)) => *to == now,
-        (Change::UnitLinks { to }, Image::UnitLinks(now)) => *to == now,
+        (Change::UnitLinks { to, .. }, Image::UnitLinks(now)) => to.links == now.links,
         _ => false,
     }
 }
@@ -283,7 +293,7 @@ fn name(resource: &Resource) -> String {
         Resource::Path(path) => path.clone(),
         Resource::Sysctl(key) => format!("sysctl {key}"),
         Resource::Table => "table inet holdfast".to_owned(),
-        Resource::UnitLinks => "the links that enable units".to_owned(),
+        Resource::UnitLinks(unit) => format!("the links of {unit}"),
         Resource::Unit(unit) => format!("whether {unit} runs"),
     }
 }

@@ -26,6 +26,7 @@ trait Manager {
     fn load_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
     fn subscribe(&self) -> zbus::Result<()>;
     fn reload(&self) -> zbus::Result<()>;
+    fn reset_failed_unit(&self, name: &str) -> zbus::Result<()>;
     fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn try_restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
@@ -246,9 +247,16 @@ impl Systemd {
             let manager = self.manager().await?;
             match verb {
                 UnitVerb::Enable => drop(manager.enable_unit_files(&[name], false, true).await?),
-                UnitVerb::Disable => drop(manager.disable_unit_files(&[name], false).await?),
+                UnitVerb::Disable => {
+                    // What was enabled until the next boot only is so in a place of its own.
+                    manager.disable_unit_files(&[name], true).await?;
+                    manager.disable_unit_files(&[name], false).await?;
+                }
                 UnitVerb::Mask => drop(manager.mask_unit_files(&[name], false, true).await?),
-                UnitVerb::Unmask => drop(manager.unmask_unit_files(&[name], false).await?),
+                UnitVerb::Unmask => {
+                    manager.unmask_unit_files(&[name], true).await?;
+                    manager.unmask_unit_files(&[name], false).await?;
+                }
             }
             manager.reload().await
         };
@@ -284,6 +292,9 @@ impl Systemd {
             self.subscribed.get_or_try_init(|| manager.subscribe()).await?;
             // Opened before the job is, or its end could be missed.
             let mut ended = manager.receive_job_removed().await?;
+            // A unit that was started often of late would be refused, and one that ended badly stays "failed" when it
+            // is stopped. A transaction must not hang on either. An error means there is nothing to forget.
+            drop(manager.reset_failed_unit(name).await);
             let job = match verb {
                 RunVerb::Start => manager.start_unit(name, "replace").await?,
                 RunVerb::Stop => manager.stop_unit(name, "replace").await?,

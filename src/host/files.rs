@@ -197,6 +197,11 @@ impl Files {
         }
     }
 
+    /// Whether a symbolic link is at the path.
+    pub fn is_link(&self, path: &str) -> bool {
+        fs::symlink_metadata(self.locate(path)).is_ok_and(|meta| meta.is_symlink())
+    }
+
     /// Whether anything is at the path, links followed.
     pub fn exists(&self, path: &str) -> bool {
         self.locate(path).exists()

@@ -14,6 +14,7 @@ pub mod nft;
 pub mod process;
 pub mod reader;
 pub mod sockets;
+pub mod unit_links;
 pub mod writer;
 
 pub use error::HostError;

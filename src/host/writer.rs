@@ -1,7 +1,7 @@
 //! The handle that can change a host. There is one at most, because making it takes the lock.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
     os::unix::fs::{
@@ -18,11 +18,10 @@ use nix::{
     },
 };
 
-use super::{HostError, Reader, lock::Lock, process, reader::sysctl_path};
-use crate::engine::change::{Change, FileState, FileTime, Gate, RunVerb, TableState, UnitVerb};
-
-/// Where an administrator's unit files and the links that enable units are.
-pub const UNIT_DIR: &str = "/etc/systemd/system";
+use super::{HostError, Reader, lock::Lock, process, reader::sysctl_path, unit_links::unit_links};
+use crate::engine::change::{
+    Change, FileState, FileTime, Folder, Gate, RunVerb, TableState, UnitLinks, UnitVerb,
+};
 
 /// Changes a host, one [`Change`] at a time.
 #[derive(Debug)]
@@ -52,7 +51,7 @@ impl Writer {
             Change::Sysctl { key, value } => self.set_sysctl(key, value),
             Change::Table { to } => put_table(to).await,
             Change::UnitFile { unit, verb } => self.set_unit_file(unit, *verb).await,
-            Change::UnitLinks { to } => self.put_unit_links(to).await,
+            Change::UnitLinks { unit, to } => self.put_unit_links(unit, to).await,
             Change::Run { unit, verb } => self.run(unit, *verb).await,
             Change::Require { gate: Gate::Sshd } => {
                 process::run("sshd", &["-t"], None).await?.success().map(drop)
@@ -170,64 +169,44 @@ impl Writer {
             .map_err(HostError::file("set the time of", path))
     }
 
-    async fn put_unit_links(&self, to: &BTreeMap<String, String>) -> Result<(), HostError> {
-        let now = unit_links(&self.reader)?;
-        for path in now.keys().filter(|path| !to.contains_key(*path)) {
+    async fn put_unit_links(&self, unit: &str, to: &UnitLinks) -> Result<(), HostError> {
+        let now = unit_links(&self.reader, unit)?;
+        let mut touched: BTreeSet<&str> = BTreeSet::new();
+        for path in now.links.keys().filter(|path| !to.links.contains_key(*path)) {
             self.put(path, &FileState::Absent)?;
-            self.drop_empty_parent(path, to);
+            touched.insert(parent(path));
         }
-        for (path, target) in to.iter().filter(|(path, target)| now.get(*path) != Some(*target)) {
-            let parent = Path::new(path).parent().and_then(Path::to_str).unwrap_or(UNIT_DIR);
-            if !self.reader.files().exists(parent) {
-                self.put(parent, &FileState::directory())?;
+        for (path, link) in
+            to.links.iter().filter(|(path, link)| now.links.get(*path) != Some(link))
+        {
+            let folder = parent(path);
+            if !self.reader.files().exists(folder) {
+                let state = to.folders.get(folder).map(|folder| &folder.state);
+                self.put(folder, state.unwrap_or(&FileState::directory()))?;
+                touched.insert(parent(folder));
             }
-            let link = FileState::Symlink { target: target.clone(), uid: 0, gid: 0, mtime: None };
-            self.put(path, &link)?;
+            self.put(path, link)?;
+            touched.insert(folder);
+        }
+        // Folders that were made for links which are gone now: removing one touches the folder it is in.
+        for folder in touched.clone() {
+            let is_gone = !to.folders.contains_key(folder)
+                && fs::remove_dir(self.reader.files().locate(folder)).is_ok();
+            if is_gone {
+                touched.insert(parent(folder));
+            }
+        }
+        for folder in touched {
+            if let Some(Folder { mtime, .. }) = to.folders.get(folder) {
+                self.set_mtime(folder, *mtime)?;
+            }
         }
         self.reader.systemd().await?.daemon_reload().await
     }
-
-    /// Enabling a unit makes a `.wants` folder; disabling it leaves the folder behind.
-    fn drop_empty_parent(&self, path: &str, wanted: &BTreeMap<String, String>) {
-        let Some(parent) = Path::new(path).parent().and_then(Path::to_str) else { return };
-        let is_used = wanted.keys().any(|path| path.starts_with(&format!("{parent}/")));
-        if parent != UNIT_DIR && !is_used {
-            // Fails when something else is in it, which is then right to stay.
-            drop(fs::remove_dir(self.reader.files().locate(parent)));
-        }
-    }
 }
 
-/// Every link below the folder of unit files, and where it points.
-///
-/// # Errors
-/// When the folder cannot be listed.
-pub fn unit_links(reader: &Reader) -> Result<BTreeMap<String, String>, HostError> {
-    let files = reader.files();
-    let mut links = BTreeMap::new();
-    for name in files.list(UNIT_DIR)? {
-        let path = format!("{UNIT_DIR}/{name}");
-        if let FileState::Symlink { target, .. } = look(files, &path)? {
-            links.insert(path, target);
-        } else if ["wants", "requires"]
-            .iter()
-            .any(|kind| Path::new(&path).extension().is_some_and(|extension| extension == *kind))
-        {
-            for name in files.list(&path)? {
-                let path = format!("{path}/{name}");
-                if let FileState::Symlink { target, .. } = look(files, &path)? {
-                    links.insert(path, target);
-                }
-            }
-        }
-    }
-    Ok(links)
-}
-
-/// The state of a path if it is a link; other kinds are not read.
-fn look(files: &super::files::Files, path: &str) -> Result<FileState, HostError> {
-    let is_link = fs::symlink_metadata(files.locate(path)).is_ok_and(|meta| meta.is_symlink());
-    if is_link { files.state(path) } else { Ok(FileState::Absent) }
+fn parent(path: &str) -> &str {
+    Path::new(path).parent().and_then(Path::to_str).unwrap_or("/")
 }
 
 /// Replaces, loads or removes holdfast's own table: one nft transaction, so that no packet meets half of it.

@@ -132,8 +132,9 @@ pub(super) fn wire(seen: &Observed, wire: &Wire) -> Verdict {
     if let Some(owned) = owned
         && wire.listeners.iter().any(|inode| !owned.contains(inode))
     {
+        let main = daemon.and_then(|daemon| daemon.pid).unwrap_or_default();
         let observed = format!(
-            "port {port} is listened on by another process than ssh.service's; see: ss -ltnp sport = :{port}"
+            "port {port} is listened on by another process than ssh.service's ({main}); see: ss -ltnp sport = :{port}"
         );
         return Verdict::Differs { observed };
     }

@@ -1,37 +1,9 @@
 //! Reading configurations that were tried on sshd 9.2 and 10.0, which agree.
 
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 
 use super::*;
-
-/// Files in memory.
-#[derive(Debug, Default)]
-pub(crate) struct Fake(pub(crate) BTreeMap<String, String>);
-
-impl Fake {
-    pub(crate) fn new<const N: usize>(files: [(&str, &str); N]) -> Self {
-        Self(files.map(|(path, text)| (path.to_owned(), text.to_owned())).into())
-    }
-}
-
-impl Source for Fake {
-    fn text(&self, path: &str) -> Result<Option<String>, String> {
-        Ok(self.0.get(path).cloned())
-    }
-
-    fn list(&self, path: &str) -> Result<Vec<String>, String> {
-        let names = self.0.keys().filter_map(|file| file.strip_prefix(&format!("{path}/")));
-        let mut names: Vec<String> =
-            names.map(|rest| rest.split('/').next().unwrap_or_default().to_owned()).collect();
-        names.dedup();
-        Ok(names)
-    }
-}
-
-const DEBIAN: &str =
-    "Include /etc/ssh/sshd_config.d/*.conf\nKbdInteractiveAuthentication no\n#Port 22\n";
+use crate::controls::ssh::testing::{DEBIAN, Fake};
 
 fn told(tree: &Tree) -> Vec<String> {
     let line = |line: &Line| format!("{} {} {}", line.place(), line.keyword, line.args.join("|"));
@@ -99,9 +71,12 @@ fn an_include_of_itself_ends() {
     assert_eq!(tree.lines.len(), DEEPEST + 1);
 }
 
+/// A line, and its keyword and arguments.
+type Case = (&'static str, Option<(&'static str, &'static [&'static str])>);
+
 #[test]
 fn splitting_lines() {
-    let cases: [(&str, Option<(&str, &[&str])>); 12] = [
+    let cases: [Case; 12] = [
         ("PermitRootLogin yes # no", Some(("permitrootlogin", &["yes"]))),
         ("PermitRootLogin=yes", Some(("permitrootlogin", &["yes"]))),
         ("  MACs = hmac-sha2-256", Some(("macs", &["hmac-sha2-256"]))),

@@ -1,0 +1,82 @@
+//! `services`: which systemd units run, which do not, and which cannot.
+//!
+//! All of it is asked of systemd over its bus, every unit at once and two calls each; no process is started. What a
+//! unit's state means is decided in [`judge`](self::judge), what is done about it in [`compare`](self::compare).
+
+mod checks;
+mod compare;
+mod judge;
+
+use std::pin::Pin;
+
+use futures_util::future::join_all;
+
+use self::compare::{Asked, Compared, Wish};
+use super::{Comparison, Control};
+use crate::{
+    engine::check::CheckMeta,
+    host::{Reader, bus::UnitStatus},
+    profile::schema::{self, Mode, Profile},
+};
+
+/// Where a unit file of an administrator's own is, and where masks are made.
+const UNIT_DIR: &str = "/etc/systemd/system";
+
+/// The control.
+#[derive(Debug)]
+pub struct Services;
+
+impl Control for Services {
+    fn name(&self) -> &'static str {
+        "services"
+    }
+
+    fn checks(&self) -> &'static [CheckMeta] {
+        checks::CHECKS
+    }
+
+    fn mode(&self, profile: &Profile) -> Option<Mode> {
+        profile.services.as_ref().map(|services| services.mode)
+    }
+
+    fn observe<'a>(
+        &'a self,
+        profile: &'a Profile,
+        host: &'a Reader,
+    ) -> Pin<Box<dyn Future<Output = Box<dyn Comparison>> + 'a>> {
+        let wishes = profile.services.as_ref().map(wishes).unwrap_or_default();
+        Box::pin(async move {
+            let asked =
+                join_all(wishes.into_iter().map(|(wish, name)| ask(host, wish, name))).await;
+            Box::new(Compared { asked }) as Box<dyn Comparison>
+        })
+    }
+}
+
+fn wishes(services: &schema::Services) -> Vec<(Wish, String)> {
+    let lists = [
+        (Wish::Enabled, &services.enabled),
+        (Wish::Disabled, &services.disabled),
+        (Wish::Masked, &services.masked),
+    ];
+    let named = lists.into_iter().flat_map(|(wish, units)| {
+        units.iter().flatten().map(move |unit| (wish, unit.as_str().to_owned()))
+    });
+    named.collect()
+}
+
+/// Asks systemd for a unit, and for those that can start it where that matters.
+async fn ask(host: &Reader, wish: Wish, name: String) -> Asked {
+    let unit = async |name: &str| host.systemd().await?.unit(name).await;
+    let status = unit(&name).await.map_err(|error| error.chain());
+    let mut triggers: Vec<UnitStatus> = Vec::new();
+    if let (Wish::Disabled, Ok(status)) = (wish, &status) {
+        let all = join_all(status.triggered_by.iter().map(|trigger| unit(trigger))).await;
+        // One that cannot be asked is left out: it only adds to what is said.
+        triggers = all.into_iter().flatten().filter(UnitStatus::is_running).collect();
+    }
+    let in_container = host.container().is_some();
+    let own_file = format!("{UNIT_DIR}/{name}");
+    let is_own = status.as_ref().is_ok_and(|status| status.fragment == own_file);
+    Asked { wish, name, status, triggers, own_file: is_own.then_some(own_file), in_container }
+}
