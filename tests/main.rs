@@ -14,6 +14,8 @@ mod support;
 
 mod cli;
 mod engine;
+mod firewall;
+mod journal;
 mod kill;
 mod package;
 mod ssh;
