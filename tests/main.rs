@@ -15,6 +15,7 @@ mod support;
 mod cli;
 mod engine;
 mod firewall;
+mod journal;
 mod kill;
 mod package;
 mod ssh;

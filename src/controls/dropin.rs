@@ -6,6 +6,8 @@
 
 use std::{collections::BTreeMap, io::ErrorKind};
 
+use sha2::{Digest as _, Sha256};
+
 use crate::{
     engine::{
         change::{Change, FileState, Step},
@@ -59,6 +61,18 @@ pub(super) fn unreadable(files: &[ConfFile]) -> Option<String> {
         let why = file.text.as_ref().err()?;
         Some(format!("{why}; run holdfast as root, or mend {}", file.path))
     })
+}
+
+/// What is expected of holdfast's own file, on one line however much is in it. The digest makes a changed profile a
+/// changed expectation.
+pub(super) fn expected(path: &str, wanted: Option<&str>) -> String {
+    let Some(text) = wanted else { return format!("no {path}") };
+    let is_setting = |line: &&str| line.contains('=') && !line.starts_with('#');
+    let settings = text.lines().filter(is_setting).count();
+    let digest: String =
+        Sha256::digest(text).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let s = if settings == 1 { "" } else { "s" };
+    format!("{path} with {settings} setting{s} (sha256 {digest}…)")
 }
 
 /// Whether a path is what holdfast would write there; `None`: nothing at all.

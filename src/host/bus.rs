@@ -96,6 +96,8 @@ pub struct UnitStatus {
     pub changed: u64,
     /// When it last became active, likewise.
     pub started: u64,
+    /// When its last start was begun, likewise: before its process was.
+    pub begun: u64,
     /// Where its unit file is; empty where it has none.
     pub fragment: String,
     /// The units that start it together with themselves: what wants, requires or upholds it.
@@ -133,6 +135,7 @@ struct UnitProperties {
     unit_file_state: Option<String>,
     state_change_timestamp: Option<u64>,
     active_enter_timestamp: Option<u64>,
+    inactive_exit_timestamp: Option<u64>,
     fragment_path: Option<String>,
     required_by: Option<Vec<String>>,
     requisite_of: Option<Vec<String>>,
@@ -158,6 +161,7 @@ impl From<UnitProperties> for UnitStatus {
             file: found.unit_file_state.unwrap_or_default(),
             changed: found.state_change_timestamp.unwrap_or_default(),
             started: found.active_enter_timestamp.unwrap_or_default(),
+            begun: found.inactive_exit_timestamp.unwrap_or_default(),
             fragment: found.fragment_path.unwrap_or_default(),
             wanted_by: pulled.into_iter().flatten().flatten().collect(),
             triggered_by: found.triggered_by.unwrap_or_default(),
@@ -290,6 +294,11 @@ impl Systemd {
         let work = async {
             let manager = self.manager().await?;
             self.subscribed.get_or_try_init(|| manager.subscribe()).await?;
+            if matches!(verb, RunVerb::Start | RunVerb::Restart) {
+                // Five starts in ten seconds, and systemd would leave a unit dead that ran until then. It is of no
+                // account whether there is anything to reset.
+                drop(manager.reset_failed_unit(name).await);
+            }
             // Opened before the job is, or its end could be missed.
             let mut ended = manager.receive_job_removed().await?;
             // A unit that was started often of late would be refused, and one that ended badly stays "failed" when it

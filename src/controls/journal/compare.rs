@@ -7,7 +7,7 @@ use super::{
     desired::{Wish, render},
     header::Header,
     merge::Merged,
-    observed::{DIR, DROP_IN, FLUSH, JOURNALD, Observed, Written},
+    observed::{DIR, DROP_IN, FLUSH, FLUSHED, JOURNALD, Observed, Written},
 };
 use crate::{
     controls::{Comparison, Wanted, dropin},
@@ -80,9 +80,14 @@ impl Comparison for Compared {
         let step = |change| Step { change, because: because.clone() };
         let mut steps: Vec<Step> = changes.into_iter().map(step).collect();
         steps.extend(aside.iter().flat_map(|foreign| foreign.set_aside(&because)));
+        let flush = found.unflushed.as_ref().filter(|_| self.is_persistent_wanted());
+        if flush.is_some_and(|flush| flush.is_marked) {
+            // systemd 252 would start on the disk at once, and never write out what is in memory.
+            steps.push(step(Change::Put { path: FLUSHED.to_owned(), to: FileState::Absent }));
+        }
         steps.push(step(Change::Run { unit: JOURNALD.to_owned(), verb: RunVerb::Restart }));
-        if let Some(flush) = found.unflushed.as_ref().filter(|_| self.is_persistent_wanted()) {
-            let verb = if flush.is_running() { RunVerb::Restart } else { RunVerb::Start };
+        if let Some(flush) = flush {
+            let verb = if flush.unit.is_running() { RunVerb::Restart } else { RunVerb::Start };
             steps.push(step(Change::Run { unit: FLUSH.to_owned(), verb }));
         }
         steps
@@ -95,14 +100,7 @@ impl Compared {
     }
 
     fn config(&self) -> Judgement {
-        let expected = match self.wishes.len() {
-            0 => format!("no {DROP_IN}"),
-            _ => {
-                let settings: Vec<String> =
-                    self.wishes.iter().map(|w| format!("{}={}", w.key.name, w.value)).collect();
-                format!("{DROP_IN} with {}", settings.join(" "))
-            }
-        };
+        let expected = dropin::expected(DROP_IN, render(&self.wishes).as_deref());
         Judgement::new(checks::CONFIG, expected, self.judge_drop_in())
     }
 
@@ -134,9 +132,9 @@ impl Compared {
                 Verdict::Differs { observed: format!("{JOURNALD} is {}", unit.active) }
             }
             (Ok(unit), Ok(newest)) => {
-                let started = format!("started {}", time(unit.started));
+                let started = format!("started {}", time(unit.begun));
                 match newest {
-                    Some((path, changed)) if *changed > unit.started => Verdict::Differs {
+                    Some((path, changed)) if *changed > unit.begun => Verdict::Differs {
                         observed: format!("{started}; {path} changed {}", time(*changed)),
                     },
                     Some((path, changed)) => Verdict::Holds {
@@ -156,7 +154,7 @@ impl Compared {
             (Ok(_), Ok(unit)) if !unit.is_running() => {
                 Verdict::Differs { observed: format!("{JOURNALD} is {}", unit.active) }
             }
-            (Ok(written), Ok(unit)) => judge_written(written, unit.started),
+            (Ok(written), Ok(unit)) => judge_written(written, unit.begun),
         };
         Judgement::new(checks::PERSISTENT, expected, verdict)
     }
@@ -240,6 +238,9 @@ fn judge_written(written: &Written, started: u64) -> Verdict {
             "journald writes to memory ({memory_path}); newest entry on disk is of {}",
             time(*tail)
         )),
+        Some(memory) if memory.entries > 0 => {
+            differs(format!("{} entries are in memory only ({memory_path})", memory.entries))
+        }
         _ if *archived => differs(format!("{disk_path} is archived: journald has closed it")),
         _ if *tail < started => differs(format!(
             "nothing was written to {disk_path} since journald started {}; newest entry is of {}",

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     controls::{
         dropin::{ConfFile, Foreign},
-        journal::desired::wishes,
+        journal::{desired::wishes, observed::Unflushed},
     },
     host::{Reader, bus::UnitStatus},
     profile::schema::{Journal, Storage},
@@ -30,7 +30,7 @@ fn unit(active: &str) -> UnitStatus {
         active: active.into(),
         file: "static".into(),
         changed: STARTED,
-        started: STARTED,
+        begun: STARTED,
         ..UnitStatus::none(JOURNALD)
     }
 }
@@ -219,7 +219,8 @@ fn persistence_is_judged_by_what_was_written() {
     let archived = Header { archived: true, ..head(AFTER) };
     let cases: &[Case] = &[
         (Some(Some(head(AFTER))), None, None),
-        (Some(Some(head(AFTER))), Some(head(BEFORE)), None),
+        (Some(Some(head(AFTER))), Some(Header { entries: 0, ..head(0) }), None),
+        (Some(Some(head(AFTER))), Some(head(BEFORE)), Some("10 entries are in memory only")),
         (None, None, Some("no /var/log/journal/id/system.journal")),
         (None, Some(head(AFTER)), Some("writes to memory (/run/log/journal/id/system.journal)")),
         (Some(None), None, Some("is no journal file")),
@@ -246,17 +247,20 @@ fn persistence_is_judged_by_what_was_written() {
 
 #[test]
 fn a_journal_that_was_never_flushed_is() {
-    for (active, verb) in [("inactive", "start"), ("active", "restart")] {
+    for (active, verb, is_marked) in
+        [("inactive", "start", false), ("active", "restart", false), ("active", "restart", true)]
+    {
         let mut compared = applied();
         compared.observed.written.as_mut().unwrap().disk = None;
-        compared.observed.unflushed = Some(unit(active));
-        assert_eq!(
-            done(&plan(&compared)),
-            [
-                "restart systemd-journald.service".to_owned(),
-                format!("{verb} systemd-journal-flush.service")
-            ]
-        );
+        compared.observed.unflushed = Some(Unflushed { unit: unit(active), is_marked });
+        let mut expected = vec![
+            "restart systemd-journald.service".to_owned(),
+            format!("{verb} systemd-journal-flush.service"),
+        ];
+        if is_marked {
+            expected.insert(0, "remove /run/systemd/journal/flushed".to_owned());
+        }
+        assert_eq!(done(&plan(&compared)), expected);
     }
 }
 

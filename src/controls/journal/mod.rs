@@ -8,6 +8,9 @@
 //! - has journald read them (`journal.running`)
 //! - does journald write to the disk (`journal.persistent`): read from the journal file, not from a setting
 //!
+//! `/var/log/journal` is left for journald to make: what it then holds is not a roll-back's to remove. Until the next
+//! boot gives it to the group systemd-journal, only root reads it.
+//!
 //! No process is started. How long logs are really kept is measured elsewhere, not inferred from these settings.
 
 mod checks;

@@ -35,7 +35,7 @@ const MAIN_FILES: &[&str] = &[
 ];
 
 /// journald makes this file once it has been asked to write to the disk.
-const FLUSHED: &str = "/run/systemd/journal/flushed";
+pub(super) const FLUSHED: &str = "/run/systemd/journal/flushed";
 
 /// What a host has. Each part may be missing on its own; the reason says what to do.
 #[derive(Debug)]
@@ -54,8 +54,17 @@ pub(super) struct Observed {
     pub(super) journald: Result<UnitStatus, String>,
     /// Where journald writes.
     pub(super) written: Result<Written, String>,
-    /// The flushing unit, where journald has not been asked to write to the disk since boot.
-    pub(super) unflushed: Option<UnitStatus>,
+    /// Set where journald has a journal in memory, or was never asked to write to the disk.
+    pub(super) unflushed: Option<Unflushed>,
+}
+
+/// What has to be known to have journald write out what it has in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unflushed {
+    /// The unit that asks it to.
+    pub(super) unit: UnitStatus,
+    /// Whether journald believes that it has: it then starts on the disk, and leaves alone what is in memory.
+    pub(super) is_marked: bool,
 }
 
 /// The journal files that journald has open, or had.
@@ -80,7 +89,14 @@ impl Observed {
         };
         let unit = |name: &'static str| async move { host.systemd().await?.unit(name).await };
         let journald = unit(JOURNALD).await.map_err(|error: HostError| error.chain());
-        let unflushed = if host.files().exists(FLUSHED) { None } else { unit(FLUSH).await.ok() };
+        let written = written(host);
+        let is_marked = host.files().exists(FLUSHED);
+        let has_memory = written.as_ref().is_ok_and(|written| written.memory.is_some());
+        let unflushed = if is_marked && !has_memory {
+            None
+        } else {
+            unit(FLUSH).await.ok().map(|unit| Unflushed { unit, is_marked })
+        };
         Self {
             drop_in: host.files().state(DROP_IN).map_err(|error| error.chain()),
             dir_exists: host.files().exists(DIR),
@@ -89,7 +105,7 @@ impl Observed {
             later: Foreign::after(host, DIR, NAME).unwrap_or_default(),
             newest,
             journald,
-            written: written(host),
+            written,
             unflushed,
         }
     }

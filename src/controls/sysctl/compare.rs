@@ -77,12 +77,7 @@ impl Compared {
     }
 
     fn config(&self) -> Judgement {
-        let settings: Vec<String> =
-            self.managed().map(|setting| format!("{}={}", setting.key, setting.value)).collect();
-        let expected = match settings.as_slice() {
-            [] => format!("no {DROP_IN}"),
-            some => format!("{DROP_IN} with {}", some.join(", ")),
-        };
+        let expected = dropin::expected(DROP_IN, self.text().as_deref());
         Judgement::new(checks::CONFIG, expected, self.judge_drop_in())
     }
 
