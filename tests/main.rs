@@ -17,6 +17,8 @@ mod engine;
 mod journal;
 mod kill;
 mod package;
+mod services;
+mod sysctl;
 
 /// A file in this folder that is not listed above would never run.
 #[test]
