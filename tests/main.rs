@@ -14,10 +14,12 @@ mod support;
 
 mod cli;
 mod engine;
+mod firewall;
 mod journal;
 mod kill;
 mod package;
 mod services;
+mod ssh;
 mod sysctl;
 
 /// A file in this folder that is not listed above would never run.

@@ -94,8 +94,12 @@ pub async fn apply(
         return Ok(Applying::RolledBack { rolled_back, broken: Vec::new() });
     }
 
-    // What no step was to put right is reported, and takes nothing back with it.
-    let claimed: BTreeSet<String> = steps.iter().flat_map(|step| step.because.clone()).collect();
+    // A person gets the whole profile or the host as it was. Unattended, what no step can put right is reported and
+    // does not keep the rest from being put right.
+    let claimed: BTreeSet<String> = match scope {
+        Scope::Everything => wanted,
+        Scope::Drift => steps.iter().flat_map(|step| step.because.clone()).collect(),
+    };
     let mut waits = LOOK_AGAIN_AFTER.iter();
     let (after, broken) = loop {
         let looks = session::look(profile, writer.reader()).await;

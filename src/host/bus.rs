@@ -301,6 +301,9 @@ impl Systemd {
             }
             // Opened before the job is, or its end could be missed.
             let mut ended = manager.receive_job_removed().await?;
+            // A unit that was started often of late would be refused, and one that ended badly stays "failed" when it
+            // is stopped. A transaction must not hang on either. An error means there is nothing to forget.
+            drop(manager.reset_failed_unit(name).await);
             let job = match verb {
                 RunVerb::Start => manager.start_unit(name, "replace").await?,
                 RunVerb::Stop => manager.stop_unit(name, "replace").await?,

@@ -65,11 +65,6 @@ impl Reader {
         Ok(value.map(|text| text.split_whitespace().collect::<Vec<_>>().join(" ")))
     }
 
-    /// Whether a kernel parameter can be set here: `/proc/sys` is read-only to containers, except for their network.
-    pub fn sysctl_is_read_only(&self, key: &str) -> bool {
-        self.files.is_read_only(&sysctl_path(key))
-    }
-
     /// Runs a program that only prints. See [`READ_ONLY`].
     ///
     /// # Errors

@@ -65,7 +65,7 @@ impl Control for FirewallControl {
 
 /// `None`: the section is absent.
 #[derive(Debug)]
-struct FirewallComparison(Option<Observed>);
+pub(super) struct FirewallComparison(pub(super) Option<Observed>);
 
 impl Comparison for FirewallComparison {
     fn judge(&self) -> Vec<Judgement> {
@@ -264,7 +264,7 @@ const MISSING: &str = "table inet holdfast is missing";
 const FLAGGED: &str = "table inet holdfast has flags (dormant?): its rules may not be in force";
 
 /// The profile's part on one line. It names the document's digest, so that another table is another expectation.
-fn wants(section: &Firewall, document: &Result<Value, String>) -> String {
+pub(super) fn wants(section: &Firewall, document: &Result<Value, String>) -> String {
     let names: Vec<_> = section
         .allow
         .iter()

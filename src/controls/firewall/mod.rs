@@ -43,3 +43,6 @@ pub use compare::{Difference, differences};
 pub use control::FirewallControl;
 pub use ruleset::document;
 pub use table::{Table, Words};
+
+#[cfg(test)]
+mod tests;

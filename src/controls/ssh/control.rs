@@ -45,6 +45,6 @@ impl Comparison for Observed {
     }
 
     fn plan(&self, wanted: &Wanted<'_>) -> Vec<Step> {
-        plan::plan(self, wanted)
+        plan::plan(self, *wanted)
     }
 }

@@ -11,7 +11,9 @@ pub(super) fn expand(
     let mut listed = Vec::new();
     for part in pattern.split('/').filter(|part| !part.is_empty()) {
         if !part.contains(['*', '?', '[']) {
-            paths.iter_mut().for_each(|path| path.extend(["/", part]));
+            for path in &mut paths {
+                path.extend(["/", part]);
+            }
             continue;
         }
         let mut matched = Vec::new();

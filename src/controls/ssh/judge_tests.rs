@@ -133,19 +133,24 @@ fn a_match_for_one_user() {
     let off = effective_with("passwordauthentication yes", "passwordauthentication no");
     let mut seen = applied(NO_PASSWORDS, files, &off);
     let answer = |text: &str| Ok(Effective::parse(text));
-    seen.answers =
-        Answers::Given(vec![(login("root"), answer(&off)), (login("bob"), answer(DEBIAN_12))]);
+    seen.answers = Answers::Given(vec![
+        (Some(login("root")), answer(&off)),
+        (Some(login("bob")), answer(DEBIAN_12)),
+    ]);
     let id = "ssh.effective/passwordauthentication";
     let part =
         "yes for bob from 192.0.2.1 (set in /etc/ssh/sshd_config.d/90-bob.conf:2 (Match User bob))";
     assert_verdict(&seen, id, "differs", part);
 
-    seen.answers = Answers::Given(vec![(login("root"), answer(&off)), (login("al"), answer(&off))]);
+    seen.answers = Answers::Given(vec![
+        (Some(login("root")), answer(&off)),
+        (Some(login("al")), answer(&off)),
+    ]);
     seen.more = 3;
     assert_verdict(&seen, id, "holds", "no for all 2 logins tried; 3 more were not");
 
-    let failed = (login("bob"), Err("sshd was still running after 30s".to_owned()));
-    seen.answers = Answers::Given(vec![(login("root"), answer(&off)), failed]);
+    let failed = (Some(login("bob")), Err("sshd was still running after 30s".to_owned()));
+    seen.answers = Answers::Given(vec![(Some(login("root")), answer(&off)), failed]);
     assert_verdict(&seen, id, "unknown", "still running");
 }
 
@@ -171,6 +176,9 @@ fn no_answer_is_never_a_pass_nor_a_drift() {
     }
 }
 
+/// What is otherwise, the verdict, and a part of what it says.
+type Case<'a> = (&'a dyn Fn(&mut Observed), &'a str, &'a str);
+
 #[test]
 fn what_the_running_sshd_has_read() {
     let running = |change: &dyn Fn(&mut Observed)| {
@@ -191,7 +199,6 @@ fn what_the_running_sshd_has_read() {
     let newest = |seconds| {
         move |seen: &mut Observed| seen.newest = Some(("/etc/ssh/x".to_owned(), at(seconds)))
     };
-    type Case<'a> = (&'a dyn Fn(&mut Observed), &'a str, &'a str);
     let cases: [Case<'_>; 10] = [
         (&|_| {}, "holds", "unchanged since"),
         (&service("reloading", false), "holds", ""),

@@ -12,7 +12,7 @@
 //!                        └─────▶ plan  (pure): set aside, write, sshd -t, reload
 //! ```
 //!
-//! sshd_config itself is never edited, and sshd is reloaded, never restarted: a reload runs the same process anew, with
+//! `sshd_config` itself is never edited, and sshd is reloaded, never restarted: a reload runs the same process anew, with
 //! new ports too, and no session is lost (measured on 9.2 and 10.0).
 
 mod checks;

@@ -97,7 +97,8 @@ fn newest(files: &Files, tree: &Tree) -> Option<(String, FileTime)> {
         .filter_map(|(path, _)| Some((path.clone(), files.changed_at(path).ok()??)));
     let of_dirs =
         tree.dirs.iter().filter_map(|dir| Some((dir.clone(), files.modified_at(dir).ok()??)));
-    of_files.chain(of_dirs).max_by_key(|(_, time)| *time)
+    // Of equals the last is taken: a new file says more than the folder it came to.
+    of_dirs.chain(of_files).max_by_key(|(_, time)| *time)
 }
 
 /// Asks sshd what it would do, once when nothing depends on the login, else for each.

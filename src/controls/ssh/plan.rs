@@ -4,7 +4,7 @@
 //! folder ─▶ what overrides us is set aside ─▶ our drop-in ─▶ sshd -t ─▶ reload
 //! ```
 //!
-//! Nothing reaches the running sshd before `sshd -t` has passed. sshd_config itself and files outside its drop-in
+//! Nothing reaches the running sshd before `sshd -t` has passed. `sshd_config` itself and files outside its drop-in
 //! folder are never touched: where one of those is at fault, nothing is planned for the check, and a person reads which
 //! line it is.
 
@@ -31,7 +31,7 @@ const RUNTIME_DIR: &str = "/run/sshd";
 const UNIT: &str = "ssh.service";
 
 /// The steps for the wanted checks.
-pub(super) fn plan(seen: &Observed, wanted: &Wanted<'_>) -> Vec<Step> {
+pub(super) fn plan(seen: &Observed, wanted: Wanted<'_>) -> Vec<Step> {
     let config = wanted.of(CONFIG.id);
     let fixable: Vec<&Setting> = seen
         .settings

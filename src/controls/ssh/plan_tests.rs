@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::{
     controls::ssh::{effective::Effective, judge::judge, testing::*},
-    engine::check::Verdict,
+    engine::check::{Judgement, Verdict},
 };
 
 const NO_PASSWORDS: &str = "password_authentication = false\nx11_forwarding = false\n";
@@ -18,12 +18,12 @@ const OPEN: &str = "port 22\npasswordauthentication yes\nx11forwarding no\n";
 fn planned(seen: &Observed) -> (Vec<String>, Vec<Vec<String>>) {
     let differs = |verdict: &Verdict| matches!(verdict, Verdict::Differs { .. });
     let judgements = judge(seen);
-    let ids = judgements.iter().filter(|j| differs(&j.verdict)).map(|j| j.id());
+    let ids = judgements.iter().filter(|j| differs(&j.verdict)).map(Judgement::id);
     planned_for(seen, &ids.collect())
 }
 
 fn planned_for(seen: &Observed, ids: &BTreeSet<String>) -> (Vec<String>, Vec<Vec<String>>) {
-    let steps = plan(seen, &Wanted(ids));
+    let steps = plan(seen, Wanted(ids));
     for id in steps.iter().flat_map(|step| &step.because) {
         assert!(ids.contains(id), "{id} was not asked for");
     }
@@ -62,7 +62,7 @@ fn an_applied_host() {
     let fresh = Fake::new([("/etc/ssh/sshd_config", DEBIAN)]);
     let seen = applied(NO_PASSWORDS, fresh, CLEAN);
     assert!(planned(&seen).0.is_empty());
-    let all: BTreeSet<String> = judge(&seen).iter().map(|j| j.id()).collect();
+    let all: BTreeSet<String> = judge(&seen).iter().map(Judgement::id).collect();
     let (steps, _) = planned_for(&seen, &all);
     assert_eq!(steps, ["sshd -t", "Reload ssh.service"], "only what was asked for by name");
 }
@@ -80,7 +80,7 @@ fn what_overrides_is_set_aside_and_nothing_is_lost() {
     ];
     assert_eq!(planned(&seen).0, expected);
     let ids = BTreeSet::from(["ssh.effective/passwordauthentication".to_owned()]);
-    let steps = plan(&seen, &Wanted(&ids));
+    let steps = plan(&seen, Wanted(&ids));
     let Change::Put { to, .. } = &steps[0].change else { panic!() };
     assert_eq!(to, &seen.foreign[name], "with all it is");
 
@@ -103,7 +103,7 @@ fn what_does_not_override_stays() {
 fn a_match_and_a_further_port_are_set_aside() {
     let files = with_drop_in("90.conf", "Match User bob\nPasswordAuthentication yes\n");
     let mut seen = applied(NO_PASSWORDS, files, CLEAN);
-    seen.answers = Answers::Given(vec![(login("bob"), Ok(Effective::parse(OPEN)))]);
+    seen.answers = Answers::Given(vec![(Some(login("bob")), Ok(Effective::parse(OPEN)))]);
     let name = "/etc/ssh/sshd_config.d/90.conf";
     assert_eq!(
         planned(&seen).0[..2],

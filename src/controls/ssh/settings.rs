@@ -7,7 +7,7 @@
 use std::{collections::BTreeSet, fmt::Display};
 
 use super::effective::Effective;
-use crate::profile::schema::Ssh;
+use crate::profile::{schema::Ssh, types::TimeSpan};
 
 /// Where holdfast writes. sshd takes the first value it meets and reads drop-ins in the order of their names, so this
 /// comes before cloud-init's `50-cloud-init.conf` and all the rest.
@@ -85,8 +85,12 @@ pub(super) fn wanted(ssh: &Ssh) -> Vec<Setting> {
     add("PermitUserEnvironment", Kind::Word, yes_no(ssh.permit_user_environment));
     add("MaxAuthTries", Kind::Word, one(ssh.max_auth_tries));
     add("MaxSessions", Kind::Word, one(ssh.max_sessions));
-    add("LoginGraceTime", Kind::Seconds, one(ssh.login_grace_time.map(|t| t.as_secs())));
-    add("ClientAliveInterval", Kind::Seconds, one(ssh.client_alive_interval.map(|t| t.as_secs())));
+    add("LoginGraceTime", Kind::Seconds, one(ssh.login_grace_time.map(TimeSpan::as_secs)));
+    add(
+        "ClientAliveInterval",
+        Kind::Seconds,
+        one(ssh.client_alive_interval.map(TimeSpan::as_secs)),
+    );
     add("ClientAliveCountMax", Kind::Word, one(ssh.client_alive_count_max));
     add("MaxStartups", Kind::Word, one(ssh.max_startups));
     add("LogLevel", Kind::Word, ssh.log_level.map(|value| vec![value.as_str().to_owned()]));

@@ -18,7 +18,7 @@ use crate::{
     profile::schema::Ssh,
 };
 
-/// The lines of Debian's own sshd_config that matter here.
+/// The lines of Debian's own `sshd_config` that matter here.
 pub(super) const DEBIAN: &str =
     "Include /etc/ssh/sshd_config.d/*.conf\nKbdInteractiveAuthentication no\n#Port 22\n";
 
@@ -90,7 +90,7 @@ pub(super) fn host(profile: &str, files: &Fake, effective: &str) -> Observed {
     }
 }
 
-/// Debian's sshd_config and one drop-in.
+/// Debian's `sshd_config` and one drop-in.
 pub(super) fn with_drop_in(name: &str, text: &str) -> Fake {
     Fake::new([("/etc/ssh/sshd_config", DEBIAN), (&format!("{DROP_IN_DIR}/{name}"), text)])
 }
@@ -129,8 +129,8 @@ pub(super) fn at(seconds: i64) -> FileTime {
 }
 
 /// A login from a documentation address.
-pub(super) fn login(user: &str) -> Option<Login> {
-    Some(Login { user: user.to_owned(), from: "192.0.2.1".parse().unwrap(), port: 22 })
+pub(super) fn login(user: &str) -> Login {
+    Login { user: user.to_owned(), from: "192.0.2.1".parse().unwrap(), port: 22 }
 }
 
 /// A verdict as one word and what was seen.

@@ -173,9 +173,10 @@ impl Tree {
     }
 
     fn include(&mut self, pattern: &str, scope: Option<&str>, depth: usize, source: &dyn Source) {
-        let pattern = match pattern.starts_with('/') {
-            true => pattern.to_owned(),
-            false => format!("{INCLUDE_BASE}/{pattern}"),
+        let pattern = if pattern.starts_with('/') {
+            pattern.to_owned()
+        } else {
+            format!("{INCLUDE_BASE}/{pattern}")
         };
         match glob::expand(&pattern, source) {
             Ok((paths, listed)) => {

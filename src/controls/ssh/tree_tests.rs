@@ -71,9 +71,12 @@ fn an_include_of_itself_ends() {
     assert_eq!(tree.lines.len(), DEEPEST + 1);
 }
 
+/// A line, and its keyword and arguments.
+type Case = (&'static str, Option<(&'static str, &'static [&'static str])>);
+
 #[test]
 fn splitting_lines() {
-    let cases: [(&str, Option<(&str, &[&str])>); 12] = [
+    let cases: [Case; 12] = [
         ("PermitRootLogin yes # no", Some(("permitrootlogin", &["yes"]))),
         ("PermitRootLogin=yes", Some(("permitrootlogin", &["yes"]))),
         ("  MACs = hmac-sha2-256", Some(("macs", &["hmac-sha2-256"]))),

@@ -69,7 +69,7 @@ impl Compared {
     }
 
     fn is_settable(&self, setting: &Setting) -> bool {
-        self.broken_by(setting).is_none() && !self.observed.read_only.contains(&setting.path)
+        self.broken_by(setting).is_none() && !self.observed.shared.contains(&setting.path)
     }
 
     fn text(&self) -> Option<String> {
@@ -140,12 +140,12 @@ impl Compared {
                 let found = found.clone().unwrap_or_default();
                 if is_same(&found, &setting.value) {
                     Verdict::Holds { observed: found }
-                } else if self.observed.read_only.contains(&setting.path) {
+                } else if self.observed.shared.contains(&setting.path) {
                     let kind = self.observed.container.as_deref().unwrap_or("a");
                     Verdict::NotApplicable {
                         why: format!(
-                            "{found}; shared with the machine that this {kind} container runs on, and \
-                             /proc/sys/{} is read-only here",
+                            "{found}; shared with the machine that this {kind} container runs on, which \
+                             alone may set /proc/sys/{}",
                             setting.path
                         ),
                     }

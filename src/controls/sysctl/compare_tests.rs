@@ -33,7 +33,7 @@ fn applied(values: &[(&str, &str)]) -> Compared {
         masked: None,
         live: live.collect(),
         container: None,
-        read_only: Vec::new(),
+        shared: Vec::new(),
         engine: None,
         interfaces: BTreeMap::new(),
     };
@@ -207,14 +207,13 @@ fn what_containers_need_is_neither_checked_nor_written() {
 fn what_a_container_shares_with_its_machine_is_not_its_to_set() {
     let mut compared = applied(&[("kernel.dmesg_restrict", "1"), ("kernel.kptr_restrict", "1")]);
     compared.observed.container = Some("systemd-nspawn".into());
-    compared.observed.read_only =
-        vec!["kernel/dmesg_restrict".into(), "kernel/kptr_restrict".into()];
+    compared.observed.shared = vec!["kernel/dmesg_restrict".into(), "kernel/kptr_restrict".into()];
     compared.observed.live.insert("kernel/dmesg_restrict".into(), Ok(Some("0".into())));
     let Verdict::NotApplicable { why } = verdict(&compared, "sysctl.live/kernel.dmesg_restrict")
     else {
         panic!()
     };
-    assert!(why.contains("/proc/sys/kernel/dmesg_restrict is read-only here"), "{why}");
+    assert!(why.contains("which alone may set /proc/sys/kernel/dmesg_restrict"), "{why}");
     assert_eq!(
         verdict(&compared, "sysctl.live/kernel.kptr_restrict"),
         Verdict::Holds { observed: "1".into() }

@@ -43,8 +43,8 @@ pub(super) struct Observed {
     pub(super) live: BTreeMap<String, Result<Option<String>, String>>,
     /// The kind of container this host is.
     pub(super) container: Option<String>,
-    /// The paths that cannot be written here; empty where this host is no container.
-    pub(super) read_only: Vec<String>,
+    /// The paths that are the machine's and not this container's; empty where this host is no container.
+    pub(super) shared: Vec<String>,
     /// What gives a container engine away on this host, where that matters.
     pub(super) engine: Option<String>,
     /// What `all` is about: by its path, the interfaces and their own values.
@@ -77,10 +77,10 @@ impl Observed {
             (setting.path.clone(), value.map(|text| text.map(|text| fields(&text))))
         });
         let container = host.container();
-        let read_only = settings
+        let shared = settings
             .iter()
             .filter(|_| container.is_some())
-            .filter(|setting| host.files().is_read_only(&live_path(&setting.path)))
+            .filter(|setting| !is_namespaced(&setting.path))
             .map(|setting| setting.path.clone());
         let interfaces = settings.iter().filter_map(|setting| {
             let all = interfaces::for_all(setting)?;
@@ -94,12 +94,28 @@ impl Observed {
             later: Foreign::after(host, DIR, NAME).unwrap_or_default(),
             masked: MASKS.iter().find(|path| is_mask(host, path)).map(|path| (*path).to_owned()),
             live: live.collect(),
-            read_only: read_only.collect(),
+            shared: shared.collect(),
             container,
             engine,
             interfaces: interfaces.collect(),
         }
     }
+}
+
+/// Whether a container has a parameter of its own: those of its network, IPC, UTS and user namespaces. All others are
+/// the machine's. A container that may write them (they are usually read-only there, though not in every unit's mount
+/// namespace) would change the machine.
+fn is_namespaced(path: &str) -> bool {
+    const OWN: [&str; 7] = [
+        "net/",
+        "user/",
+        "fs/mqueue/",
+        "kernel/msg",
+        "kernel/shm",
+        "kernel/sem",
+        "kernel/domainname",
+    ];
+    OWN.iter().any(|own| path.starts_with(own)) || path == "kernel/hostname"
 }
 
 fn live_path(path: &str) -> String {

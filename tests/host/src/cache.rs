@@ -83,7 +83,7 @@ pub(crate) fn prune(dir: &Path, age: Duration) -> Result<()> {
         let used = path.with_extension("lock").metadata().and_then(|meta| meta.modified());
         // A time in the future counts as now.
         let unused = used.ok().map(|used| used.elapsed().unwrap_or_default());
-        if unused.is_none_or(|unused| unused > age) && !supervise::uses(&path)? {
+        if unused.is_some_and(|unused| unused > age) && !supervise::uses(&path)? {
             remove_tree(&path)?;
         }
     }

@@ -10,14 +10,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::boot::{Starting, take_down, wait_for_pid1, wait_until_running};
 use crate::files::Root;
 use crate::peer::Wire;
 use crate::snapshot::{self, Snapshot};
 use crate::supervise::{self, Lifetime, RunDir, Supervisor};
 use crate::{Inside, Output, Peer, Run, Suite, image, layer, machine};
-
-/// How long a boot may take. Seconds on an idle machine; tests share theirs with builds.
-const BOOT_WITHIN: Duration = Duration::from_secs(120);
 
 /// How long an orderly shutdown may take: systemd itself gives a unit 90 s.
 const HALT_WITHIN: Duration = Duration::from_secs(100);
@@ -31,8 +29,8 @@ pub struct Options {
     pub deb: Option<PathBuf>,
     /// The host's name; by default `holdfast-` and the release.
     pub hostname: Option<String>,
-    /// Capabilities beyond nspawn's own and `CAP_LINUX_IMMUTABLE`, such as `CAP_SYS_TIME` or `all`. Mind that the
-    /// clock and the kernel are this machine's.
+    /// Capabilities beyond nspawn's own and `CAP_LINUX_IMMUTABLE`, such as `all`. Those over the clock, the kernel's
+    /// modules and the hardware are never given: they are this machine's.
     pub capabilities: Vec<String>,
     /// More words for systemd-nspawn, such as `--system-call-filter=add_key keyctl bpf`.
     pub nspawn: Vec<String>,
@@ -81,7 +79,7 @@ impl Host {
         let run = Self::prepare(suite, &options, None)?;
         let supervisor = run.start(suite, &options, Lifetime::Owned)?;
         let mut starting = Starting { supervisor: Some(supervisor), run: Some(run) };
-        let inside = starting.wait_for_pid1(None)?;
+        let inside = starting.wait_for_pid1()?;
         wait_until_running(&inside, &starting.path())?;
         let (Some(supervisor), Some(run)) = (starting.supervisor.take(), starting.run.take())
         else {
@@ -109,7 +107,7 @@ impl Host {
         let supervisor = run.start(suite, options, Lifetime::UntilStopped)?;
         let mut starting = Starting { supervisor: Some(supervisor), run: Some(run) };
         let up = starting
-            .wait_for_pid1(None)
+            .wait_for_pid1()
             .and_then(|inside| wait_until_running(&inside, &starting.path()));
         // From here on the supervisor alone holds the lock.
         starting.supervisor = None;
@@ -367,92 +365,6 @@ impl Drop for Host {
         let _ = fs::remove_file(self.run.path.join("keep"));
         take_down(&mut held(&self.supervisor), &self.run);
     }
-}
-
-/// A host that is not up yet: goes with all that there is of it when its boot fails.
-struct Starting {
-    supervisor: Option<Supervisor>,
-    run: Option<RunDir>,
-}
-
-impl Starting {
-    fn path(&self) -> PathBuf {
-        self.run.as_ref().map(|run| run.path.clone()).unwrap_or_default()
-    }
-
-    fn wait_for_pid1(&mut self, not: Option<u32>) -> Result<Inside> {
-        let path = self.path();
-        let supervisor = self.supervisor.as_mut().context("No supervisor")?;
-        wait_for_pid1(supervisor, &path, not)
-    }
-}
-
-impl Drop for Starting {
-    fn drop(&mut self) {
-        if let (Some(supervisor), Some(run)) = (&mut self.supervisor, &self.run) {
-            take_down(supervisor, run);
-        }
-    }
-}
-
-fn take_down(supervisor: &mut Supervisor, run: &RunDir) {
-    // A drop cannot fail, but nor may it be silent about what it leaves; the next sweep tries again.
-    if let Err(error) = supervisor.stop().and_then(|()| run.remove()) {
-        eprintln!("Taking down a test host: {error:#}");
-    }
-}
-
-/// Waits for a PID 1 other than `not`.
-fn wait_for_pid1(supervisor: &mut Supervisor, run: &Path, not: Option<u32>) -> Result<Inside> {
-    let start = Instant::now();
-    loop {
-        if let Some(inside) = Inside::find(run)?.filter(|inside| Some(inside.pid()) != not) {
-            fs::write(run.join("cgroup"), inside.cgroup().as_os_str().as_encoded_bytes())
-                .context("Cannot note a host's cgroup")?;
-            return Ok(inside);
-        }
-        let late = start.elapsed() > BOOT_WITHIN;
-        if supervisor.has_ended() || (not.is_none() && run.join("ended").exists()) || late {
-            bail!("The host did not boot:\n{}", console(run));
-        }
-        sleep(Duration::from_millis(10));
-    }
-}
-
-/// Waits until systemd says that all of the host is up.
-fn wait_until_running(inside: &Inside, run: &Path) -> Result<()> {
-    let start = Instant::now();
-    let mut state;
-    loop {
-        let question = inside.run(["systemctl", "is-system-running", "--wait"])?;
-        state = question.limit(BOOT_WITHIN).run()?.text().to_owned();
-        match state.as_str() {
-            "running" => return Ok(()),
-            // Before there is a bus to wait on.
-            "" | "offline" | "unknown" | "initializing" | "starting"
-                if start.elapsed() < BOOT_WITHIN =>
-            {
-                sleep(Duration::from_millis(30));
-            }
-            _ => break,
-        }
-    }
-    let failed = inside.run(["systemctl", "list-units", "--failed", "--plain", "--no-legend"])?;
-    let journal = inside.run(["journalctl", "-b", "-p", "warning", "-n", "30", "--no-pager"])?;
-    bail!(
-        "The host is {state:?} after its boot; failed units:\n{}\n--- its journal\n{}\n--- its console\n{}",
-        failed.run()?.text(),
-        journal.run()?.text(),
-        console(run)
-    )
-}
-
-/// The end of what nspawn and the supervisor said.
-fn console(run: &Path) -> String {
-    let text = fs::read(run.join("console.log")).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(40)..].join("\n")
 }
 
 fn is_name(name: &str, longest: usize) -> bool {

@@ -17,6 +17,11 @@ const CGROUP2: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 /// A cgroup of the container for what the harness starts, so that systemd sees it in no unit and in none of its own.
 const CGROUP: &str = "from-outside";
 
+/// Capabilities that no namespace contains: the clock, the kernel's modules and the hardware are this machine's. No host
+/// ever has them, whatever it asks for.
+pub(crate) const MACHINE_WIDE: [(u32, &str); 3] =
+    [(16, "CAP_SYS_MODULE"), (17, "CAP_SYS_RAWIO"), (25, "CAP_SYS_TIME")];
+
 /// One boot of one host, by its PID 1 as this machine numbers it. Valid until the host reboots.
 #[derive(Clone, Debug)]
 pub struct Inside {
@@ -66,6 +71,9 @@ impl Inside {
             bail!("PID 1 of {id} is in a cgroup of something else: {path}");
         }
         let bounding = u64::from_str_radix(bounding, 16).context("Cannot read CapBnd")?;
+        if let Some((_, name)) = MACHINE_WIDE.iter().find(|(n, _)| bounding & (1 << n) != 0) {
+            bail!("Refused: the host {id} has {name}, which reaches this machine itself");
+        }
         let last = fs::read_to_string("/proc/sys/kernel/cap_last_cap").context("Capabilities")?;
         let last: u32 = last.trim().parse()?;
         let dropped: Vec<String> = (0..=last)
@@ -123,10 +131,11 @@ impl Inside {
         let enter = "echo $$ >\"$1/cgroup.procs\" || exit 125; shift; exec \"$@\"";
         let mut command = machine::command("/bin/sh");
         command.args(["-c", enter, "sh"]).arg(&group);
-        if !self.dropped.is_empty() {
-            // nsenter alone would bring in what the container must not have, such as the right to set the clock.
-            command.args(["/usr/bin/setpriv", "--bounding-set", &self.dropped]);
-        }
+        // nsenter alone would bring in what the container must not have, such as the right to set the clock. The
+        // bounding set is not enough: root regains on exec what is in the inheritable set, which some machines
+        // (containers, above all) fill.
+        command.args(["/usr/bin/setpriv", "--inh-caps=-all", "--ambient-caps=-all"]);
+        command.arg(format!("--bounding-set={}", self.dropped));
         command.args(["/usr/bin/nsenter", "--target", &self.pid.to_string()]);
         command.args(["--all", "--root", "--wd", "--"]).args(words);
         Ok(command)

@@ -20,6 +20,7 @@
 //! - `machine`: what this machine must have, and how its programs are run.
 //! - `image`, `layer`: the cached root file systems, bare and with holdfast installed.
 //! - `supervise` and `supervise.sh`: mounts, boots and takes down one host, whatever happens to the test.
+//! - `boot`: waits until a host is up whole.
 //! - `inside`: finds the host's PID 1, refuses anything that is not a host, starts programs in it.
 //! - [`Host`], [`Peer`], [`Snapshot`]: what tests use.
 #![allow(
@@ -28,6 +29,7 @@
     reason = "the bans steer holdfast to its own doors to the machine; a test harness has none"
 )]
 
+mod boot;
 mod cache;
 mod files;
 mod host;
@@ -45,7 +47,7 @@ pub use host::{Host, Options};
 pub use image::ensure as ensure_image;
 pub use inside::Inside;
 pub use layer::deb;
-pub use output::{Output, Run};
+pub use output::{Output, Run, Running};
 pub use peer::{Peer, Tcp, Udp};
 pub use snapshot::{Entry, Kind, Snapshot, changes};
 pub use suite::Suite;

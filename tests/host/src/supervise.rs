@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::inside::MACHINE_WIDE;
 use crate::{Inside, Options, Suite, cache, machine};
 
 /// How long a supervisor may take to end a host: five seconds of patience inside it, then its own cleaning.
@@ -177,6 +178,9 @@ fn nspawn(run: &Path, id: &str, suite: Suite, options: &Options) -> Vec<String> 
     capabilities.extend(options.capabilities.iter().cloned());
     words.push(format!("--capability={}", capabilities.join(",")));
     words.extend(options.nspawn.iter().cloned());
+    // Last, and stronger than any --capability.
+    let machine_wide = MACHINE_WIDE.map(|(_, name)| name).join(",");
+    words.push(format!("--drop-capability={machine_wide}"));
     words
 }
 
@@ -256,11 +260,7 @@ impl Named {
     /// # Errors
     /// When it is still there after 20 s.
     pub fn stop(&self) -> Result<()> {
-        let lifeline = self.path.join("lifeline");
-        // Opened for reading too, so that it does not wait for a reader that has gone.
-        if let Ok(mut lifeline) = File::options().read(true).write(true).open(&lifeline) {
-            lifeline.write_all(b"stop\n").context("Cannot reach the supervisor")?;
-        }
+        say_stop(&self.path)?;
         let start = Instant::now();
         while self.path.exists() {
             if start.elapsed() > END_WITHIN {
@@ -270,6 +270,15 @@ impl Named {
             sweep()?;
         }
         Ok(())
+    }
+}
+
+/// Ends a named host by its lifeline; nothing if it has none.
+fn say_stop(run: &Path) -> Result<()> {
+    // Opened for reading too, so that it does not wait for a reader that has gone.
+    match File::options().read(true).write(true).open(run.join("lifeline")) {
+        Ok(mut lifeline) => lifeline.write_all(b"stop\n").context("Cannot reach the supervisor"),
+        Err(_) => Ok(()),
     }
 }
 
@@ -291,6 +300,8 @@ pub fn sweep() -> Result<()> {
             continue;
         }
         kill_cgroup(&path);
+        // Of a named host whose supervisor was killed, the shell that reads the lifeline is left.
+        let _ = say_stop(&path);
         // Several processes may sweep at once; what one fails to remove, another does.
         let _ = cache::remove_tree(&path);
     }

@@ -22,7 +22,8 @@ for dir in $cgroups; do mkdir -p "$dir" || { finish; exit 1; }; done
     read -r _ <&8 # a word, or the end
     : >stopping
     tries=100 # of 50 ms: an orderly shutdown, then the hard way
-    while [ ! -e ended ] && pid=$(cat nspawn.pid); do
+    # Without the shell that waits for it ($$), nspawn.pid may be anyone's by now; --pdeathsig has ended nspawn then.
+    while kill -0 $$ && [ ! -e ended ] && pid=$(cat nspawn.pid); do
         [ $tries = 100 ] && kill -TERM "$pid"
         if [ $tries = 0 ]; then
             for dir in $cgroups; do [ -w "$dir/cgroup.kill" ] && echo 1 >"$dir/cgroup.kill"; done

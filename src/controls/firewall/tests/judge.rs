@@ -1,0 +1,181 @@
+//! Judgements and plans.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::{FIXTURES, SECTION, json, section};
+use crate::{
+    controls::{
+        Comparison as _, Wanted,
+        firewall::{
+            control::{FirewallComparison, Observed, Texts, wants},
+            document,
+        },
+    },
+    engine::{
+        change::{Change, TableState},
+        check::Verdict,
+    },
+    host::nft::OwnTable,
+};
+
+fn observed(live: Result<OwnTable, String>) -> Observed {
+    let section = section(SECTION);
+    let document = document(&section).map_err(|error| error.to_string());
+    Observed {
+        wants: wants(&section, &document),
+        document,
+        canonical: Ok(json(FIXTURES[0].loaded)),
+        looped: true,
+        live,
+        texts: Texts::default(),
+    }
+}
+
+/// The verdicts on the ruleset and on whether it is in the path, each as one line.
+fn verdicts(observed: &Observed) -> [String; 2] {
+    let lines: Vec<_> = observed
+        .judge()
+        .into_iter()
+        .map(|judgement| match judgement.verdict {
+            Verdict::Holds { observed } => format!("holds: {observed}"),
+            Verdict::Differs { observed } => format!("differs: {observed}"),
+            Verdict::Unknown { why } => format!("unknown: {why}"),
+            Verdict::NotApplicable { why } => format!("not applicable: {why}"),
+            Verdict::Accumulating { observed } => format!("accumulating: {observed}"),
+        })
+        .collect();
+    lines.try_into().unwrap()
+}
+
+/// The loaded table after its counters have counted.
+fn counted(seen: u64, dropped: u64) -> serde_json::Value {
+    let mut listing = json(FIXTURES[0].loaded);
+    for object in listing["nftables"].as_array_mut().unwrap() {
+        let Some(rule) = object.get_mut("rule") else { continue };
+        let packets = match rule["comment"].as_str() {
+            Some("packets to this host") => seen,
+            Some("not let in") => dropped,
+            _ => continue,
+        };
+        rule["expr"][0]["counter"]["packets"] = json!(packets);
+    }
+    listing
+}
+
+#[test]
+fn a_loaded_table_that_has_seen_packets_holds() {
+    let observed = observed(Ok(OwnTable::Json(counted(12, 3))));
+    assert_eq!(
+        verdicts(&observed),
+        [
+            "holds: exactly that, in 21 rules",
+            "holds: 12 packets since it was loaded, 3 of them not let in"
+        ]
+    );
+}
+
+#[test]
+fn a_missing_table_differs_even_where_the_desired_one_cannot_be_loaded() {
+    let mut observed = observed(Ok(OwnTable::Absent));
+    observed.canonical = Err("no".to_owned());
+    let missing = "differs: table inet holdfast is missing";
+    assert_eq!(verdicts(&observed), [missing, missing]);
+}
+
+#[test]
+fn what_cannot_be_seen_is_unknown_and_never_a_pass() {
+    let blind = observed(Err("nft is gone".to_owned()));
+    assert_eq!(verdicts(&blind), ["unknown: nft is gone", "unknown: nft is gone"]);
+    let mut uncompared = observed(Ok(OwnTable::Json(counted(1, 0))));
+    uncompared.canonical = Err("no namespace".to_owned());
+    assert_eq!(verdicts(&uncompared)[0], "unknown: no namespace");
+    let odd = observed(Ok(OwnTable::Json(json!({"nftables": 1}))));
+    assert!(verdicts(&odd)[0].starts_with("unknown: "));
+    let text = observed(Ok(OwnTable::TextOnly("table inet holdfast {\n}\n".to_owned())));
+    assert!(verdicts(&text)[0].starts_with("unknown: "));
+}
+
+#[test]
+fn a_dormant_table_differs_in_both_forms_that_nft_gives() {
+    for fixture in FIXTURES {
+        let text = fixture.dormant.1.to_owned();
+        let live = match serde_json::from_slice(fixture.dormant.0) {
+            Ok(json) => OwnTable::Json(json),
+            Err(_) => OwnTable::TextOnly(text.clone()),
+        };
+        let mut observed = observed(Ok(live));
+        observed.canonical = Ok(json(fixture.loaded));
+        observed.texts.live = text;
+        let [ruleset, path] = verdicts(&observed);
+        let dormant = "differs: the table is dormant: none of its rules is in force";
+        assert!(ruleset.starts_with(dormant), "{}: {ruleset}", fixture.suite);
+        assert!(path.starts_with("differs: table inet holdfast has flags"), "{path}");
+    }
+}
+
+#[test]
+fn a_table_that_sees_no_packets_is_not_in_the_path() {
+    let mut observed = observed(Ok(OwnTable::Json(counted(0, 0))));
+    let unseen = "differs: a packet arrived over loopback, and the table did not see it";
+    assert_eq!(verdicts(&observed)[1], unseen);
+    observed.looped = false;
+    assert!(verdicts(&observed)[1].starts_with("accumulating: "));
+    observed.live = Ok(OwnTable::Json(json!({"nftables": []})));
+    assert!(verdicts(&observed)[1].starts_with("differs: the rules that count"));
+}
+
+#[test]
+fn a_finding_names_the_first_differences_and_counts_the_rest() {
+    let mut observed = observed(Ok(OwnTable::Json(json(FIXTURES[0].tampered))));
+    observed.texts.canonical = FIXTURES[0].loaded.1.to_owned();
+    observed.texts.live = FIXTURES[0].tampered.1.to_owned();
+    assert_eq!(
+        verdicts(&observed)[0],
+        "differs: policy of chain input is accept, not drop; rule added to chain input: tcp dport 9999 accept; \
+         rule missing from chain input: icmpv6 type 1-4 accept comment \"icmpv6 errors\"; and 3 more"
+    );
+}
+
+#[test]
+fn another_table_is_another_expectation() {
+    let expected = |toml: &str| {
+        let section = section(toml);
+        wants(&section, &document(&section).map_err(|error| error.to_string()))
+    };
+    let one = expected(SECTION);
+    assert!(
+        one.starts_with("table inet holdfast drops by default; let in: ssh, p2p, all-v4 (rules "),
+        "{one}"
+    );
+    assert_eq!(one, expected(SECTION));
+    assert_ne!(one, expected(&SECTION.replace("tcp = [22]", "tcp = [2222]")));
+    assert!(
+        expected("").starts_with("table inet holdfast drops by default; nothing let in (rules ")
+    );
+}
+
+#[test]
+fn the_plan_is_one_step_for_the_wanted_checks_and_the_preview_is_of_it() {
+    let plan = |wanted: &[&str]| {
+        let wanted: BTreeSet<String> = wanted.iter().map(ToString::to_string).collect();
+        FirewallComparison(Some(observed(Ok(OwnTable::Absent)))).plan(&Wanted(&wanted))
+    };
+    assert!(plan(&[]).is_empty());
+    assert!(plan(&["ssh.effective"]).is_empty());
+    for wanted in [&["firewall.in-path"][..], &["firewall.in-path", "firewall.ruleset"]] {
+        let steps = plan(wanted);
+        assert_eq!(steps.len(), 1);
+        let to = TableState::Json(document(&section(SECTION)).unwrap());
+        assert_eq!(steps[0].change, Change::Table { to });
+        assert_eq!(steps[0].because.iter().collect::<BTreeSet<_>>().len(), wanted.len());
+    }
+    let mut observed = observed(Ok(OwnTable::Absent));
+    assert!(FirewallComparison(None).previews().is_empty());
+    observed.texts.canonical = FIXTURES[0].loaded.1.to_owned();
+    let previews = FirewallComparison(Some(observed)).previews();
+    assert_eq!(previews.len(), 1);
+    assert_eq!(previews[0].before, "");
+    assert_eq!(previews[0].change, plan(&["firewall.ruleset"])[0].change);
+}
