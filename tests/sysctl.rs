@@ -109,7 +109,7 @@ on_hosts! {
             (format!("chmod 622 {DROP_IN}"), &["sysctl.config"]),
             (format!("echo >> {DROP_IN}"), &["sysctl.config"]),
             (format!("echo '{REDIRECTS}=1' > /etc/sysctl.d/zzz.conf"), &[&boot]),
-            (format!("printf '%s\\n' -net/ipv4/conf/all/accept_redirects > /etc/sysctl.d/zzz.conf"), &[&boot]),
+            ("echo -net/ipv4/conf/all/accept_redirects > /etc/sysctl.d/zzz.conf".into(), &[&boot]),
         ];
         for (fault, ids) in faults {
             sh(host, fault);

@@ -4,7 +4,7 @@
 //! folders counts in the first one only, which is how an empty file or a link to `/dev/null` in `/etc` masks one of a
 //! package. Of two assignments the later one wins, so holdfast's own drop-ins are named to come last.
 
-use std::{collections::BTreeMap, io::ErrorKind};
+use std::{collections::BTreeMap, io::ErrorKind, path::Path};
 
 use sha2::{Digest as _, Sha256};
 
@@ -37,7 +37,7 @@ pub(super) fn conf_files(host: &Reader, dirs: &[&str]) -> Result<Vec<ConfFile>, 
     let mut found: BTreeMap<String, ConfFile> = BTreeMap::new();
     for dir in dirs {
         for name in host.files().list(dir)? {
-            if !name.ends_with(".conf") || name.starts_with('.') || found.contains_key(&name) {
+            if !is_conf(&name) || found.contains_key(&name) {
                 continue;
             }
             let path = format!("{dir}/{name}");
@@ -53,6 +53,11 @@ pub(super) fn conf_files(host: &Reader, dirs: &[&str]) -> Result<Vec<ConfFile>, 
         }
     }
     Ok(found.into_values().collect())
+}
+
+/// Whether systemd takes a file of this name in.
+fn is_conf(name: &str) -> bool {
+    !name.starts_with('.') && Path::new(name).extension().is_some_and(|suffix| suffix == "conf")
 }
 
 /// The first file that could not be read, as a reason why nothing can be said about what all of them amount to.
@@ -159,9 +164,7 @@ impl Foreign {
     /// The files in `dir` that sort after `ours`, which is the only way in which they can win over it.
     pub(super) fn after(host: &Reader, dir: &str, ours: &str) -> Result<Vec<Self>, HostError> {
         let names = host.files().list(dir)?;
-        let later = names.iter().filter(|name| {
-            name.ends_with(".conf") && !name.starts_with('.') && name.as_str() > ours
-        });
+        let later = names.iter().filter(|name| is_conf(name) && name.as_str() > ours);
         let mut found = Vec::new();
         for name in later {
             let path = format!("{dir}/{name}");

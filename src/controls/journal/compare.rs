@@ -7,7 +7,7 @@ use super::{
     desired::{Wish, render},
     header::Header,
     merge::Merged,
-    observed::{DIR, DROP_IN, FLUSH, FLUSHED, JOURNALD, Observed, Written},
+    observed::{DIR, DROP_IN, FLUSH, FLUSHED, JOURNALD, Observed, OnDisk, Written},
 };
 use crate::{
     controls::{Comparison, Wanted, dropin},
@@ -226,12 +226,12 @@ fn judge_written(written: &Written, started: u64) -> Verdict {
     let Written { disk_path, disk, memory_path, memory } = written;
     let differs = |observed: String| Verdict::Differs { observed };
     let Header { archived, entries, tail } = match disk {
-        Some(Some(header)) => header,
-        Some(None) => return differs(format!("{disk_path} is no journal file")),
-        None if memory.is_some() => {
+        OnDisk::Journal(header) => header,
+        OnDisk::Other => return differs(format!("{disk_path} is no journal file")),
+        OnDisk::Missing if memory.is_some() => {
             return differs(format!("no {disk_path}; journald writes to memory ({memory_path})"));
         }
-        None => return differs(format!("no {disk_path}")),
+        OnDisk::Missing => return differs(format!("no {disk_path}")),
     };
     match memory {
         Some(memory) if memory.tail > *tail => differs(format!(

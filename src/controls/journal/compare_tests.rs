@@ -56,7 +56,7 @@ fn applied() -> Compared {
         journald: Ok(unit("active")),
         written: Ok(Written {
             disk_path: "/var/log/journal/id/system.journal".into(),
-            disk: Some(Some(head(AFTER))),
+            disk: OnDisk::Journal(head(AFTER)),
             memory_path: "/run/log/journal/id/system.journal".into(),
             memory: None,
         }),
@@ -215,18 +215,22 @@ fn a_file_changed_after_the_start_asks_for_a_restart_only() {
 
 #[test]
 fn persistence_is_judged_by_what_was_written() {
-    type Case = (Option<Option<Header>>, Option<Header>, Option<&'static str>);
+    type Case = (OnDisk, Option<Header>, Option<&'static str>);
     let archived = Header { archived: true, ..head(AFTER) };
     let cases: &[Case] = &[
-        (Some(Some(head(AFTER))), None, None),
-        (Some(Some(head(AFTER))), Some(Header { entries: 0, ..head(0) }), None),
-        (Some(Some(head(AFTER))), Some(head(BEFORE)), Some("10 entries are in memory only")),
-        (None, None, Some("no /var/log/journal/id/system.journal")),
-        (None, Some(head(AFTER)), Some("writes to memory (/run/log/journal/id/system.journal)")),
-        (Some(None), None, Some("is no journal file")),
-        (Some(Some(head(BEFORE))), Some(head(AFTER)), Some("journald writes to memory")),
-        (Some(Some(archived)), None, Some("is archived")),
-        (Some(Some(head(BEFORE))), None, Some("nothing was written")),
+        (OnDisk::Journal(head(AFTER)), None, None),
+        (OnDisk::Journal(head(AFTER)), Some(Header { entries: 0, ..head(0) }), None),
+        (OnDisk::Journal(head(AFTER)), Some(head(BEFORE)), Some("10 entries are in memory only")),
+        (OnDisk::Missing, None, Some("no /var/log/journal/id/system.journal")),
+        (
+            OnDisk::Missing,
+            Some(head(AFTER)),
+            Some("writes to memory (/run/log/journal/id/system.journal)"),
+        ),
+        (OnDisk::Other, None, Some("is no journal file")),
+        (OnDisk::Journal(head(BEFORE)), Some(head(AFTER)), Some("journald writes to memory")),
+        (OnDisk::Journal(archived), None, Some("is archived")),
+        (OnDisk::Journal(head(BEFORE)), None, Some("nothing was written")),
     ];
     for (disk, memory, fault) in cases {
         let mut compared = applied();
@@ -251,7 +255,7 @@ fn a_journal_that_was_never_flushed_is() {
         [("inactive", "start", false), ("active", "restart", false), ("active", "restart", true)]
     {
         let mut compared = applied();
-        compared.observed.written.as_mut().unwrap().disk = None;
+        compared.observed.written.as_mut().unwrap().disk = OnDisk::Missing;
         compared.observed.unflushed = Some(Unflushed { unit: unit(active), is_marked });
         let mut expected = vec![
             "restart systemd-journald.service".to_owned(),

@@ -146,7 +146,8 @@ mod tests {
 
     #[test]
     fn the_last_readable_assignment_decides() {
-        let cases: &[(&[(&str, &str)], Option<&str>)] = &[
+        type Case = (&'static [(&'static str, &'static str)], Option<&'static str>);
+        let cases: &[Case] = &[
             (&[("/m", "[Journal]\n#SystemMaxUse=1G\n")], None),
             (&[("/m", "SystemMaxUse=1G\n")], None),
             (&[("/m", "[Other]\nSystemMaxUse=1G\n")], None),

@@ -72,12 +72,23 @@ pub(super) struct Unflushed {
 pub(super) struct Written {
     /// The one on disk.
     pub(super) disk_path: String,
-    /// Its head; `None`: it is not there.
-    pub(super) disk: Option<Option<Header>>,
+    /// What it is.
+    pub(super) disk: OnDisk,
     /// The one in memory.
     pub(super) memory_path: String,
     /// Its head, where there is such a file.
     pub(super) memory: Option<Header>,
+}
+
+/// What is where journald writes its journal on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OnDisk {
+    /// Nothing.
+    Missing,
+    /// Something that is no journal file.
+    Other,
+    /// A journal file with this head.
+    Journal(Header),
 }
 
 impl Observed {
@@ -157,8 +168,15 @@ fn written(host: &Reader) -> Result<Written, String> {
             let hint = if error.is_permission() { "; run holdfast as root" } else { "" };
             format!("{}{hint}", error.chain())
         })?;
-        Ok::<_, String>(head.map(|bytes| Header::parse(&bytes)))
+        Ok::<_, String>(match head {
+            None => OnDisk::Missing,
+            Some(bytes) => Header::parse(&bytes).map_or(OnDisk::Other, OnDisk::Journal),
+        })
     };
-    let (disk, memory) = (head(&disk_path)?, head(&memory_path)?.flatten());
+    let disk = head(&disk_path)?;
+    let memory = match head(&memory_path)? {
+        OnDisk::Journal(header) => Some(header),
+        OnDisk::Missing | OnDisk::Other => None,
+    };
     Ok(Written { disk_path, disk, memory_path, memory })
 }

@@ -1,7 +1,5 @@
 //! Judging and planning without a host.
 
-use std::collections::BTreeSet;
-
 use super::*;
 use crate::engine::check::Verdict;
 

@@ -200,8 +200,9 @@ mod tests {
 
     #[test]
     fn what_is_set_at_boot() {
+        type Case = (&'static [(&'static str, &'static str)], Option<&'static str>);
         const KEY: &str = "net/ipv4/conf/eth0/rp_filter";
-        let cases: &[(&[(&str, &str)], Option<&str>)] = &[
+        let cases: &[Case] = &[
             (&[("/a", "")], None),
             (&[("/a", "# net.ipv4.conf.eth0.rp_filter=1\n; x=1\nnonsense\n")], None),
             (&[("/a", "net.ipv4.conf.eth0.rp_filter = 1")], Some("1 /a:1")),

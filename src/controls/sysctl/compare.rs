@@ -34,7 +34,7 @@ impl Comparison for Compared {
     }
 
     fn plan(&self, wanted: &Wanted<'_>) -> Vec<Step> {
-        let mut steps = self.plan_files(wanted);
+        let mut steps = self.plan_files(*wanted);
         for setting in self.settings.iter().filter(|setting| self.is_settable(setting)) {
             let live = id(checks::LIVE.id, setting);
             if wanted.has(&live) {
@@ -203,7 +203,7 @@ impl Compared {
         Some(Judgement::new(checks::INTERFACES, expected, verdict).about(&setting.key))
     }
 
-    fn plan_files(&self, wanted: &Wanted<'_>) -> Vec<Step> {
+    fn plan_files(&self, wanted: Wanted<'_>) -> Vec<Step> {
         let found = &self.observed;
         let config = wanted.of(checks::CONFIG.id);
         let boot = wanted.of(checks::BOOT.id);

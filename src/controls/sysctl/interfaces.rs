@@ -91,9 +91,8 @@ impl ForAll {
         match self.rule {
             Combined::Max => all.max(own),
             Combined::Min => all.min(own),
-            Combined::Either => either,
             Combined::Redirects if forwards => both,
-            Combined::Redirects => either,
+            Combined::Either | Combined::Redirects => either,
             Combined::Alone => own,
         }
     }
