@@ -18,7 +18,9 @@ mod firewall;
 mod journal;
 mod kill;
 mod package;
+mod services;
 mod ssh;
+mod sysctl;
 
 /// A file in this folder that is not listed above would never run.
 #[test]

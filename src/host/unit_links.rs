@@ -83,7 +83,14 @@ fn last(path: &str) -> &str {
     Path::new(path).file_name().and_then(|name| name.to_str()).unwrap_or_default()
 }
 
-/// A unit and those that are set up with it.
+/// A unit and those that are set up with it, for that is what their `Also=` says.
+///
+/// # Errors
+/// When a unit file is there and cannot be read.
+pub fn set_up_together(reader: &Reader, unit: &str) -> Result<BTreeSet<String>, HostError> {
+    together(reader.files(), unit)
+}
+
 fn together(files: &Files, unit: &str) -> Result<BTreeSet<String>, HostError> {
     let mut units = BTreeSet::new();
     let mut open = vec![unit.to_owned()];

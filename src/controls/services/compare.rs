@@ -1,5 +1,7 @@
 //! What the profile wants of units beside what systemd says: judged and planned for, pure.
 
+use std::collections::BTreeSet;
+
 use super::{
     checks,
     judge::{AtBoot, at_boot, can_be_set_up, is_active, is_masked, judge},
@@ -50,6 +52,8 @@ pub(super) struct Asked {
     pub(super) status: Result<UnitStatus, String>,
     /// The running units that can start it, where it is to be disabled.
     pub(super) triggers: Vec<UnitStatus>,
+    /// The units that are enabled and disabled with it.
+    pub(super) together: BTreeSet<String>,
     /// Its unit file, where that is an administrator's own: no mask can be made in its place.
     pub(super) own_file: Option<String>,
     /// Whether this host is a container.
@@ -70,6 +74,7 @@ enum Phase {
     Mask,
     Disable,
     Enable,
+    DisableAgain,
     StopTrigger,
     Stop,
     StartTrigger,
@@ -102,8 +107,51 @@ impl Comparison for Compared {
             let step = |(phase, change)| (phase, Step { change, because: vec![id.clone()] });
             steps.extend(planned.into_iter().map(step));
         }
+        steps.extend(self.taken_along(&steps));
         steps.sort_by_key(|(phase, _)| *phase);
         steps.into_iter().map(|(_, step)| step).collect()
+    }
+}
+
+impl Compared {
+    /// What puts right again the units that a planned change would set up too, because their `Also=` says so, and
+    /// that the profile wants otherwise.
+    fn taken_along(&self, steps: &[(Phase, Step)]) -> Vec<(Phase, Step)> {
+        let mut more: Vec<(Phase, Step)> = Vec::new();
+        for (_, step) in steps {
+            let (unit, wish, phase, back) = match &step.change {
+                Change::UnitFile { unit, verb: UnitVerb::Disable } => {
+                    (unit, Wish::Enabled, Phase::Enable, UnitVerb::Enable)
+                }
+                Change::UnitFile { unit, verb: UnitVerb::Enable } => {
+                    (unit, Wish::Disabled, Phase::DisableAgain, UnitVerb::Disable)
+                }
+                _ => continue,
+            };
+            let cause = self.asked.iter().find(|asked| asked.unit_name() == Some(unit));
+            for asked in self.asked.iter().filter(|asked| asked.wish == wish) {
+                let Ok(status) = &asked.status else { continue };
+                let is_taken = cause.is_some_and(|cause| cause.together.contains(&status.id));
+                if !is_taken || status.id == *unit || !can_be_set_up(status) {
+                    continue;
+                }
+                let change = set_up(status, back);
+                // What is disabled first is enabled again by what comes after; the other way round once is enough.
+                let is_planned = back == UnitVerb::Enable
+                    && steps.iter().chain(&more).any(|(_, step)| step.change == change);
+                if !is_planned {
+                    more.push((phase, Step { change, because: step.because.clone() }));
+                }
+            }
+        }
+        more
+    }
+}
+
+impl Asked {
+    /// Its own name, where systemd knows it.
+    fn unit_name(&self) -> Option<&String> {
+        self.status.as_ref().ok().map(|status| &status.id)
     }
 }
 

@@ -21,6 +21,7 @@ fn asked(wish: Wish, unit: UnitStatus) -> Asked {
         name: unit.id.clone(),
         status: Ok(unit),
         triggers: Vec::new(),
+        together: BTreeSet::new(),
         own_file: None,
         in_container: false,
     }
@@ -231,4 +232,24 @@ fn without_a_bus_nothing_is_known() {
     found.status = Err("cannot reach systemd over D-Bus".into());
     assert!(matches!(judge(&found), Verdict::Unknown { .. }));
     assert_eq!(plan(vec![found]), Vec::<String>::new());
+}
+
+#[test]
+fn what_also_takes_along_is_put_right_again() {
+    let with = |wish, name: &str, file, also: &str| Asked {
+        together: [name, also].map(str::to_owned).into(),
+        ..asked(wish, unit(name, file, "active"))
+    };
+    // disabling the service disables its socket, which is to stay
+    let steps = plan(vec![
+        with(Wish::Disabled, "a.service", "enabled", "a.socket"),
+        asked(Wish::Enabled, unit("a.socket", "enabled", "active")),
+    ]);
+    assert_eq!(steps, ["disable a.service", "enable a.socket", "stop a.service"]);
+    // enabling the service enables its socket, which is not to be
+    let steps = plan(vec![
+        with(Wish::Enabled, "b.service", "disabled", "b.socket"),
+        asked(Wish::Disabled, unit("b.socket", "disabled", "inactive")),
+    ]);
+    assert_eq!(steps, ["enable b.service", "disable b.socket"]);
 }

@@ -15,7 +15,7 @@ use self::compare::{Asked, Compared, Wish};
 use super::{Comparison, Control};
 use crate::{
     engine::check::CheckMeta,
-    host::{Reader, bus::UnitStatus},
+    host::{Reader, bus::UnitStatus, unit_links::set_up_together},
     profile::schema::{self, Mode, Profile},
 };
 
@@ -77,6 +77,16 @@ async fn ask(host: &Reader, wish: Wish, name: String) -> Asked {
     }
     let in_container = host.container().is_some();
     let own_file = format!("{UNIT_DIR}/{name}");
+    // Where the unit files cannot be read nothing can be set up either.
+    let together = set_up_together(host, &name).unwrap_or_default();
     let is_own = status.as_ref().is_ok_and(|status| status.fragment == own_file);
-    Asked { wish, name, status, triggers, own_file: is_own.then_some(own_file), in_container }
+    Asked {
+        wish,
+        name,
+        status,
+        triggers,
+        together,
+        own_file: is_own.then_some(own_file),
+        in_container,
+    }
 }
