@@ -44,6 +44,12 @@ on_hosts! {
         refused(host, "apply", 1, &["nothing was changed", "bytes left"]);
         host.sh("umount /var/lib/holdfast").unwrap().ok().unwrap();
 
+        // no room where a file is to be written
+        host.sh("mkdir -p /etc/sysctl.d && mount -t tmpfs -o size=128k tmpfs /etc/sysctl.d
+            head -c 128k /dev/zero > /etc/sysctl.d/full || true").unwrap().ok().unwrap();
+        refused(host, "apply", 1, &["nothing was changed", "/etc/sysctl.d/zz-holdfast.conf", "bytes left"]);
+        host.sh("umount /etc/sysctl.d").unwrap().ok().unwrap();
+
         // a profile that others may write
         host.sh("chmod 666 /etc/holdfast/profile.toml").unwrap().ok().unwrap();
         refused(host, "apply", 65, &["/etc/holdfast/profile.toml"]);

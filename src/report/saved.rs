@@ -68,3 +68,53 @@ pub fn store(state_dir: &Path, saved: &Saved) -> io::Result<()> {
     file.write_all(&serde_json::to_vec_pretty(saved)?)?;
     fs::rename(staged, state_dir.join("report.json"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        engine::check::{Evidence, Severity},
+        profile::schema::Mode,
+    };
+
+    fn result(outcome: Outcome) -> CheckResult {
+        CheckResult {
+            check: "a.b".to_owned(),
+            control: "a",
+            mode: Mode::Enforce,
+            outcome,
+            severity: Severity::High,
+            evidence: Evidence::Effective,
+            expected: "1".to_owned(),
+            observed: "2".to_owned(),
+            practices: &[],
+            since: None,
+            waiver: None,
+        }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn a_finding_keeps_the_time_it_was_first_seen() {
+        let first = date(&mut [result(Outcome::Drift)], None, at(100));
+        let mut again = [result(Outcome::Drift)];
+        let second = date(&mut again, Some(&first), at(200));
+        assert_eq!(again[0].since, Some(at(100)));
+        // another outcome is another finding, and one that went away is forgotten
+        let mut other = [result(Outcome::CannotCheck)];
+        date(&mut other, Some(&second), at(300));
+        assert_eq!(other[0].since, None);
+        assert!(date(&mut [result(Outcome::Pass)], Some(&second), at(300)).findings.is_empty());
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_does_not_date_a_finding_in_the_future() {
+        let first = date(&mut [result(Outcome::Drift)], None, at(1000));
+        let mut again = [result(Outcome::Drift)];
+        date(&mut again, Some(&first), at(10));
+        assert_eq!(again[0].since, Some(at(10)));
+    }
+}
