@@ -4,7 +4,7 @@
 //! folders counts in the first one only, which is how an empty file or a link to `/dev/null` in `/etc` masks one of a
 //! package. Of two assignments the later one wins, so holdfast's own drop-ins are named to come last.
 
-use std::{collections::BTreeMap, io::ErrorKind, path::Path};
+use std::{collections::BTreeMap, fmt, io::ErrorKind, path::Path};
 
 use sha2::{Digest as _, Sha256};
 
@@ -26,6 +26,21 @@ pub(super) struct ConfFile {
     pub(super) path: String,
     /// What is in it; empty for a mask. Or why it cannot be read.
     pub(super) text: Result<String, String>,
+}
+
+/// Where an assignment is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Absolute path.
+    pub(super) path: String,
+    /// From 1.
+    pub(super) line: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.path, self.line)
+    }
 }
 
 /// The `*.conf` files of some folders, the folder with the highest priority first, in the order in which systemd

@@ -3,10 +3,8 @@
 //! The main file is read first, then the drop-ins by name. Each assignment replaces an earlier one; a value that
 //! journald cannot read is passed over; after a broken section header journald reads nothing more, of any file.
 
-use std::fmt;
-
 use super::values::{Kind, Meaning};
-use crate::controls::dropin::ConfFile;
+use crate::controls::dropin::{ConfFile, Place};
 
 /// A setting that a profile can manage, and how journald names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,21 +15,6 @@ pub(super) struct Key {
     pub(super) alias: Option<&'static str>,
     /// How its value is read.
     pub(super) kind: Kind,
-}
-
-/// Where a setting is made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
-    /// Absolute path.
-    pub(super) path: String,
-    /// From 1.
-    pub(super) line: usize,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.path, self.line)
-    }
 }
 
 /// The assignment that decides.

@@ -3,24 +3,7 @@
 //! Files come by name; a later assignment of a key replaces an earlier one; an exact key beats every pattern that fits
 //! it; `-key` alone takes a key out, also from patterns.
 
-use std::fmt;
-
-use crate::controls::dropin::ConfFile;
-
-/// Where an assignment is made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
-    /// Absolute path.
-    pub(super) path: String,
-    /// From 1.
-    pub(super) line: usize,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.path, self.line)
-    }
-}
+use crate::controls::dropin::{ConfFile, Place};
 
 /// One line that counts.
 #[derive(Debug, Clone, PartialEq, Eq)]

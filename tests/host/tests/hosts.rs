@@ -268,10 +268,10 @@ fn leaves_nothing_even_on_a_panic() -> Result<()> {
     Ok(())
 }
 
-/// Run by the next test, to be killed.
-#[test]
-#[ignore = "not a test by itself"]
-fn waits_to_be_killed() -> Result<()> {
+/// Set for the process that the next test starts: the same test, in the part of the one that is killed.
+const TO_BE_KILLED: &str = "HOLDFAST_TEST_TO_BE_KILLED";
+
+fn wait_to_be_killed() -> Result<()> {
     let host = Host::blank(Suite::Trixie)?;
     let _client = host.peer("client")?;
     println!("pid={}", host.pid());
@@ -282,8 +282,12 @@ fn waits_to_be_killed() -> Result<()> {
 #[test]
 fn a_killed_test_takes_its_hosts_with_it() -> Result<()> {
     use std::io::{BufRead as _, BufReader};
+    if std::env::var_os(TO_BE_KILLED).is_some() {
+        return wait_to_be_killed();
+    }
     let mut test = Command::new(std::env::current_exe()?)
-        .args(["--ignored", "--exact", "waits_to_be_killed", "--nocapture"])
+        .args(["--exact", "a_killed_test_takes_its_hosts_with_it", "--nocapture"])
+        .env(TO_BE_KILLED, "yes")
         .stdout(Stdio::piped())
         .spawn()?;
     let lines = BufReader::new(test.stdout.take().expect("piped")).lines();
