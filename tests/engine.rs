@@ -206,3 +206,67 @@ on_hosts! {
         assert_passes(&verify(host));
     }
 }
+
+on_hosts! {
+    /// A user who locks the lock would keep every correction from being made, unseen: 75 is no failure of the unit.
+    fn nobody_else_can_hold_the_lock(host: &Host) {
+        give(host, SMALL);
+        apply(host);
+        let flock = "setpriv --reuid 65534 --regid 65534 --clear-groups flock --nonblock /run/holdfast/lock true";
+        let output = host.sh(flock).unwrap();
+        assert!(output.stderr.contains("Permission denied"), "{output:?}");
+    }
+}
+
+on_hosts! {
+    /// What sshd would not start with is never given to the running one, on no way back.
+    fn a_roll_back_to_a_broken_configuration_leaves_sshd_running(host: &Host) {
+        give(host, SMALL);
+        apply(host);
+        host.sh("echo Nonsense yes > /etc/ssh/sshd_config.d/00-holdfast.conf").unwrap().ok().unwrap();
+        let corrected = correct(host).transaction();
+        let output = holdfast(host, &["rollback", &corrected.to_string()]);
+        assert_eq!(output.status, Some(1), "{}", output.stderr);
+        assert!(output.stderr.contains("Bad configuration option: Nonsense"), "{}", output.stderr);
+        host.sh("sleep 0.5; systemctl is-active ssh.service").unwrap().ok().unwrap();
+        assert_passes(&verify(host));
+    }
+}
+
+on_hosts! {
+    /// A program that the change has ended runs again after the roll-back.
+    fn a_roll_back_starts_what_a_reload_has_ended(host: &Host) {
+        let ends = "[Service]\nExecReload=\nExecReload=/bin/sh -c 'kill -KILL $MAINPID; sleep 0.3'\nRestart=no\n";
+        host.push("/etc/systemd/system/ssh.service.d/ends.conf", ends, 0o644).unwrap();
+        host.sh("systemctl daemon-reload").unwrap().ok().unwrap();
+        give(host, SMALL);
+        let report = report(host, "apply");
+        assert_eq!(report.exit, 1, "{:#}", report.json);
+        host.sh("systemctl is-active ssh.service").unwrap().ok().unwrap();
+        assert_eq!(report.json["outcome"], "rolled back, verified", "{:#}", report.json);
+    }
+}
+
+on_hosts! {
+    /// Somebody's file in a folder that was made here stays, with its folder, and keeps nothing else from going back.
+    fn a_roll_back_leaves_others_files_where_they_are(host: &Host) {
+        give(host, SMALL);
+        let first = apply(host).transaction();
+        host.push("/etc/systemd/journald.conf.d/mine.conf", "[Journal]\n", 0o644).unwrap();
+        holdfast(host, &["rollback", &first.to_string()]).ok().unwrap();
+        host.sh("cd /etc/systemd/journald.conf.d && test -e mine.conf && ! test -e zz-holdfast.conf").unwrap().ok().unwrap();
+        host.sh("! test -e /etc/ssh/sshd_config.d/00-holdfast.conf").unwrap().ok().unwrap();
+    }
+}
+
+on_hosts! {
+    /// What was interrupted is repaired even when the profile is no longer one.
+    fn a_broken_profile_does_not_stop_the_repair(host: &Host) {
+        give(host, SMALL);
+        apply(host);
+        host.sh("rm /var/lib/holdfast/transactions/000001/end.json").unwrap().ok().unwrap();
+        give(host, "nonsense");
+        assert_eq!(holdfast(host, &["correct"]).status, Some(65));
+        host.sh("! test -e /etc/ssh/sshd_config.d/00-holdfast.conf").unwrap().ok().unwrap();
+    }
+}

@@ -127,17 +127,15 @@ on_hosts! {
         let peer = host.peer("client").unwrap();
         let to = (peer.host_v4(), 4122).into();
         let connect = || TcpStream::connect_timeout(&to, Duration::from_secs(5)).unwrap();
-        let mut client = peer.within(connect).unwrap();
-        let (mut server, _) = listeners[0].accept().unwrap();
+        let client = peer.within(connect).unwrap();
+        let (server, _) = listeners[0].accept().unwrap();
         client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         server.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        let mut talk = |when: &str| {
-            for (from, to) in [(&mut client, &mut server)] {
-                let mut byte = [0];
+        let talk = |when: &str| {
+            let mut byte = [0];
+            for (mut from, mut to) in [(&client, &server), (&server, &client)] {
                 from.write_all(b"?").unwrap();
                 to.read_exact(&mut byte).unwrap_or_else(|error| panic!("{when}: {error}"));
-                to.write_all(b"!").unwrap();
-                from.read_exact(&mut byte).unwrap_or_else(|error| panic!("{when}: {error}"));
             }
         };
         talk("before");

@@ -129,13 +129,16 @@ on_hosts! {
         assert_eq!(changes(&before, &host.snapshot(&["/etc/systemd"]).unwrap()), Vec::<String>::new());
         assert_eq!(max_use(host), 10);
 
-        // in /run it is not holdfast's to move: said, and everything else still done
+        // in /run it is not holdfast's to move: apply is all or nothing; correct says so and mends everything else
         sh(host, "
             rm /etc/systemd/journald.conf.d/zzz-role.conf
             mkdir -p /run/systemd/journald.conf.d
             printf '[Journal]\\nSystemMaxUse=20M\\n' > /run/systemd/journald.conf.d/zzz.conf
             rm /etc/systemd/journald.conf.d/zz-holdfast.conf");
         let report = crate::support::report(host, "apply");
+        assert_eq!((report.exit, &report.json["outcome"]), (1, &"rolled back, verified".into()));
+        assert_eq!(report.with("drift"), ["journal.effective/SystemMaxUse"]);
+        let report = crate::support::report(host, "correct");
         assert_eq!((report.exit, &report.json["outcome"]), (2, &"committed".into()));
         assert_eq!(report.outcome("journal.config"), "pass");
         assert_eq!(report.outcome("journal.effective/Storage"), "pass");

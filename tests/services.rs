@@ -179,7 +179,7 @@ on_hosts! {
 }
 
 on_hosts! {
-    /// What holdfast cannot put right is said, with what to do, and does not stop the rest.
+    /// What holdfast cannot put right is said, with what to do, and apply leaves the host as it was.
     fn what_is_left_to_a_person(host: &Host) {
         package(host);
         host.push(format!("{UNITS}/own.service"), "[Service]\nExecStart=/bin/sleep infinity\n", 0o644).unwrap();
@@ -191,8 +191,9 @@ disabled = ["pulled.service"]
 masked = ["own.service"]
 "#);
         let done = report(host, "apply");
-        assert_eq!((done.exit, &done.json["outcome"]), (2, &"committed".into()));
-        assert_eq!(done.with("pass"), ["services.enabled/plain.service"]);
+        assert_eq!((done.exit, &done.json["outcome"]), (1, &"rolled back, verified".into()));
+        assert_eq!(done.results.len(), 4, "{:#}", done.json);
+        assert_eq!(state(host, "plain.service"), "inactive disabled");
         for (check, observed) in [
             ("services.enabled/fixed.service", "static, inactive (it cannot be enabled, and no other unit starts it)"),
             ("services.enabled/gone.service", "not installed"),

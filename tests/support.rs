@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-pub(crate) use holdfast_test_host::{Host, Output, Suite, Tcp, changes};
+pub(crate) use holdfast_test_host::{Host, Output, Suite, changes};
 use serde_json::Value;
 
 /// A profile on its own, enough to hold a fresh host to something of every control.

@@ -147,10 +147,12 @@ on_hosts! {
         assert_eq!(changes(&before, &host.snapshot(&["/etc/sysctl.d"]).unwrap()), Vec::<String>::new());
         assert_eq!(live(host, REDIRECTS), "1");
 
-        // one that is not in /etc is said, and everything else still done
+        // one that is not in /etc: apply is all or nothing; correct says so and mends everything else
         sh(host, &format!("rm /etc/sysctl.d/zzz-role.conf {DROP_IN}; mkdir -p /run/sysctl.d
             echo '{REDIRECTS}=1' > /run/sysctl.d/zzz.conf"));
-        let applied = report(host, "apply");
+        let refused = report(host, "apply");
+        assert_eq!((refused.exit, &refused.json["outcome"]), (1, &"rolled back, verified".into()));
+        let applied = report(host, "correct");
         assert_eq!((applied.exit, &applied.json["outcome"]), (2, &"committed".into()));
         assert_eq!(applied.with("drift"), [boot.as_str()]);
         assert_eq!(applied.observed(&boot), "1 (/run/sysctl.d/zzz.conf:1)");
@@ -252,7 +254,7 @@ on_hosts! {
         assert_passes(&report);
         let check = "sysctl.live/kernel.kptr_restrict";
         assert_eq!(report.outcome(check), "not-applicable");
-        assert!(report.observed(check).contains("/proc/sys/kernel/kptr_restrict is read-only here"));
+        assert!(report.observed(check).contains("which alone may set /proc/sys/kernel/kptr_restrict"));
         assert_eq!(report.outcome("sysctl.boot/kernel.kptr_restrict"), "pass");
         give(host, &format!("[sysctl.values]\n\"kernel.kptr_restrict\" = {shared}\n"));
         assert_eq!(verify(host).outcome(check), "pass");

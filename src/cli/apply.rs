@@ -30,8 +30,9 @@ pub(super) enum Verb {
 
 pub(super) async fn run(context: &Context, args: &ProfileArg, verb: Verb) -> Result<Exit, Failure> {
     host::require_root(context)?;
-    let loaded = host::load(context, &args.profile, Trust::Enforced)?;
+    // First of all: what was interrupted is repaired whatever has become of the profile.
     let writer = host::writer(context).await?;
+    let loaded = host::load(context, &args.profile, Trust::Enforced)?;
     let store = host::store();
     let (kind, scope, message_id, word) = match verb {
         Verb::Apply => (Kind::Apply, Scope::Everything, journal::APPLIED, "apply"),

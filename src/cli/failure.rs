@@ -110,10 +110,6 @@ impl From<HostError> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        if error.kind() == std::io::ErrorKind::BrokenPipe {
-            // The reader has seen enough; that is not a failure.
-            return Self::said(Exit::Ok);
-        }
         Self::new(Exit::Failed, format!("cannot write the output: {error}"))
     }
 }

@@ -101,11 +101,10 @@ impl Out {
     /// A line of data.
     ///
     /// # Errors
-    /// When it cannot be written; a closed pipe is one of the reasons.
+    /// When it cannot be written.
     pub fn line(&self, text: impl AsRef<str>) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        out.write_all(text.as_ref().as_bytes())?;
-        out.write_all(b"\n")
+        unless_closed(out.write_all(text.as_ref().as_bytes()).and_then(|()| out.write_all(b"\n")))
     }
 
     /// Data as it is.
@@ -114,8 +113,7 @@ impl Out {
     /// When it cannot be written.
     pub fn raw(&self, text: &str) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        out.write_all(text.as_bytes())?;
-        out.flush()
+        unless_closed(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
     }
 
     /// A line of talk; none under `--quiet`. A stderr that cannot be written to is nobody's.
@@ -127,6 +125,7 @@ impl Out {
 
     /// What went wrong: said even under `--quiet`.
     pub fn error(&self, message: &str, hints: &[String]) {
+        let message = &harmless(message);
         let color = self.has_color_on_stderr();
         let mut text = format!("{} {message}", paint(color, Tone::Bad, "error:"));
         for hint in hints {
@@ -147,6 +146,7 @@ impl Out {
 
     /// What should be looked at: said even under `--quiet`.
     pub fn warn(&self, message: &str) {
+        let message = &harmless(message);
         let head = paint(self.has_color_on_stderr(), Tone::Warn, "warning:");
         self.talk(Level::Warn, message, &format!("{head} {message}"));
     }
@@ -173,6 +173,21 @@ impl Out {
             drop(write!(io::stderr(), "\r\x1b[K"));
         }
     }
+}
+
+/// A reader that has seen enough is no failure, and does not change what the exit code has to say.
+fn unless_closed(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+/// Text without what would make a terminal do something: hosts' files and programs' words are others' work. Lines and
+/// tabs stay.
+pub fn harmless(text: &str) -> String {
+    let shown = |c: char| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{fffd}' } else { c };
+    text.chars().map(shown).collect()
 }
 
 fn paint(color: bool, tone: Tone, text: &str) -> String {

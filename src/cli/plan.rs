@@ -7,7 +7,7 @@ use super::{
     Context, Format, ProfileArg,
     failure::{Exit, Failure},
     host,
-    out::Tone,
+    out::{Tone, harmless},
 };
 use crate::{
     engine::{
@@ -21,8 +21,9 @@ use crate::{
 
 pub(super) async fn run(context: &Context, args: &ProfileArg) -> Result<Exit, Failure> {
     host::require_root(context)?;
-    let loaded = host::load(context, &args.profile, Trust::Check)?;
+    // First of all: what was interrupted is repaired whatever has become of the profile.
     let (reader, _lock) = host::reader(context).await?;
+    let loaded = host::load(context, &args.profile, Trust::Check)?;
     let applied = host::store().applied()?.map(|(_, applied)| applied);
     let looks = session::look(&loaded.profile, &reader).await;
     let waivers = &loaded.profile.waiver;
@@ -72,7 +73,7 @@ pub(super) async fn run(context: &Context, args: &ProfileArg) -> Result<Exit, Fa
                 let summary = context.out.paint(Tone::Strong, &describe(&step.change));
                 context.out.line(format!("{summary}  {because}"))?;
                 if let Some(diff) = diff_of(index) {
-                    context.out.raw(&paint(context, &diff))?;
+                    context.out.raw(&paint(context, &harmless(&diff)))?;
                 }
             }
             let served: std::collections::BTreeSet<&String> =

@@ -36,12 +36,13 @@ pub(super) struct VerifyArgs {
 
 pub(super) async fn run(context: &Context, args: &VerifyArgs) -> Result<Exit, Failure> {
     host::require_root(context)?;
-    let loaded = host::load(context, &args.profile, Trust::Check)?;
+    // First of all: what was interrupted is repaired whatever has become of the profile.
     let (reader, lock) = if args.no_repair {
         (Reader::live(), Lock::shared(Path::new(LOCK_PATH))?)
     } else {
         host::reader(context).await?
     };
+    let loaded = host::load(context, &args.profile, Trust::Check)?;
     let store = host::store();
     let unfinished = store.unfinished()?;
     let applied = store.applied()?.map(|(_, applied)| applied);

@@ -134,7 +134,7 @@ impl FileState {
 pub enum TableState {
     /// No such table.
     Absent,
-    /// The body of the desired table as nft's JSON: the value to give to `nft -j -f -` after the old one was deleted.
+    /// The desired table as nft's JSON: the commands for `nft -j -f -` that replace the old one, in one transaction.
     Json(serde_json::Value),
     /// nft's own listing of the table as it was found, which nft reads back.
     Listing(String),

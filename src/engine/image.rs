@@ -67,10 +67,18 @@ pub async fn look(resource: &Resource, reader: &Reader) -> Result<Image, HostErr
 /// Whether a resource is back in the state it was in. A directory's own time is not part of its state.
 pub fn is_restored(wanted: &Image, found: &Image) -> bool {
     match (wanted, found) {
-        (Image::Path { state: wanted, .. }, Image::Path { state: found, .. }) => wanted == found,
+        (Image::Path { state: wanted, .. }, Image::Path { state: found, .. }) => {
+            is_state(wanted, found)
+        }
         (Image::UnitLinks(wanted), Image::UnitLinks(found)) => wanted.links == found.links,
         _ => wanted == found,
     }
+}
+
+/// Whether a path is back as it was. A folder that is to be absent and is there has somebody else's files in it, or it
+/// would have been removed: it counts as gone, since all that is ours in it is.
+fn is_state(wanted: &FileState, found: &FileState) -> bool {
+    wanted == found || matches!((wanted, found), (FileState::Absent, FileState::Directory { .. }))
 }
 
 /// The steps that undo the first `begun` of `steps`, given how things were.
@@ -100,18 +108,33 @@ pub fn undo(steps: &[Step], before: &[Before], begun: usize) -> Vec<Step> {
         };
         undo.push(Step { change, because: Vec::new() });
     }
+    let mut gate = None;
     for step in begun {
-        let Change::Run { unit, verb } = &step.change else { continue };
+        let (unit, verb) = match &step.change {
+            Change::Run { unit, verb } => (unit, verb),
+            Change::Require { .. } => {
+                gate = Some(step.clone());
+                continue;
+            }
+            _ => continue,
+        };
+        // What a program was not to be told untested is not told it untested on the way back: what is put back may be
+        // what it would not start with.
+        undo.extend(gate.take());
         let ran = before.iter().any(|b| {
             b.resource == Resource::Unit(unit.clone()) && b.image == Image::Unit { running: true }
         });
-        let verb = match (verb, ran) {
-            (RunVerb::Start | RunVerb::Stop, true) => RunVerb::Start,
-            (RunVerb::Start | RunVerb::Stop, false) => RunVerb::Stop,
-            (RunVerb::Restart | RunVerb::Reload, _) => *verb,
+        let verbs: &[RunVerb] = match (verb, ran) {
+            (RunVerb::Start | RunVerb::Stop, true) => &[RunVerb::Start],
+            (RunVerb::Start | RunVerb::Stop, false) => &[RunVerb::Stop],
+            // What was changed may have ended it, and then neither of them starts it.
+            (RunVerb::Restart | RunVerb::Reload, true) => &[*verb, RunVerb::Start],
+            (RunVerb::Restart | RunVerb::Reload, false) => &[*verb],
         };
-        let change = Change::Run { unit: unit.clone(), verb };
-        undo.push(Step { change, because: Vec::new() });
+        undo.extend(verbs.iter().map(|verb| Step {
+            change: Change::Run { unit: unit.clone(), verb: *verb },
+            because: Vec::new(),
+        }));
     }
     undo
 }

@@ -337,7 +337,7 @@ impl Open {
     ///
     /// # Errors
     /// When it cannot be written; the transaction is then not ended.
-    pub fn end(self, end: &End) -> Result<(), StoreError> {
+    pub fn end(&self, end: &End) -> Result<(), StoreError> {
         write_end(&self.dir, end)
     }
 }

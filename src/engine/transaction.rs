@@ -130,14 +130,10 @@ impl<'a> Transaction<'a> {
     /// # Errors
     /// When the commit cannot be written: everything has been rolled back then.
     pub async fn commit(self, applied: Applied) -> Result<u64, RolledBack> {
-        let Self { writer, open, begin, begun } = self;
-        let id = begin.id;
-        match open.end(&End::new(clock::now(), Ending::Committed { applied })) {
-            Ok(()) => Ok(id),
-            Err(error) => {
-                let unrestored = restore(writer, &begin.steps, &begin.before, begun).await;
-                Err(RolledBack { id, why: chain(&error), unrestored })
-            }
+        match self.open.end(&End::new(clock::now(), Ending::Committed { applied })) {
+            Ok(()) => Ok(self.begin.id),
+            // The record may be in place and only its folder not synced: how it really ended is written over it.
+            Err(error) => Err(self.roll_back(chain(&error)).await),
         }
     }
 
@@ -186,12 +182,21 @@ async fn restore(writer: &Writer, steps: &[Step], before: &[Before], begun: usiz
             failed.push(error.chain());
         }
     }
+    let mut is_refused = false;
     for step in undo(steps, before, begun) {
+        // A program that would not start with what is there again keeps running with what it has.
+        if is_refused && matches!(step.change, Change::Run { .. }) {
+            continue;
+        }
         // What was not reached, or is back already, is not touched again: its times stay.
         if is_as_wanted(writer, &step.change).await {
             continue;
         }
-        if let Err(error) = writer.carry_out(&step.change).await {
+        let result = writer.carry_out(&step.change).await;
+        if matches!(step.change, Change::Require { .. }) {
+            is_refused = result.is_err();
+        }
+        if let Err(error) = result {
             failed.push(error.chain());
         }
     }
@@ -227,6 +232,12 @@ pub async fn not_as_planned(writer: &Writer, steps: &[Step]) -> Vec<String> {
     let mut wrong = Vec::new();
     for step in steps {
         let Some(resource) = image::resource_of(&step.change) else { continue };
+        if let Change::Put { path, to: FileState::Absent } = &step.change
+            && writer.reader().files().is_dir(path)
+        {
+            // Somebody else's files are in it, or it would be gone.
+            continue;
+        }
         if !matches!(resource, Resource::Unit(_)) && !is_as_wanted(writer, &step.change).await {
             wrong.push(name(&resource));
         }

@@ -79,6 +79,25 @@ trait Properties {
 trait Service {
     #[zbus(property, name = "MainPID")]
     fn main_pid(&self) -> zbus::Result<u32>;
+    #[zbus(property)]
+    fn exec_main_start_timestamp(&self) -> zbus::Result<u64>;
+    #[zbus(property)]
+    fn exec_reload(&self) -> zbus::Result<Vec<Command>>;
+}
+
+/// A command of a service: path, arguments, whether failure is ignored, when it last began and ended (realtime and
+/// monotonic microseconds), pid, code and status.
+type Command = (String, Vec<String>, bool, u64, u64, u64, u64, u32, i32, i32);
+
+/// What systemd knows of a service's processes. Times are in microseconds since the epoch, 0 for never.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServiceStatus {
+    /// Its main process; `None` when it does not run.
+    pub main_pid: Option<u32>,
+    /// When that process was started.
+    pub main_started: u64,
+    /// When each command of its last reload was started; systemd forgets these when it reads its unit files again.
+    pub reloads: Vec<u64>,
 }
 
 /// What systemd knows of a unit.
@@ -218,11 +237,11 @@ impl Systemd {
         limited(ask).await.map(UnitStatus::from).map_err(bus("LoadUnit", name))
     }
 
-    /// The main process of a service; `None` when it does not run.
+    /// What systemd knows of a service's processes.
     ///
     /// # Errors
-    /// [`HostError::Bus`]; a unit that is not a service has no such thing.
-    pub async fn main_pid(&self, name: &str) -> Result<Option<u32>, HostError> {
+    /// [`HostError::Bus`]; a unit that is not a service has none.
+    pub async fn service(&self, name: &str) -> Result<ServiceStatus, HostError> {
         let ask = async {
             let path = self.manager().await?.load_unit(name).await?;
             let service = ServiceProxy::builder(&self.connection)
@@ -230,10 +249,16 @@ impl Systemd {
                 .cache_properties(CacheProperties::No)
                 .build()
                 .await?;
-            service.main_pid().await
+            let (pid, main_started, reloads) = tokio::try_join!(
+                service.main_pid(),
+                service.exec_main_start_timestamp(),
+                service.exec_reload()
+            )?;
+            let main_pid = (pid != 0).then_some(pid);
+            let reloads = reloads.into_iter().map(|(_, _, _, begun, ..)| begun).collect();
+            Ok(ServiceStatus { main_pid, main_started, reloads })
         };
-        let pid = limited(ask).await.map_err(bus("MainPID", name))?;
-        Ok((pid != 0).then_some(pid))
+        limited(ask).await.map_err(bus("its properties", name))
     }
 
     /// Sets up a unit file and has systemd read it.

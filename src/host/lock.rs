@@ -1,9 +1,9 @@
 //! The one lock: one holdfast changes a host at a time, and a second one says who is at it.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, OpenOptions, Permissions, TryLockError},
     io::{Read as _, Seek as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -94,7 +94,12 @@ impl Lock {
         let deadline = Instant::now() + WAIT_FOR_READERS;
         loop {
             match file.try_lock_shared() {
-                Ok(()) => return Ok(Self { file, exclusive: false }),
+                Ok(()) => {
+                    // Nobody changes the host now: a name that is there is that of one who was killed, and would be
+                    // blamed as soon as another process has its number.
+                    drop(file.set_len(0));
+                    return Ok(Self { file, exclusive: false });
+                }
                 Err(TryLockError::WouldBlock) => {
                     if let Some(holder) = holder(&mut file) {
                         return Err(LockError::Held(holder));
@@ -133,8 +138,12 @@ fn open(path: &Path) -> Result<File, HostError> {
             .map_err(HostError::file("make", dir.display().to_string()))?;
     }
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o644);
-    options.open(path).map_err(HostError::file("open", path.display().to_string()))
+    // Root's alone: whoever may open it may lock it, and would keep every correction and every look from being made.
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let file = options.open(path).map_err(HostError::file("open", path.display().to_string()))?;
+    file.set_permissions(Permissions::from_mode(0o600))
+        .map_err(HostError::file("set the mode of", path.display().to_string()))?;
+    Ok(file)
 }
 
 /// Who wrote their name into the lock file, if that process still lives: a killed one leaves its name behind.
@@ -144,4 +153,33 @@ fn holder(file: &mut File) -> Option<Holder> {
     file.take(4096).read_to_string(&mut text).ok()?;
     let holder: Holder = serde_json::from_str(&text).ok()?;
     Path::new("/proc").join(holder.pid.to_string()).exists().then_some(holder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_its_owner_may_open_the_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        // as an earlier holdfast left it
+        let file = File::create(&path).unwrap();
+        file.set_permissions(Permissions::from_mode(0o644)).unwrap();
+        drop(Lock::shared(&path).unwrap());
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn the_name_of_a_killed_holder_goes_with_the_next_look() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let lock = Lock::exclusive(&path, "holdfast apply").unwrap();
+        assert_eq!(holder(&mut open(&path).unwrap()).unwrap().pid, std::process::id());
+        // A kill lets go of the lock and leaves the name.
+        lock.file.unlock().unwrap();
+        std::mem::forget(lock);
+        let _shared = Lock::shared(&path).unwrap();
+        assert!(holder(&mut open(&path).unwrap()).is_none());
+    }
 }

@@ -60,13 +60,11 @@ pub async fn own_table() -> Result<OwnTable, HostError> {
     if output.code != Some(0) {
         return Err(output.failure());
     }
-    match serde_json::from_slice(&output.stdout) {
-        Ok(json) => Ok(OwnTable::Json(json)),
-        Err(_) => {
-            let text = own_table_text(Listing::Exact).await?;
-            Ok(text.map_or(OwnTable::Absent, OwnTable::TextOnly))
-        }
+    if let Ok(json) = serde_json::from_slice(&output.stdout) {
+        return Ok(OwnTable::Json(json));
     }
+    let text = own_table_text(Listing::Exact).await?;
+    Ok(text.map_or(OwnTable::Absent, OwnTable::TextOnly))
 }
 
 /// The live table as nft lists it; `None` when there is none.

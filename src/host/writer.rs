@@ -95,7 +95,12 @@ impl Writer {
         }
         let staged = staging_name(&at);
         let result = (|| match to {
-            FileState::Absent if is_dir => fs::remove_dir(&at),
+            FileState::Absent if is_dir => match fs::remove_dir(&at) {
+                // Somebody else has put something into a folder that was made here; it stays, and keeps nothing
+                // else from being put back.
+                Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+                result => result,
+            },
             FileState::Absent if found.is_some() => fs::remove_file(&at),
             FileState::Absent => Ok(()),
             FileState::Directory { mode, uid, gid, xattrs } => {

@@ -95,7 +95,8 @@ impl Namespace {
         assert!(verdicts.iter().all(|v| matches!(v, Verdict::Holds { .. })), "{verdicts:?}");
     }
 
-    /// A cable to another namespace, and the addresses of both ends: 10.77.N.1 and fd00:77:N::1 here, .2 and ::2 there.
+    /// A cable to another namespace, and the addresses of both ends: `10.77.N.1` and `fd00:77:N::1` here, `.2` and
+    /// `::2` there.
     fn connect(&self, peer: &Self, number: u8) {
         let place = format!("/proc/{}/fd/{}", std::process::id(), peer.0.as_raw_fd());
         let commands = format!(

@@ -104,7 +104,7 @@ pub(super) fn dhcp() -> Vec<NfListObject<'static>> {
 }
 
 fn link_local() -> nftables::expr::Expression<'static> {
-    prefix("fe80::", 10)
+    prefix(&"fe80::", 10)
 }
 
 fn unspecified() -> nftables::expr::Expression<'static> {

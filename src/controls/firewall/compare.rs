@@ -10,7 +10,7 @@ use similar::{Algorithm, DiffTag, capture_diff_slices};
 
 use super::table::{Chain, Table, Words, plain};
 
-/// How much of a rule without words is shown.
+/// How much of a rule is shown: a set in it may have thousands of elements.
 const RULE_SHOWN: usize = 160;
 
 /// One thing that is not as it should be.
@@ -87,10 +87,12 @@ impl Side<'_> {
     fn rule(&self, chain: &str, index: usize) -> String {
         let rules = self.table.chains.get(chain).map_or(&[][..], |chain| &chain.rules);
         let words = self.words.rule(chain, index, rules.len()).map(str::to_owned);
-        words.unwrap_or_else(|| {
-            let json = rules.get(index).map(Value::to_string).unwrap_or_default();
-            json.chars().take(RULE_SHOWN).collect()
-        })
+        let mut text = words.or_else(|| rules.get(index).map(Value::to_string)).unwrap_or_default();
+        if let Some((end, _)) = text.char_indices().nth(RULE_SHOWN) {
+            text.truncate(end);
+            text.push('…');
+        }
+        text
     }
 }
 

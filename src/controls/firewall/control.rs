@@ -154,7 +154,10 @@ impl Observed {
             }
         };
         let (canonical, live) = tokio::join!(canonical, live);
-        Texts { canonical: canonical.unwrap_or_default(), live: live.unwrap_or_default() }
+        Texts {
+            canonical: printable(&canonical.unwrap_or_default()),
+            live: printable(&live.unwrap_or_default()),
+        }
     }
 
     /// Every difference, or why there is nothing to compare. A table that is missing or only listed as text is not
@@ -295,6 +298,12 @@ fn named(found: &[Difference]) -> String {
         line.push_str(&format!("; and {more} more"));
     }
     line
+}
+
+/// The text without what a terminal would act on: whoever may add a rule may put anything into its comment.
+pub(super) fn printable(text: &str) -> String {
+    let is_layout = |c: char| matches!(c, '\n' | '\t');
+    text.chars().map(|c| if c.is_control() && !is_layout(c) { '?' } else { c }).collect()
 }
 
 /// The flags of a table in nft's text listing.

@@ -139,7 +139,7 @@ fn source_match(
     version: &'static str,
     nets: &[IpNet],
 ) -> Option<Statement<'static>> {
-    let network = |net: &IpNet| prefix(net.network(), net.prefix_len());
+    let network = |net: &IpNet| prefix(&net.network(), net.prefix_len());
     let right = match nets {
         [] => return None,
         // Every address of this version.

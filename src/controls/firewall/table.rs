@@ -107,9 +107,9 @@ impl Words {
             match chain {
                 None => {
                     chain = line.strip_prefix("chain ").and_then(|rest| rest.strip_suffix(" {"));
-                    chain.into_iter().for_each(|name| {
+                    if let Some(name) = chain {
                         chains.entry(name.to_owned()).or_default();
-                    });
+                    }
                 }
                 Some(_) if line == "}" => chain = None,
                 // A base chain's own line, which ends in a semicolon as no rule does.

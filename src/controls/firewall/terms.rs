@@ -136,7 +136,7 @@ pub(super) fn run(first: u16, last: u16) -> Expression<'static> {
 }
 
 /// A network.
-pub(super) fn prefix(address: impl ToString, len: u8) -> Expression<'static> {
+pub(super) fn prefix(address: &impl ToString, len: u8) -> Expression<'static> {
     let addr = Box::new(Expression::String(address.to_string().into()));
     Expression::Named(NamedExpression::Prefix(Prefix { addr, len: len.into() }))
 }

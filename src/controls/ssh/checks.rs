@@ -54,7 +54,7 @@ pub(super) static CHECKS: [CheckMeta; 5] = [
         practices: PRACTICES,
         why: "Files can be right while the sshd that answers still uses what it read before, or was started with \
               options (`-o`, `-f`) that override every file.",
-        source: "sshd(8): SIGHUP and command-line options; systemd's StateChangeTimestamp of ssh.service",
+        source: "sshd(8): SIGHUP and command-line options; systemd's ExecMainStartTimestamp and ExecReload of ssh.service",
         fix: "`systemctl reload ssh` keeps open sessions. Options come from /etc/default/ssh or a unit drop-in \
               (`systemctl cat ssh`): take them out and `systemctl restart ssh`.",
     },

@@ -16,6 +16,10 @@ const OVERRIDING: [&str; 6] = ["-o", "-f", "-p", "-h", "-c", "-g"];
 /// A clock that differs by less from the one before is not called set back.
 const CLOCK_SLACK_SECS: i64 = 2;
 
+/// The kernel dates files by its last tick, so a change may be dated up to a tick (10 ms at 100 Hz) before it was made,
+/// and so before a reload it came after. Every reload runs `sshd -t` first, which takes longer: what it read is older.
+const TICK_MICROS: i64 = 10_000;
+
 /// `ssh.running`.
 pub(super) fn running(seen: &Observed) -> Verdict {
     let daemon = match &seen.daemon {
@@ -47,10 +51,10 @@ pub(super) fn running(seen: &Observed) -> Verdict {
             why: format!("{why}; once it is right, run: systemctl reload ssh"),
         };
     }
-    let read = i64::try_from(daemon.service.changed).unwrap_or(i64::MAX);
+    let read = i64::try_from(daemon.told_to_read_at()).unwrap_or(i64::MAX);
     let changed = time.seconds.saturating_mul(1_000_000).saturating_add(time.nanoseconds / 1_000);
     let read_at = utc(read / 1_000_000);
-    if changed > read {
+    if changed.saturating_add(TICK_MICROS) > read {
         let observed = format!(
             "{path} changed at {}, after sshd read its files at {read_at}",
             utc(time.seconds)
@@ -132,7 +136,7 @@ pub(super) fn wire(seen: &Observed, wire: &Wire) -> Verdict {
     if let Some(owned) = owned
         && wire.listeners.iter().any(|inode| !owned.contains(inode))
     {
-        let main = daemon.and_then(|daemon| daemon.pid).unwrap_or_default();
+        let main = daemon.and_then(|daemon| daemon.processes.main_pid).unwrap_or_default();
         let observed = format!(
             "port {port} is listened on by another process than ssh.service's ({main}); see: ss -ltnp sport = :{port}"
         );

@@ -199,10 +199,11 @@ fn what_the_running_sshd_has_read() {
     let newest = |seconds| {
         move |seen: &mut Observed| seen.newest = Some(("/etc/ssh/x".to_owned(), at(seconds)))
     };
-    let cases: [Case<'_>; 10] = [
+    let cases: [Case<'_>; 11] = [
         (&|_| {}, "holds", "unchanged since"),
         (&service("reloading", false), "holds", ""),
-        (&newest(NOW - 50), "holds", ""),
+        (&newest(NOW - 51), "holds", ""),
+        (&newest(NOW - 50), "differs", "/etc/ssh/x changed at"),
         (
             &newest(NOW - 49),
             "differs",
@@ -222,6 +223,26 @@ fn what_the_running_sshd_has_read() {
     for (change, word, part) in cases {
         let (found, text) = running(change);
         assert!(found == word && text.contains(part), "{word} {part}: {found}: {text}");
+    }
+}
+
+#[test]
+fn when_sshd_was_told_to_read() {
+    // Started, the test and the signal of the last reload, active since, state changed, and what counts.
+    let cases = [
+        ("started only", 10, [0, 0], 12, 12, 10),
+        ("reloaded", 10, [20, 22], 12, 25, 22),
+        ("restarted after a reload", 30, [20, 22], 32, 32, 30),
+        ("reload refused by the test", 10, [20, 0], 12, 21, 10),
+        ("a later one refused", 10, [30, 22], 12, 31, 22),
+        ("reloaded and forgotten", 10, [0, 0], 12, 25, 25),
+    ];
+    for (what, main_started, reloads, started, changed, expected) in cases {
+        let mut daemon = daemon();
+        daemon.processes.main_started = main_started;
+        daemon.processes.reloads = reloads.to_vec();
+        (daemon.service.started, daemon.service.changed) = (started, changed);
+        assert_eq!(daemon.told_to_read_at(), expected, "{what}");
     }
 }
 

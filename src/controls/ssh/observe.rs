@@ -187,11 +187,12 @@ async fn daemon_and_wires(
 
 async fn daemon(host: &Reader) -> Result<Daemon, HostError> {
     let systemd = host.systemd().await?;
-    let (service, socket, pid) = tokio::try_join!(
+    let (service, socket, processes) = tokio::try_join!(
         systemd.unit("ssh.service"),
         systemd.unit("ssh.socket"),
-        systemd.main_pid("ssh.service")
+        systemd.service("ssh.service")
     )?;
+    let pid = processes.main_pid;
     let title = pid.and_then(|pid| host.files().text(&format!("/proc/{pid}/cmdline")).ok()?);
     let mut sockets: Option<BTreeSet<u64>> = pid.and_then(|pid| host.sockets_of(pid).ok());
     if socket.is_running()
@@ -200,7 +201,7 @@ async fn daemon(host: &Reader) -> Result<Daemon, HostError> {
         sockets.extend(of_systemd);
     }
     let title = title.map(|title| title.replace('\0', " ").trim().to_owned());
-    Ok(Daemon { service, has_socket: socket.is_running(), pid, title, sockets })
+    Ok(Daemon { service, has_socket: socket.is_running(), processes, title, sockets })
 }
 
 /// Speaks to the port, over loopback first, then over the addresses the files name.

@@ -8,7 +8,7 @@ use std::{
 use super::{effective::Effective, logins::Login, settings::Setting, tree::Tree};
 use crate::{
     engine::change::{FileState, FileTime},
-    host::bus::UnitStatus,
+    host::bus::{ServiceStatus, UnitStatus},
 };
 
 /// Everything judged and planned from.
@@ -64,8 +64,8 @@ pub(super) struct Daemon {
     pub(super) service: UnitStatus,
     /// Whether ssh.socket waits for connections and starts sshd at the first.
     pub(super) has_socket: bool,
-    /// Its main process.
-    pub(super) pid: Option<u32>,
+    /// And on its processes.
+    pub(super) processes: ServiceStatus,
     /// That process's command line, which sshd rewrites to tell its options.
     pub(super) title: Option<String>,
     /// The sockets of that process (and of systemd, where there is an ssh.socket); `None` when they may not be seen.
@@ -75,6 +75,20 @@ pub(super) struct Daemon {
 impl Daemon {
     pub(super) fn is_running(&self) -> bool {
         self.service.is_running()
+    }
+
+    /// When sshd was last told to read its files, in microseconds since the epoch: whatever changed before then it has
+    /// read. Not when systemd called the reload done: from 9.8 on that is some 20 ms after sshd has read them.
+    pub(super) fn told_to_read_at(&self) -> u64 {
+        let ServiceStatus { main_started, reloads, .. } = &self.processes;
+        match reloads.as_slice() {
+            // The last command is the signal; those before it only test.
+            [.., signal] if *signal > 0 => *signal.max(main_started),
+            [test, ..] if *test > 0 => *main_started,
+            // systemd has forgotten (daemon-reload), or there was no reload yet.
+            _ if self.service.changed > self.service.started => self.service.changed,
+            _ => *main_started,
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
         change::{FileState, FileTime},
         check::Verdict,
     },
-    host::bus::UnitStatus,
+    host::bus::{ServiceStatus, UnitStatus},
     profile::schema::Ssh,
 };
 
@@ -117,7 +117,7 @@ pub(super) fn daemon() -> Daemon {
             ..UnitStatus::default()
         },
         has_socket: false,
-        pid: Some(34),
+        processes: ServiceStatus { main_pid: Some(34), main_started: changed, reloads: vec![0, 0] },
         title: Some(word("sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups")),
         sockets: Some(BTreeSet::from([7, 8, 9])),
     }

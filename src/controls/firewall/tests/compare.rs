@@ -88,6 +88,14 @@ fn a_rule_without_words_is_shown_as_short_json() {
 }
 
 #[test]
+fn a_rule_of_thousands_of_elements_is_cut_short() {
+    let many: Vec<u32> = (0..5000).collect();
+    let rule = json!({"rule": {"chain": "input", "expr": [{"set": many}]}});
+    let found = of(&FIXTURES[0], |objects| objects.push(rule));
+    assert!(found[0].chars().count() < 250 && found[0].ends_with('…'), "{found:?}");
+}
+
+#[test]
 fn missing_chains_and_elements_are_named() {
     let set = |elements: Value| {
         json!({"nftables": [

@@ -9,7 +9,7 @@ use crate::{
     controls::{
         Comparison as _, Wanted,
         firewall::{
-            control::{FirewallComparison, Observed, Texts, wants},
+            control::{FirewallComparison, Observed, Texts, printable, wants},
             document,
         },
     },
@@ -136,6 +136,13 @@ fn a_finding_names_the_first_differences_and_counts_the_rest() {
         "differs: policy of chain input is accept, not drop; rule added to chain input: tcp dport 9999 accept; \
          rule missing from chain input: icmpv6 type 1-4 accept comment \"icmpv6 errors\"; and 3 more"
     );
+}
+
+#[test]
+fn a_comment_cannot_speak_to_the_terminal() {
+    let text = "table inet holdfast {\n\taccept comment \"\u{1b}[2J\u{9b}1A\"\n}\n";
+    let shown = "table inet holdfast {\n\taccept comment \"?[2J?1A\"\n}\n";
+    assert_eq!(printable(text), shown);
 }
 
 #[test]

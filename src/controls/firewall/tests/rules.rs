@@ -24,9 +24,9 @@ fn allow(fields: &str) -> Vec<Value> {
     rules(&toml).into_iter().filter(|(comment, _)| comment == "allow it").map(|(_, e)| e).collect()
 }
 
-fn is(protocol: &str, field: &str, right: Value) -> Value {
+fn is(protocol: &str, field: &str, right: impl Into<Value>) -> Value {
     let left = json!({"payload": {"protocol": protocol, "field": field}});
-    json!({"match": {"left": left, "right": right, "op": "=="}})
+    json!({"match": {"left": left, "right": right.into(), "op": "=="}})
 }
 
 #[test]
