@@ -226,7 +226,7 @@ impl Systemd {
     pub async fn unit(&self, name: &str) -> Result<UnitStatus, HostError> {
         let ask = async {
             let path = self.manager().await?.load_unit(name).await?;
-            // One call for all of them is faster than one for each.
+            // One call for all of them: systemd loads a unit that is not in use anew for every single one.
             let unit = PropertiesProxy::builder(&self.connection)
                 .path(path)
                 .cache_properties(CacheProperties::No)
