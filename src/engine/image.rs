@@ -96,17 +96,22 @@ pub fn undo(steps: &[Step], before: &[Before], begun: usize) -> Vec<Step> {
             (Resource::Path(path), Image::Path { state, .. }) => {
                 Change::Put { path: path.clone(), to: state.clone() }
             }
-            (Resource::Sysctl(key), Image::Sysctl(Some(value))) => {
-                Change::Sysctl { key: key.clone(), value: value.clone() }
-            }
             (Resource::Table, Image::Table(state)) => Change::Table { to: state.clone() },
             (Resource::UnitLinks(unit), Image::UnitLinks(links)) => {
                 Change::UnitLinks { unit: unit.clone(), to: links.clone() }
             }
-            // Units follow below, and a key that was absent cannot have been set.
+            // Parameters and units follow below.
             _ => continue,
         };
         undo.push(Step { change, because: Vec::new() });
+    }
+    // First touched first: what resets other parameters was set before them, and is put back before them too.
+    for Before { resource, image } in before.iter().filter(|b| touched(&b.resource)) {
+        // A key that was absent cannot have been set.
+        if let (Resource::Sysctl(key), Image::Sysctl(Some(value))) = (resource, image) {
+            let change = Change::Sysctl { key: key.clone(), value: value.clone() };
+            undo.push(Step { change, because: Vec::new() });
+        }
     }
     let mut gate = None;
     for step in begun {
