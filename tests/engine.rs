@@ -229,6 +229,8 @@ on_hosts! {
         assert_eq!(output.status, Some(1), "{}", output.stderr);
         assert!(output.stderr.contains("Bad configuration option: Nonsense"), "{}", output.stderr);
         host.sh("sleep 0.5; systemctl is-active ssh.service").unwrap().ok().unwrap();
+        // The file was put back a moment ago, and sshd has not been told of it.
+        correct(host);
         assert_passes(&verify(host));
     }
 }
@@ -236,7 +238,7 @@ on_hosts! {
 on_hosts! {
     /// A program that the change has ended runs again after the roll-back.
     fn a_roll_back_starts_what_a_reload_has_ended(host: &Host) {
-        let ends = "[Service]\nExecReload=\nExecReload=/bin/sh -c 'kill -KILL $MAINPID; sleep 0.3'\nRestart=no\n";
+        let ends = "[Service]\nExecReload=\nExecReload=/bin/sh -c 'if test -e /etc/ssh/sshd_config.d/00-holdfast.conf; then kill -KILL $MAINPID; sleep 0.3; fi'\nRestart=no\n";
         host.push("/etc/systemd/system/ssh.service.d/ends.conf", ends, 0o644).unwrap();
         host.sh("systemctl daemon-reload").unwrap().ok().unwrap();
         give(host, SMALL);
@@ -287,7 +289,7 @@ on_hosts! {
 on_hosts! {
     /// What cannot be put right in one control does not keep the others from being put right.
     fn one_control_does_not_hold_the_others_up(host: &Host) {
-        let unit = "[Service]\nExecStart=/bin/sh -c 'test ! -e /run/broken && exec sleep inf'\n[Install]\nWantedBy=multi-user.target\n";
+        let unit = "[Service]\nExecStartPre=/usr/bin/test ! -e /run/broken\nExecStart=/bin/sleep inf\n[Install]\nWantedBy=multi-user.target\n";
         host.push("/etc/systemd/system/fragile.service", unit, 0o644).unwrap();
         host.sh("systemctl daemon-reload").unwrap().ok().unwrap();
         give(host, &format!("{SMALL}[services]\nenabled = [\"fragile.service\"]\n"));
