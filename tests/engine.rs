@@ -235,6 +235,8 @@ on_hosts! {
         assert_eq!(output.status, Some(1), "{}", output.stderr);
         assert!(output.stderr.contains("Bad configuration option: Nonsense"), "{}", output.stderr);
         host.sh("sleep 0.5; systemctl is-active ssh.service").unwrap().ok().unwrap();
+        // The file was put back a moment ago, and sshd has not been told of it.
+        correct(host);
         assert_passes(&verify(host));
     }
 }
@@ -242,7 +244,7 @@ on_hosts! {
 on_hosts! {
     /// A program that the change has ended runs again after the roll-back.
     fn a_roll_back_starts_what_a_reload_has_ended(host: &Host) {
-        let ends = "[Service]\nExecReload=\nExecReload=/bin/sh -c 'kill -KILL $MAINPID; sleep 0.3'\nRestart=no\n";
+        let ends = "[Service]\nExecReload=\nExecReload=/bin/sh -c 'if test -e /etc/ssh/sshd_config.d/00-holdfast.conf; then kill -KILL $MAINPID; sleep 0.3; fi'\nRestart=no\n";
         host.push("/etc/systemd/system/ssh.service.d/ends.conf", ends, 0o644).unwrap();
         host.sh("systemctl daemon-reload").unwrap().ok().unwrap();
         give(host, SMALL);
@@ -274,5 +276,50 @@ on_hosts! {
         give(host, "nonsense");
         assert_eq!(holdfast(host, &["correct"]).status, Some(65));
         host.sh("! test -e /etc/ssh/sshd_config.d/00-holdfast.conf").unwrap().ok().unwrap();
+    }
+}
+
+on_hosts! {
+    /// What was added to the profile and not applied does not come in with something that drifted.
+    fn correct_brings_nothing_new_in_with_a_drift(host: &Host) {
+        give(host, SMALL);
+        apply(host);
+        give(host, &SMALL.replace("x11_forwarding = false", "x11_forwarding = false\nmax_auth_tries = 2"));
+        host.sh("rm /etc/ssh/sshd_config.d/00-holdfast.conf").unwrap().ok().unwrap();
+        assert_eq!(verify(host).outcome("ssh.effective/x11forwarding"), "drift");
+        report_of_correct(host);
+        host.sh("! sshd -T | grep -qi '^maxauthtries 2'").unwrap().ok().unwrap();
+    }
+}
+
+on_hosts! {
+    /// What cannot be put right in one control does not keep the others from being put right.
+    fn one_control_does_not_hold_the_others_up(host: &Host) {
+        let unit = "[Service]\nExecStartPre=/usr/bin/test ! -e /run/broken\nExecStart=/bin/sleep inf\n[Install]\nWantedBy=multi-user.target\n";
+        host.push("/etc/systemd/system/fragile.service", unit, 0o644).unwrap();
+        host.sh("systemctl daemon-reload").unwrap().ok().unwrap();
+        give(host, &format!("{SMALL}[services]\nenabled = [\"fragile.service\"]\n"));
+        apply(host);
+        host.sh("touch /run/broken; systemctl stop fragile.service
+            rm /etc/ssh/sshd_config.d/00-holdfast.conf
+            sysctl -q net.ipv4.conf.all.accept_redirects=1").unwrap().ok().unwrap();
+        let corrected = report(host, "correct");
+        assert_eq!(corrected.exit, 1);
+        assert_eq!(corrected.json["outcome"], "rolled back, verified", "{:#}", corrected.json);
+        let after = verify(host);
+        assert_eq!(after.with("drift"), ["services.enabled/fragile.service"], "{:?}", after.findings());
+    }
+}
+
+on_hosts! {
+    /// Setting `ip_forward` resets what held until then; it is set again, and a roll-back minds it too.
+    fn a_parameter_that_resets_others(host: &Host) {
+        let keys = "net.ipv4.conf.all.accept_redirects net.ipv4.ip_forward";
+        host.sh("sysctl -q net.ipv4.ip_forward=1; sysctl -q net.ipv4.conf.all.accept_redirects=0").unwrap().ok().unwrap();
+        let before = host.sh(&format!("sysctl -n {keys}")).unwrap().stdout;
+        give(host, "[sysctl.values]\n\"net.ipv4.conf.all.accept_redirects\" = 0\n\"net.ipv4.ip_forward\" = 0\n");
+        let id = apply(host).transaction();
+        holdfast(host, &["rollback", &id.to_string()]).ok().unwrap();
+        assert_eq!(host.sh(&format!("sysctl -n {keys}")).unwrap().stdout, before);
     }
 }

@@ -34,9 +34,9 @@ pub(super) async fn run(context: &Context, args: &ProfileArg, verb: Verb) -> Res
     let writer = host::writer(context).await?;
     let loaded = host::load(context, &args.profile, Trust::Enforced)?;
     let store = host::store();
-    let (kind, scope, message_id, word) = match verb {
-        Verb::Apply => (Kind::Apply, Scope::Everything, journal::APPLIED, "apply"),
-        Verb::Correct => (Kind::Correct, Scope::Drift, journal::CORRECTED, "correct"),
+    let (kind, message_id, word) = match verb {
+        Verb::Apply => (Kind::Apply, journal::APPLIED, "apply"),
+        Verb::Correct => (Kind::Correct, journal::CORRECTED, "correct"),
     };
     if verb == Verb::Correct && store.applied()?.is_none_or(|(_, applied)| applied.is_empty()) {
         context.out.say("Nothing was applied to this host yet, so nothing can have drifted.");
@@ -45,65 +45,142 @@ pub(super) async fn run(context: &Context, args: &ProfileArg, verb: Verb) -> Res
     let progress = |index: usize, total: usize, step: &Step| {
         context.out.progress(index, total, &describe(&step.change));
     };
-    let applying = apply::apply(&writer, &store, &loaded.profile, request, scope, progress).await?;
+    let profile = &loaded.profile;
+    let done = match verb {
+        Verb::Apply => {
+            let scope = Scope::Everything;
+            vec![apply::apply(&writer, &store, profile, request, scope, progress).await]
+        }
+        Verb::Correct => apply::correct(&writer, &store, profile, request, progress).await?,
+    };
     context.out.progress_ends();
     drop(writer);
 
-    let (results, outcome, id, changes) = match &applying {
-        Applying::Unchanged { results } => (results, "unchanged", None, Vec::new()),
-        Applying::Committed { id, changes, results } => {
-            let changes: Vec<String> = changes.iter().map(|step| describe(&step.change)).collect();
-            journal::committed(message_id, *id, &changes);
-            (results, "committed", Some(*id), changes)
+    // `apply` is one transaction; `correct` is one for each control that has drifted.
+    let mut refused: Vec<Failure> = Vec::new();
+    let mut ended: Vec<Applying> = Vec::new();
+    for one in done {
+        match one {
+            Ok(applying) => ended.push(applying),
+            Err(error) => refused.push(error.into()),
         }
-        Applying::RolledBack { rolled_back, broken } => {
-            journal::findings(broken);
-            journal::rolled_back(journal::ROLLED_BACK, rolled_back);
-            let outcome = if rolled_back.unrestored.is_empty() {
-                "rolled back, verified"
-            } else {
-                "rolled back, not all restored"
-            };
-            (broken, outcome, Some(rolled_back.id), Vec::new())
+    }
+    let last_refused = refused.pop();
+    for failure in &refused {
+        context.out.error(&failure.message, &failure.hints);
+    }
+    for applying in &ended {
+        match applying {
+            Applying::Unchanged { .. } => {}
+            Applying::Committed { id, changes, .. } => {
+                let changes: Vec<String> = described(changes);
+                journal::committed(message_id, *id, &changes);
+            }
+            Applying::RolledBack { rolled_back, broken } => {
+                journal::findings(broken);
+                journal::rolled_back(journal::ROLLED_BACK, rolled_back);
+            }
         }
-    };
-    let findings = results.iter().any(|result| result.outcome.needs_attention());
+    }
+    let summed = Summed::of(&ended);
     match context.format {
+        // Nothing but a refusal has no document.
+        Format::Json if ended.is_empty() => {}
         Format::Json => {
-            let (why, unrestored) = match &applying {
-                Applying::RolledBack { rolled_back, .. } => {
-                    (Some(&rolled_back.why), rolled_back.unrestored.clone())
-                }
-                _ => (None, Vec::new()),
-            };
             let body = json!({
                 "profile": { "path": args.profile, "digest": loaded.digest },
-                "outcome": outcome,
-                "transaction": id,
-                "changes": changes,
-                "why": why,
-                "unrestored": unrestored,
-                "summary": report::json::summary(results),
-                "results": results,
+                "outcome": summed.outcome,
+                "transaction": summed.id,
+                "changes": summed.changes,
+                "why": summed.why,
+                "unrestored": summed.unrestored,
+                "summary": report::json::summary(&summed.results),
+                "results": summed.results,
             });
             context.out.raw(&report::json::document(word, body))?;
         }
-        Format::Text => print(context, &applying, results, verb)?,
+        Format::Text => {
+            for (index, applying) in ended.iter().enumerate() {
+                print(context, applying, index + 1 == ended.len(), verb)?;
+            }
+        }
     }
-    Ok(match applying {
-        Applying::RolledBack { .. } => Exit::Failed,
-        _ if findings => Exit::Findings,
-        _ => Exit::Ok,
+    if let Some(failure) = last_refused {
+        return Err(failure);
+    }
+    Ok(if summed.why.is_some() {
+        Exit::Failed
+    } else if summed.results.iter().any(|result| result.outcome.needs_attention()) {
+        Exit::Findings
+    } else {
+        Exit::Ok
     })
 }
 
-fn print(
-    context: &Context,
-    applying: &Applying,
-    results: &[CheckResult],
-    verb: Verb,
-) -> Result<(), Failure> {
+fn described(changes: &[Step]) -> Vec<String> {
+    changes.iter().map(|step| describe(&step.change)).collect()
+}
+
+/// What several transactions came to: the worst of them, and everything that was changed.
+#[derive(Debug)]
+struct Summed {
+    outcome: &'static str,
+    id: Option<u64>,
+    changes: Vec<String>,
+    why: Option<String>,
+    unrestored: Vec<String>,
+    results: Vec<CheckResult>,
+}
+
+impl Summed {
+    fn of(ended: &[Applying]) -> Self {
+        let (outcome, why, unrestored) = ("unchanged", None, Vec::new());
+        let (changes, results) = (Vec::new(), Vec::new());
+        let mut summed = Self { outcome, id: None, changes, why, unrestored, results };
+        for applying in ended {
+            match applying {
+                Applying::Committed { id, changes, results } => {
+                    summed.changes.extend(described(changes));
+                    if summed.why.is_none() {
+                        summed.outcome = "committed";
+                        summed.id = Some(*id);
+                        summed.results.clone_from(results);
+                    }
+                }
+                Applying::Unchanged { results } => {
+                    if summed.why.is_none() {
+                        summed.results.clone_from(results);
+                    }
+                }
+                Applying::RolledBack { rolled_back, broken } => {
+                    if summed.why.is_none() {
+                        summed.results.clear();
+                    }
+                    summed.id = Some(rolled_back.id);
+                    summed.unrestored.extend(rolled_back.unrestored.clone());
+                    summed.results.extend(broken.iter().cloned());
+                    let before = summed.why.take().map(|why| format!("{why}; "));
+                    summed.why = Some(before.unwrap_or_default() + &rolled_back.why);
+                    summed.outcome = if summed.unrestored.is_empty() {
+                        "rolled back, verified"
+                    } else {
+                        "rolled back, not all restored"
+                    };
+                }
+            }
+        }
+        summed
+    }
+}
+
+fn print(context: &Context, applying: &Applying, is_last: bool, verb: Verb) -> Result<(), Failure> {
     let out = &context.out;
+    let results = match applying {
+        Applying::RolledBack { broken, .. } => broken.as_slice(),
+        // Of several looks at everything the last one tells it all.
+        Applying::Unchanged { results } | Applying::Committed { results, .. } if is_last => results,
+        _ => &[],
+    };
     for line in report::text::lines(results, false, out) {
         out.line(line)?;
     }

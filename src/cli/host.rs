@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use super::{
     Context, Format,
     failure::{Exit, Failure},
@@ -81,11 +83,22 @@ pub(super) async fn reader(context: &Context) -> Result<(Reader, Lock), Failure>
 
 /// The one writer, after whatever was interrupted has been repaired.
 pub(super) async fn writer(context: &Context) -> Result<Writer, Failure> {
+    outlive_the_terminal()?;
     let lock = Lock::exclusive(Path::new(LOCK_PATH), &context.environment.command)?;
     let writer = Writer::new(Reader::live(), lock);
     let recovered = recover(&writer, &store()).await?;
     report(context, &recovered);
     Ok(writer)
+}
+
+/// Keeps this process from being ended by a closed session, Ctrl-C or a polite stop: a transaction takes moments, and
+/// one that is left halfway stays so until somebody runs holdfast again. SIGKILL is what the repair is for.
+fn outlive_the_terminal() -> Result<(), Failure> {
+    for kind in [SignalKind::hangup(), SignalKind::interrupt(), SignalKind::terminate()] {
+        // Once listened for, a signal's default action is gone for good, whether anybody reads it or not.
+        drop(signal(kind).map_err(|e| Failure::new(Exit::Failed, format!("cannot start: {e}")))?);
+    }
+    Ok(())
 }
 
 /// Rolls back what an interrupted holdfast left open. Takes the lock only if there is something to do.

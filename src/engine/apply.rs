@@ -72,7 +72,7 @@ pub async fn apply(
     profile: &Profile,
     request: Request,
     scope: Scope,
-    progress: impl FnMut(usize, usize, &Step),
+    mut progress: impl FnMut(usize, usize, &Step),
 ) -> Result<Applying, ApplyError> {
     let applied = store.applied()?.map(|(_, applied)| applied);
     let looks = session::look(profile, writer.reader()).await;
@@ -81,13 +81,12 @@ pub async fn apply(
     if steps.is_empty() {
         let is_recorded = applied.as_ref() == Some(&session::held(&before));
         // Unattended, only what a person had applied counts; and what cannot be put right is not called applied.
-        if scope == Scope::Drift || is_recorded || !wanted.is_empty() {
+        if scope != Scope::Everything || is_recorded || !wanted.is_empty() {
             return Ok(Applying::Unchanged { results: before });
         }
     }
 
     let total = steps.len();
-    let mut progress = progress;
     let mut transaction = Transaction::begin(writer, store, request, steps.clone()).await?;
     if let Err(why) = transaction.run(|index, step| progress(index, total, step)).await {
         let rolled_back = transaction.roll_back(why).await;
@@ -98,7 +97,7 @@ pub async fn apply(
     // does not keep the rest from being put right.
     let claimed: BTreeSet<String> = match scope {
         Scope::Everything => wanted,
-        Scope::Drift => steps.iter().flat_map(|step| step.because.clone()).collect(),
+        Scope::Drift(_) => steps.iter().flat_map(|step| step.because.clone()).collect(),
     };
     let mut waits = LOOK_AGAIN_AFTER.iter();
     let (after, broken) = loop {
@@ -117,13 +116,40 @@ pub async fn apply(
         return Ok(Applying::RolledBack { rolled_back, broken });
     }
     let held = match (scope, applied) {
-        (Scope::Drift, Some(applied)) => applied,
+        (Scope::Drift(_), Some(applied)) => applied,
         _ => session::held(&after),
     };
     match transaction.commit(held).await {
         Ok(id) => Ok(Applying::Committed { id, changes: steps, results: after }),
         Err(rolled_back) => Ok(Applying::RolledBack { rolled_back, broken: Vec::new() }),
     }
+}
+
+/// Puts right what has drifted, each control in a transaction of its own: a service that will not start must not keep
+/// the firewall from being put back.
+///
+/// # Errors
+/// [`ApplyError`]: nothing was looked at. Within: that control was left as it was.
+pub async fn correct(
+    writer: &Writer,
+    store: &Store,
+    profile: &Profile,
+    request: Request,
+    mut progress: impl FnMut(usize, usize, &Step),
+) -> Result<Vec<Result<Applying, ApplyError>>, ApplyError> {
+    let applied = store.applied()?.map(|(_, applied)| applied);
+    let looks = session::look(profile, writer.reader()).await;
+    let results = session::judge(&looks, applied.as_ref(), &profile.waiver, clock::today());
+    let controls = session::drifted(&results);
+    if controls.is_empty() {
+        return Ok(vec![Ok(Applying::Unchanged { results })]);
+    }
+    let mut done = Vec::new();
+    for control in controls {
+        let (request, scope) = (request.clone(), Scope::Drift(control));
+        done.push(apply(writer, store, profile, request, scope, &mut progress).await);
+    }
+    Ok(done)
 }
 
 /// The outcome of [`roll_back_to`].

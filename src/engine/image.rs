@@ -96,21 +96,38 @@ pub fn undo(steps: &[Step], before: &[Before], begun: usize) -> Vec<Step> {
             (Resource::Path(path), Image::Path { state, .. }) => {
                 Change::Put { path: path.clone(), to: state.clone() }
             }
-            (Resource::Sysctl(key), Image::Sysctl(Some(value))) => {
-                Change::Sysctl { key: key.clone(), value: value.clone() }
-            }
             (Resource::Table, Image::Table(state)) => Change::Table { to: state.clone() },
             (Resource::UnitLinks(unit), Image::UnitLinks(links)) => {
                 Change::UnitLinks { unit: unit.clone(), to: links.clone() }
             }
-            // Units follow below, and a key that was absent cannot have been set.
+            // Parameters and units follow below.
             _ => continue,
         };
         undo.push(Step { change, because: Vec::new() });
     }
+    // First touched first: what resets other parameters was set before them, and is put back before them too.
+    for Before { resource, image } in before.iter().filter(|b| touched(&b.resource)) {
+        // A key that was absent cannot have been set.
+        if let (Resource::Sysctl(key), Image::Sysctl(Some(value))) = (resource, image) {
+            let change = Change::Sysctl { key: key.clone(), value: value.clone() };
+            undo.push(Step { change, because: Vec::new() });
+        }
+    }
+    // A program whose files were touched is told of them as they are again, even if it was not yet told of the change:
+    // by their times it could not be seen that it has read them.
+    let is_concerned = |step: &Step| {
+        begun.iter().any(|done| {
+            done.because == step.because
+                || done.because.iter().any(|check| step.because.contains(check))
+        })
+    };
     let mut gate = None;
-    for step in begun {
+    for (index, step) in steps.iter().enumerate() {
         let (unit, verb) = match &step.change {
+            Change::Run { verb: RunVerb::Start | RunVerb::Stop, .. } if index >= begun.len() => {
+                continue;
+            }
+            Change::Run { .. } if !is_concerned(step) => continue,
             Change::Run { unit, verb } => (unit, verb),
             Change::Require { .. } => {
                 gate = Some(step.clone());

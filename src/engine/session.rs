@@ -31,8 +31,8 @@ pub struct Look {
 pub enum Scope {
     /// Everything that differs: a person asked for the profile.
     Everything,
-    /// Only what held after the last apply: nobody is watching.
-    Drift,
+    /// Only what held after the last apply, in this control: nobody is watching.
+    Drift(&'static str),
 }
 
 /// What is to be done, and for the sake of which checks. Pure data.
@@ -75,21 +75,35 @@ pub fn judge(
 
 /// Plans what puts the host right. Given no handle to the host, so it cannot change it.
 pub fn plan(looks: &[Look], results: &[CheckResult], scope: Scope) -> Plan {
-    let is_wanted = |result: &&CheckResult| {
-        result.mode == Mode::Enforce
-            && match result.outcome {
-                Outcome::Drift => true,
-                Outcome::Fail => scope == Scope::Everything,
-                _ => false,
-            }
+    let is_wanted = |result: &&CheckResult| match scope {
+        Scope::Everything => {
+            result.mode == Mode::Enforce && matches!(result.outcome, Outcome::Drift | Outcome::Fail)
+        }
+        Scope::Drift(control) => result.control == control && is_drift(result),
     };
     let wanted: BTreeSet<String> =
         results.iter().filter(is_wanted).map(|result| result.check.clone()).collect();
     let mut steps: Vec<Step> = Vec::new();
-    for look in looks.iter().filter(|look| look.mode == Mode::Enforce) {
+    let is_in_scope = |look: &&Look| match scope {
+        Scope::Everything => look.mode == Mode::Enforce,
+        Scope::Drift(control) => look.mode == Mode::Enforce && look.control.name() == control,
+    };
+    for look in looks.iter().filter(is_in_scope) {
         steps.extend(look.comparison.plan(&Wanted(&wanted)));
     }
     Plan { steps, wanted }
+}
+
+/// The controls in which something has drifted that is to be put right, in their order.
+pub fn drifted(results: &[CheckResult]) -> Vec<&'static str> {
+    let mut controls: Vec<&'static str> =
+        results.iter().filter(|result| is_drift(result)).map(|result| result.control).collect();
+    controls.dedup();
+    controls
+}
+
+fn is_drift(result: &CheckResult) -> bool {
+    result.mode == Mode::Enforce && result.outcome == Outcome::Drift
 }
 
 /// What holds, and will be what drift is measured against.

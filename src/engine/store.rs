@@ -29,6 +29,10 @@ pub const STATE_DIR: &str = "/var/lib/holdfast";
 /// The version of the records' format. Readers refuse a newer one.
 const FORMAT: u32 = 1;
 
+/// How many transactions are kept: two days of corrections that are undone every quarter of an hour, and years of those
+/// that people make. Junos keeps 50 configurations.
+const KEPT: usize = 200;
+
 /// A thing whose state is put back by a roll-back.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -299,10 +303,24 @@ impl Store {
         let dir = self.folder(begin.id);
         rename(&staged, &dir)?;
         sync_dir(&self.dir)?;
+        self.prune()?;
         let progress = dir.join("progress");
         let progress =
             OpenOptions::new().write(true).open(&progress).map_err(io_error("open", &progress))?;
         Ok(Open { dir, progress })
+    }
+
+    /// Forgets the oldest transactions. The newest committed one is what drift is measured against, and is kept.
+    fn prune(&self) -> Result<(), StoreError> {
+        let ids = self.ids()?;
+        let applied = self.applied()?.map(|(id, _)| id);
+        for id in ids.iter().rev().skip(KEPT) {
+            let dir = self.folder(*id);
+            if Some(*id) != applied && dir.join("end.json").exists() {
+                fs::remove_dir_all(&dir).map_err(io_error("remove", &dir))?;
+            }
+        }
+        Ok(())
     }
 
     /// Says how an interrupted transaction was ended.

@@ -215,3 +215,24 @@ fn a_damaged_record_is_named() {
     let error = bench.store.records().unwrap_err().to_string();
     assert!(error.contains("000001/begin.json is damaged"), "{error}");
 }
+
+#[test]
+fn the_oldest_transactions_are_forgotten_and_never_the_applied_one() {
+    let bench = Bench::new();
+    run(async {
+        for id in 1..=205_u64 {
+            let transaction =
+                Transaction::begin(&bench.writer, &bench.store, request(), Vec::new())
+                    .await
+                    .unwrap();
+            if id == 2 {
+                transaction.commit(Applied::new()).await.unwrap();
+            } else {
+                transaction.roll_back("a test".into()).await;
+            }
+        }
+    });
+    let ids = bench.store.ids().unwrap();
+    assert_eq!((ids[0], ids[1], ids.len()), (2, 6, 201));
+    assert_eq!(bench.store.applied().unwrap().unwrap().0, 2);
+}

@@ -9,7 +9,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use super::{
-    change::{Change, FileState, FileTime, Step},
+    change::{Change, FileState, FileTime, RunVerb, Step},
     image::{self, capture, is_restored, parent_times, undo},
     outcome::Applied,
     store::{
@@ -182,22 +182,29 @@ async fn restore(writer: &Writer, steps: &[Step], before: &[Before], begun: usiz
             failed.push(error.chain());
         }
     }
-    let mut is_refused = false;
+    let mut refusal = None;
     for step in undo(steps, before, begun) {
-        // A program that would not start with what is there again keeps running with what it has.
-        if is_refused && matches!(step.change, Change::Run { .. }) {
-            continue;
-        }
         // What was not reached, or is back already, is not touched again: its times stay.
         if is_as_wanted(writer, &step.change).await {
             continue;
         }
-        let result = writer.carry_out(&step.change).await;
-        if matches!(step.change, Change::Require { .. }) {
-            is_refused = result.is_err();
-        }
-        if let Err(error) = result {
-            failed.push(error.chain());
+        match &step.change {
+            // Told below, if there is anybody who should have been told of what is there again.
+            Change::Require { .. } => refusal = writer.carry_out(&step.change).await.err(),
+            // A program that would not start with what is there again keeps running with what it has. One that does
+            // not run is no matter here: starting it tests its files by itself.
+            Change::Run { unit, verb: RunVerb::Reload | RunVerb::Restart } if refusal.is_some() => {
+                let wanted = Image::Unit { running: true };
+                let found = image::look(&Resource::Unit(unit.clone()), writer.reader()).await;
+                if found.is_ok_and(|found| found == wanted) {
+                    failed.extend(refusal.take().map(|error| error.chain()));
+                }
+            }
+            change => {
+                if let Err(error) = writer.carry_out(change).await {
+                    failed.push(error.chain());
+                }
+            }
         }
     }
     if let Err(error) = set_times(writer, &parent_times(before)) {

@@ -319,16 +319,13 @@ impl Systemd {
         let work = async {
             let manager = self.manager().await?;
             self.subscribed.get_or_try_init(|| manager.subscribe()).await?;
-            if matches!(verb, RunVerb::Start | RunVerb::Restart) {
-                // Five starts in ten seconds, and systemd would leave a unit dead that ran until then. It is of no
-                // account whether there is anything to reset.
+            if verb != RunVerb::Reload {
+                // Five starts in ten seconds, and systemd would leave a unit dead that ran until then; and one that
+                // ended badly stays "failed" when it is stopped. It is of no account whether there is anything to reset.
                 drop(manager.reset_failed_unit(name).await);
             }
             // Opened before the job is, or its end could be missed.
             let mut ended = manager.receive_job_removed().await?;
-            // A unit that was started often of late would be refused, and one that ended badly stays "failed" when it
-            // is stopped. A transaction must not hang on either. An error means there is nothing to forget.
-            drop(manager.reset_failed_unit(name).await);
             let job = match verb {
                 RunVerb::Start => manager.start_unit(name, "replace").await?,
                 RunVerb::Stop => manager.stop_unit(name, "replace").await?,

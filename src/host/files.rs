@@ -93,7 +93,10 @@ impl Files {
     /// When it is there and cannot be read. Bytes that are not UTF-8 are replaced, as the programs that read
     /// configuration files care about ASCII keywords only.
     pub fn text(&self, path: &str) -> Result<Option<String>, HostError> {
-        let file = match fs::File::open(self.locate(path)) {
+        let mut options = fs::OpenOptions::new();
+        // A pipe under the name of a configuration file must not hang us.
+        options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
+        let file = match options.open(self.locate(path)) {
             Ok(file) => file,
             Err(error) if is_absent(&error) => return Ok(None),
             Err(error) => return Err(HostError::file("open", path)(error)),

@@ -43,9 +43,14 @@ impl Comparison for Compared {
     fn plan(&self, wanted: &Wanted<'_>) -> Vec<Step> {
         let found = &self.observed;
         let config = wanted.of(checks::CONFIG.id);
-        let effective = wanted.of(checks::EFFECTIVE.id);
-        let writes = !(config.is_empty() && effective.is_empty())
-            && matches!(self.judge_drop_in(), Verdict::Differs { .. });
+        let mut effective = wanted.of(checks::EFFECTIVE.id);
+        let mut writes = matches!(self.judge_drop_in(), Verdict::Differs { .. });
+        if writes && config.is_empty() {
+            // Written for its own check's sake only: where that is not wanted, a person has not applied what it would
+            // say now.
+            writes = false;
+            effective.clear();
+        }
 
         // Only what takes back a value that is to be put right is moved out of the way.
         let aside: Vec<_> = if effective.is_empty() || found.files.is_err() {

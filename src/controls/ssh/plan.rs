@@ -40,11 +40,13 @@ pub(super) fn plan(seen: &Observed, wanted: Wanted<'_>) -> Vec<Step> {
         .collect();
     let mut steps = set_aside(seen, &fixable);
 
+    // Written for its own check's sake only: where that is not wanted, a person has not applied what it would say now.
+    let may_write = !config.is_empty();
     let mut because = config;
     because.extend(fixable.iter().filter(|s| !is_in_drop_in(seen, s)).map(|s| effective_id(s)));
     let is_as_wanted = seen.drop_in.as_ref().is_ok_and(|state| is_ours(state, &seen.settings));
     // Written where nothing includes it, it would do nothing, and the whole would be rolled back.
-    if !because.is_empty() && !is_as_wanted && seen.future.includes(DROP_IN) {
+    if may_write && !is_as_wanted && seen.future.includes(DROP_IN) {
         if matches!(seen.folder, Ok(FileState::Absent)) {
             let to = FileState::directory();
             steps.push(put(DROP_IN_DIR, to, because.clone()));

@@ -3,7 +3,7 @@
 use super::{
     boot::Boot,
     checks, containers,
-    desired::{Setting, is_same, render},
+    desired::{Setting, is_same, render, resets_others},
     interfaces,
     observed::{DIR, DROP_IN, Interface, Observed},
 };
@@ -35,10 +35,15 @@ impl Comparison for Compared {
 
     fn plan(&self, wanted: &Wanted<'_>) -> Vec<Step> {
         let mut steps = self.plan_files(*wanted);
+        let mut reset_by = None;
         for setting in self.settings.iter().filter(|setting| self.is_settable(setting)) {
             let live = id(checks::LIVE.id, setting);
             if wanted.has(&live) {
-                steps.push(set(&setting.key, &setting.value, live));
+                steps.push(set(&setting.key, &setting.value, live.clone()));
+                reset_by = reset_by.or_else(|| resets_others(&setting.path).then_some(live));
+            } else if let Some(cause) = &reset_by {
+                // It holds now and would not after that one.
+                steps.push(set(&setting.key, &setting.value, cause.clone()));
             }
         }
         // After all of `all` and `default`: setting those may change interfaces.
@@ -206,9 +211,14 @@ impl Compared {
     fn plan_files(&self, wanted: Wanted<'_>) -> Vec<Step> {
         let found = &self.observed;
         let config = wanted.of(checks::CONFIG.id);
-        let boot = wanted.of(checks::BOOT.id);
-        let writes = !(config.is_empty() && boot.is_empty())
-            && matches!(self.judge_drop_in(), Verdict::Differs { .. });
+        let mut boot = wanted.of(checks::BOOT.id);
+        let mut writes = matches!(self.judge_drop_in(), Verdict::Differs { .. });
+        if writes && config.is_empty() {
+            // Written for its own check's sake only: where that is not wanted, a person has not applied what it would
+            // say now.
+            writes = false;
+            boot.clear();
+        }
 
         // Only what takes back a value that is to be put right is moved out of the way.
         let aside: Vec<_> =

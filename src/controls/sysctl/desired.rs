@@ -25,6 +25,11 @@ const ONE_WAY: &[&str] = &[
     "kernel/yama/ptrace_scope",
 ];
 
+/// Whether setting this parameter resets others.
+pub(super) fn resets_others(path: &str) -> bool {
+    RESETS_OTHERS.contains(&path)
+}
+
 /// What the profile manages: what resets others first, `all` before `default` before single interfaces, what cannot
 /// be taken back last.
 pub(super) fn settings(section: &schema::Sysctl) -> Vec<Setting> {
