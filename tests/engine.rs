@@ -160,7 +160,10 @@ on_hosts! {
             assert!(second.stderr.contains("another holdfast is at work: pid"), "{}", second.stderr);
             assert!(second.stderr.contains("`holdfast apply`, since 2"), "{}", second.stderr);
         }
-        host.sh("touch /run/go; while systemctl is-active -q first.service; do sleep 0.05; done").unwrap().ok().unwrap();
+        // a closed session, Ctrl-C and a polite stop do not end it halfway
+        host.sh("for signal in HUP INT TERM; do kill -$signal $(systemctl show -P MainPID first.service); done
+            touch /run/go; while systemctl is-active -q first.service; do sleep 0.05; done").unwrap().ok().unwrap();
+        assert!(holdfast(host, &["history"]).stdout.contains(" committed"));
         assert_passes(&verify(host));
     }
 }
