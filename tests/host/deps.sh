@@ -14,7 +14,7 @@ need mmdebstrap mmdebstrap
 need nft nftables
 need ip iproute2
 need dpkg-deb dpkg
-need dpkg-shlibdeps dpkg-dev
+need objdump binutils
 need strace strace
 need ssh openssh-client
 need nsenter util-linux
