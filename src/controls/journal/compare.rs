@@ -17,6 +17,9 @@ use crate::{
     },
 };
 
+/// A file may look this much younger than the clock, which is read in whole seconds.
+const CLOCK_SLACK_MICROS: u64 = 2_000_000;
+
 /// Both sides.
 #[derive(Debug)]
 pub(super) struct Compared {
@@ -139,6 +142,15 @@ impl Compared {
             (Ok(unit), Ok(newest)) => {
                 let started = format!("started {}", time(unit.begun));
                 match newest {
+                    Some((path, changed)) if *changed > self.observed.now + CLOCK_SLACK_MICROS => {
+                        // Restarting journald would not help: it would have started before that too.
+                        let why = format!("{path} changed in the future ({})", time(*changed));
+                        Verdict::Unknown {
+                            why: format!(
+                                "{why}: the clock was set back; once it is right, run: touch {path}"
+                            ),
+                        }
+                    }
                     Some((path, changed)) if *changed > unit.begun => Verdict::Differs {
                         observed: format!("{started}; {path} changed {}", time(*changed)),
                     },

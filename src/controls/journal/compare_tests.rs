@@ -53,6 +53,7 @@ fn applied() -> Compared {
         files: Ok(vec![file("/etc/systemd/journald.conf", "[Journal]\n"), file(DROP_IN, &ours)]),
         later: Vec::new(),
         newest: Ok(Some((DROP_IN.into(), BEFORE))),
+        now: AFTER,
         journald: Ok(unit("active")),
         written: Ok(Written {
             disk_path: "/var/log/journal/id/system.journal".into(),
@@ -211,6 +212,17 @@ fn a_file_changed_after_the_start_asks_for_a_restart_only() {
         )]
     );
     assert_eq!(done(&plan(&compared)), ["restart systemd-journald.service"]);
+}
+
+#[test]
+fn a_clock_that_was_set_back_is_no_drift() {
+    let mut compared = applied();
+    let future = AFTER + 3_600_000_000;
+    compared.observed.newest = Ok(Some(("/etc/systemd/journald.conf".into(), future)));
+    let judged = compared.judge();
+    let running = judged.iter().find(|judged| judged.id() == "journal.running").unwrap();
+    let Verdict::Unknown { why } = &running.verdict else { panic!("{running:?}") };
+    assert!(why.contains("the clock was set back"), "{why}");
 }
 
 #[test]

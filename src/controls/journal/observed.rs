@@ -4,7 +4,7 @@ use super::header::{HEADER_BYTES, Header};
 use crate::{
     controls::dropin::{self, ConfFile, Foreign},
     engine::change::FileState,
-    host::{HostError, Reader, bus::UnitStatus},
+    host::{HostError, Reader, bus::UnitStatus, clock},
 };
 
 /// Where holdfast's drop-in is.
@@ -50,6 +50,8 @@ pub(super) struct Observed {
     pub(super) later: Vec<Foreign>,
     /// The configuration file or folder that changed last, and when, in microseconds since the epoch.
     pub(super) newest: Result<Option<(String, u64)>, String>,
+    /// When that was looked at, likewise.
+    pub(super) now: u64,
     /// journald itself.
     pub(super) journald: Result<UnitStatus, String>,
     /// Where journald writes.
@@ -115,6 +117,7 @@ impl Observed {
             // What cannot be read cannot be moved either, and is reported by the file itself.
             later: Foreign::after(host, DIR, NAME).unwrap_or_default(),
             newest,
+            now: u64::try_from(clock::now().as_microsecond()).unwrap_or_default(),
             journald,
             written,
             unflushed,
