@@ -23,12 +23,38 @@ use crate::{
 
 /// Which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verb {
+enum Verb {
     Apply,
     Correct,
 }
 
-pub(super) async fn run(context: &Context, args: &ProfileArg, verb: Verb) -> Result<Exit, Failure> {
+/// The arguments of `apply`.
+#[derive(Debug, clap::Args)]
+pub(super) struct ApplyArgs {
+    #[command(flatten)]
+    profile: ProfileArg,
+
+    /// Go on in spite of what this check forbids; see `holdfast explain CHECK`
+    #[arg(long, value_name = "CHECK")]
+    despite: Vec<String>,
+}
+
+/// Runs `apply`.
+pub(super) async fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure> {
+    run(context, &args.profile, Verb::Apply, &args.despite).await
+}
+
+/// Runs `correct`.
+pub(super) async fn correct(context: &Context, args: &ProfileArg) -> Result<Exit, Failure> {
+    run(context, args, Verb::Correct, &[]).await
+}
+
+async fn run(
+    context: &Context,
+    args: &ProfileArg,
+    verb: Verb,
+    despite: &[String],
+) -> Result<Exit, Failure> {
     host::require_root(context)?;
     // First of all: what was interrupted is repaired whatever has become of the profile.
     let writer = host::writer(context).await?;
@@ -41,7 +67,8 @@ pub(super) async fn run(context: &Context, args: &ProfileArg, verb: Verb) -> Res
     if verb == Verb::Correct && store.applied()?.is_none_or(|(_, applied)| applied.is_empty()) {
         context.out.say("Nothing was applied to this host yet, so nothing can have drifted.");
     }
-    let request = host::request(context, kind, Some((&args.profile, &loaded)));
+    let mut request = host::request(context, kind, Some((&args.profile, &loaded)));
+    request.despite = despite.to_vec();
     let progress = |index: usize, total: usize, step: &Step| {
         context.out.progress(index, total, &describe(&step.change));
     };

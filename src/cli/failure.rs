@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::{
+    controls::Obstacle,
     engine::{apply::ApplyError, store::StoreError, transaction::BeginError},
     host::{HostError, error::chain, lock::LockError},
 };
@@ -83,6 +84,11 @@ impl From<ApplyError> for Failure {
             }
             ApplyError::Begin(error) => Self::new(Exit::Failed, chain(&error)),
             ApplyError::Store(error) => error.into(),
+            ApplyError::Refused(ref obstacles) => {
+                let hint = |each: &Obstacle| format!("holdfast explain {}", each.check);
+                let hints = obstacles.iter().map(hint).collect();
+                Self { exit: Exit::Failed, message: chain(&error), hints }
+            }
         }
     }
 }

@@ -136,5 +136,5 @@ pub(super) fn request(context: &Context, kind: Kind, profile: Option<(&Path, &Lo
         digest: loaded.digest.clone(),
     });
     let by = context.environment.sudo_user.clone().unwrap_or_else(|| "root".to_owned());
-    Request { kind, command: context.environment.command.clone(), by, profile }
+    Request { kind, command: context.environment.command.clone(), by, profile, despite: Vec::new() }
 }

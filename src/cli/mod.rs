@@ -80,7 +80,7 @@ enum Command {
     /// Show what `apply` would change, as diffs; changes nothing
     Plan(ProfileArg),
     /// Bring the host to the profile, or leave it exactly as it is
-    Apply(ProfileArg),
+    Apply(apply::ApplyArgs),
     /// Look whether the host is as the profile says
     Verify(verify::VerifyArgs),
     /// Put right what has drifted since the last apply
@@ -114,9 +114,9 @@ pub async fn run(cli: Cli, environment: Environment) -> Exit {
         Command::Check(args) => check::run(&context, &args),
         Command::Schema => schema::run(&context),
         Command::Plan(args) => plan::run(&context, &args).await,
-        Command::Apply(args) => apply::run(&context, &args, apply::Verb::Apply).await,
+        Command::Apply(args) => apply::apply(&context, &args).await,
         Command::Verify(args) => verify::run(&context, &args).await,
-        Command::Correct(args) => apply::run(&context, &args, apply::Verb::Correct).await,
+        Command::Correct(args) => apply::correct(&context, &args).await,
         Command::Rollback(args) => rollback::run(&context, &args).await,
         Command::History => history::run(&context),
         Command::Status(args) => status::run(&context, &args).await,

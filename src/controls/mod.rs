@@ -61,6 +61,22 @@ pub trait Comparison: fmt::Debug {
     fn previews(&self) -> Vec<Preview> {
         Vec::new()
     }
+
+    /// What forbids an apply to begin at all. Empty: nothing does.
+    fn obstacles(&self) -> Vec<Obstacle> {
+        Vec::new()
+    }
+}
+
+/// Why an apply must not begin: what it wants cannot be had, or would shut its owner out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Obstacle {
+    /// The check that explains it (`holdfast explain`), in full.
+    pub check: String,
+    /// What is missing, and what to do.
+    pub why: String,
+    /// Whether a person may go on in spite of it (`apply --despite CHECK`).
+    pub overridable: bool,
 }
 
 /// What a change would do to something that is shown as text.

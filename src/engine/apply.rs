@@ -12,6 +12,7 @@ use super::{
     transaction::{BeginError, Request, RolledBack, Transaction, set_times},
 };
 use crate::{
+    controls::Obstacle,
     host::{Writer, clock},
     profile::schema::Profile,
 };
@@ -60,6 +61,13 @@ pub enum ApplyError {
     Begin(#[from] BeginError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("nothing was changed: {}", in_words(.0))]
+    Refused(Vec<Obstacle>),
+}
+
+fn in_words(obstacles: &[Obstacle]) -> String {
+    let one = |each: &Obstacle| format!("{}: {}", each.check, each.why);
+    obstacles.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
 /// Brings the host to the profile, as far as `scope` goes.
@@ -76,6 +84,12 @@ pub async fn apply(
 ) -> Result<Applying, ApplyError> {
     let applied = store.applied()?.map(|(_, applied)| applied);
     let looks = session::look(profile, writer.reader()).await;
+    if scope == Scope::Everything {
+        let obstacles = session::obstacles(&looks, &request.despite);
+        if !obstacles.is_empty() {
+            return Err(ApplyError::Refused(obstacles));
+        }
+    }
     let before = session::judge(&looks, applied.as_ref(), &profile.waiver, clock::today());
     let Plan { steps, wanted } = session::plan(&looks, &before, scope);
     if steps.is_empty() {

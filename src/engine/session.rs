@@ -10,7 +10,7 @@ use super::{
     outcome::{Applied, CheckResult, Outcome, decide},
 };
 use crate::{
-    controls::{self, Comparison, Control, Wanted},
+    controls::{self, Comparison, Control, Obstacle, Wanted},
     host::Reader,
     profile::schema::{Mode, Profile, Waiver},
 };
@@ -104,6 +104,13 @@ pub fn drifted(results: &[CheckResult]) -> Vec<&'static str> {
 
 fn is_drift(result: &CheckResult) -> bool {
     result.mode == Mode::Enforce && result.outcome == Outcome::Drift
+}
+
+/// What forbids an apply to begin, but for what a person goes on in spite of.
+pub fn obstacles(looks: &[Look], despite: &[String]) -> Vec<Obstacle> {
+    let enforced = looks.iter().filter(|look| look.mode == Mode::Enforce);
+    let all = enforced.flat_map(|look| look.comparison.obstacles());
+    all.filter(|each| !(each.overridable && despite.contains(&each.check))).collect()
 }
 
 /// What holds, and will be what drift is measured against.

@@ -48,7 +48,13 @@ fn run<T>(work: impl Future<Output = T>) -> T {
 }
 
 fn request() -> Request {
-    Request { kind: Kind::Apply, command: "test".into(), by: "test".into(), profile: None }
+    Request {
+        kind: Kind::Apply,
+        command: "test".into(),
+        by: "test".into(),
+        profile: None,
+        despite: Vec::new(),
+    }
 }
 
 /// Kind, mode, owner, times and content of everything below a folder.

@@ -33,6 +33,8 @@ pub struct Request {
     pub by: String,
     /// For which profile.
     pub profile: Option<ProfileRef>,
+    /// The checks whose obstacles a person goes on in spite of.
+    pub despite: Vec<String>,
 }
 
 /// A failure that left the host as it was.

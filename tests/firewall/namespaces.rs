@@ -75,7 +75,11 @@ impl Namespace {
 
     /// Loads what holdfast would.
     fn load(&self, section: &Firewall) {
-        self.run("nft", &["-j", "-f", "-"], &firewall::document(section).unwrap().to_string());
+        self.run(
+            "nft",
+            &["-j", "-f", "-"],
+            &firewall::document(section, &firewall::Facts::default()).unwrap().to_string(),
+        );
     }
 
     /// What holdfast sees: the verdict on the ruleset, and that on whether it is in the path.
@@ -238,7 +242,7 @@ fn a_document_that_is_refused_leaves_the_old_table() {
     let section = section(SECTION);
     namespace.load(&section);
     let before = namespace.run("nft", &["-a", "list", "ruleset"], "");
-    let mut document = firewall::document(&section).unwrap();
+    let mut document = firewall::document(&section, &firewall::Facts::default()).unwrap();
     let rule = serde_json::json!({"add": {"rule": {"family": "inet", "table": "holdfast", "chain": "nowhere", "expr": [{"accept": null}]}}});
     document["nftables"].as_array_mut().unwrap().push(rule);
     namespace.try_run("nft", &["-j", "-f", "-"], &document.to_string()).unwrap_err();

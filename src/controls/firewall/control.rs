@@ -6,14 +6,14 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    always,
+    Facts, always,
     checks::{CHECKS, IN_PATH, RULESET},
     compare::{Difference, Side, differences},
     ruleset,
     table::{self, Table, Words},
 };
 use crate::{
-    controls::{Comparison, Control, Preview, Wanted},
+    controls::{Comparison, Control, Obstacle, Preview, Wanted},
     engine::{
         change::{Change, Step, TableState},
         check::{CheckMeta, Judgement, Verdict},
@@ -86,6 +86,14 @@ impl Comparison for FirewallComparison {
     fn previews(&self) -> Vec<Preview> {
         self.0.iter().filter_map(Observed::preview).collect()
     }
+
+    fn obstacles(&self) -> Vec<Obstacle> {
+        let unknown = |observed: &Observed| {
+            let why = observed.document.as_ref().err().or(observed.canonical.as_ref().err())?;
+            Some(Obstacle { check: RULESET.id.to_owned(), why: why.clone(), overridable: false })
+        };
+        self.0.iter().filter_map(unknown).collect()
+    }
 }
 
 /// What the profile wants beside what is there.
@@ -116,7 +124,10 @@ pub(super) struct Texts {
 
 impl Observed {
     async fn of(section: &Firewall, host: &Reader) -> Self {
-        let document = ruleset::document(section).map_err(|error| error.to_string());
+        let document = match Facts::gather(section, host).await {
+            Ok(facts) => ruleset::document(section, &facts).map_err(|error| error.to_string()),
+            Err(why) => Err(why),
+        };
         let canonical = async {
             match &document {
                 Ok(document) => host.canonical_table(document).await.map_err(|e| obstacle(&e)),

@@ -7,6 +7,7 @@
 //!                           └──────────────────────────────────────────────────────▶ Change::Table
 //! ```
 //!
+//! - [`facts`]: what the desired table depends on beside the profile
 //! - [`ruleset`]: the desired table, built with the typed schema of the `nftables` crate, as nft's JSON commands
 //! - [`always`]: the rules that every host has: loopback, answers, ICMP, DHCP
 //! - [`terms`]: the few words of nft's language that these are made of
@@ -35,12 +36,14 @@ mod always;
 mod checks;
 mod compare;
 mod control;
+mod facts;
 mod ruleset;
 mod table;
 mod terms;
 
 pub use compare::{Difference, differences};
 pub use control::FirewallControl;
+pub use facts::Facts;
 pub use ruleset::document;
 pub use table::{Table, Words};
 

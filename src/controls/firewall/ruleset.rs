@@ -13,7 +13,7 @@ use nftables::{
 use serde_json::Value;
 
 use super::{
-    always,
+    Facts, always,
     terms::{INPUT, accept, any_of, at_most, count, field, ip_version, is, log, prefix, rule, run},
 };
 use crate::{
@@ -34,7 +34,7 @@ const PRIORITY: i32 = 0;
 ///
 /// # Errors
 /// When the typed document cannot be put into JSON, which is a mistake of this program.
-pub fn document(section: &Firewall) -> Result<Value, serde_json::Error> {
+pub fn document(section: &Firewall, _facts: &Facts) -> Result<Value, serde_json::Error> {
     let mut batch = Batch::new();
     // `destroy table` would do in newer versions; nft 1.0.6 does not know it, so: see that it is there, then delete it.
     batch.add(table());

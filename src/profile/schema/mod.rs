@@ -11,6 +11,7 @@
 
 mod firewall;
 mod journal;
+mod login;
 mod people;
 mod services;
 mod ssh;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::firewall::{Allow, Firewall, LogDrops};
 pub use self::journal::{Journal, Storage};
+pub use self::login::Login;
 pub use self::people::{About, Person, Waiver};
 pub use self::services::Services;
 pub use self::ssh::{
@@ -48,6 +50,10 @@ pub struct Profile {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-holdfast-merge-key" = "name"))]
     pub people: Vec<Person>,
+
+    /// How administrators get in, and what proves that they still can. Absent: the defaults below.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<Login>,
 
     /// What may reach this host over the network. Absent: the firewall is not managed.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -9,6 +9,7 @@ use crate::{
     controls::{
         Comparison as _, Wanted,
         firewall::{
+            Facts,
             control::{FirewallComparison, Observed, Texts, printable, wants},
             document,
         },
@@ -22,7 +23,7 @@ use crate::{
 
 fn observed(live: Result<OwnTable, String>) -> Observed {
     let section = section(SECTION);
-    let document = document(&section).map_err(|error| error.to_string());
+    let document = document(&section, &Facts::default()).map_err(|error| error.to_string());
     Observed {
         wants: wants(&section, &document),
         document,
@@ -149,7 +150,7 @@ fn a_comment_cannot_speak_to_the_terminal() {
 fn another_table_is_another_expectation() {
     let expected = |toml: &str| {
         let section = section(toml);
-        wants(&section, &document(&section).map_err(|error| error.to_string()))
+        wants(&section, &document(&section, &Facts::default()).map_err(|error| error.to_string()))
     };
     let one = expected(SECTION);
     assert!(
@@ -174,7 +175,7 @@ fn the_plan_is_one_step_for_the_wanted_checks_and_the_preview_is_of_it() {
     for wanted in [&["firewall.in-path"][..], &["firewall.in-path", "firewall.ruleset"]] {
         let steps = plan(wanted);
         assert_eq!(steps.len(), 1);
-        let to = TableState::Json(document(&section(SECTION)).unwrap());
+        let to = TableState::Json(document(&section(SECTION), &Facts::default()).unwrap());
         assert_eq!(steps[0].change, Change::Table { to });
         assert_eq!(steps[0].because.iter().collect::<BTreeSet<_>>().len(), wanted.len());
     }

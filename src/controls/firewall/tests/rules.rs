@@ -4,11 +4,11 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{SECTION, section};
-use crate::controls::firewall::document;
+use crate::controls::firewall::{Facts, document};
 
 /// Comment and statements of each rule.
 fn rules(toml: &str) -> Vec<(String, Value)> {
-    let document = document(&section(toml)).unwrap();
+    let document = document(&section(toml), &Facts::default()).unwrap();
     let commands = document["nftables"].as_array().unwrap().iter();
     let rules = commands.filter_map(|command| command["add"].get("rule"));
     rules.map(|rule| (rule["comment"].as_str().unwrap().to_owned(), rule["expr"].clone())).collect()
@@ -31,7 +31,7 @@ fn is(protocol: &str, field: &str, right: impl Into<Value>) -> Value {
 
 #[test]
 fn replaces_the_table_in_one_transaction_and_names_no_other() {
-    let document = document(&section(SECTION)).unwrap();
+    let document = document(&section(SECTION), &Facts::default()).unwrap();
     let commands = document["nftables"].as_array().unwrap();
     let table = json!({"table": {"family": "inet", "name": "holdfast"}});
     assert_eq!(commands[0], json!({"add": table}));
@@ -140,8 +140,8 @@ proptest! {
             format!("[[allow]]\nname = \"x\"\ntcp = {ports:?}\nfrom = [{}]", nets.join(", "))
         };
         let twice: Vec<_> = shuffled.iter().chain(&ports).copied().collect();
-        let one = document(&section(&toml(&ports, &nets))).unwrap().to_string();
-        let two = document(&section(&toml(&twice, &other))).unwrap().to_string();
+        let one = document(&section(&toml(&ports, &nets)), &Facts::default()).unwrap().to_string();
+        let two = document(&section(&toml(&twice, &other)), &Facts::default()).unwrap().to_string();
         prop_assert_eq!(one, two);
     }
 }
