@@ -13,6 +13,7 @@
 mod support;
 
 mod cli;
+mod confirm;
 mod engine;
 mod firewall;
 mod journal;
