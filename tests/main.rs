@@ -19,6 +19,7 @@ mod firewall;
 mod journal;
 mod kill;
 mod package;
+mod recovery;
 mod services;
 mod ssh;
 mod sysctl;
