@@ -96,6 +96,15 @@ trait Service {
     fn exec_reload(&self) -> zbus::Result<Vec<Command>>;
 }
 
+#[proxy(
+    interface = "org.freedesktop.systemd1.Socket",
+    default_service = "org.freedesktop.systemd1"
+)]
+trait Socket {
+    #[zbus(property)]
+    fn listen(&self) -> zbus::Result<Vec<(String, String)>>;
+}
+
 /// A command of a service: path, arguments, whether failure is ignored, when it last began and ended (realtime and
 /// monotonic microseconds), pid, code and status.
 type Command = (String, Vec<String>, bool, u64, u64, u64, u64, u32, i32, i32);
@@ -270,6 +279,25 @@ impl Systemd {
             Ok(ServiceStatus { main_pid, main_started, reloads })
         };
         limited(ask).await.map_err(bus("its properties", name))
+    }
+
+    /// The addresses on which a socket unit waits for TCP connections, as systemd writes them: `[::]:22`.
+    ///
+    /// # Errors
+    /// [`HostError::Bus`]; a unit that is not a socket has none.
+    pub async fn listens(&self, name: &str) -> Result<Vec<String>, HostError> {
+        let ask = async {
+            let path = self.manager().await?.load_unit(name).await?;
+            let socket = SocketProxy::builder(&self.connection)
+                .path(path)
+                .cache_properties(CacheProperties::No)
+                .build()
+                .await?;
+            socket.listen().await
+        };
+        let all = limited(ask).await.map_err(bus("its addresses", name))?;
+        let streams = all.into_iter().filter(|(kind, _)| kind == "Stream");
+        Ok(streams.map(|(_, address)| address).collect())
     }
 
     /// Sets up a unit file and has systemd read it.

@@ -1,7 +1,7 @@
 //! The handle that can look at everything and change nothing.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
 };
@@ -10,7 +10,7 @@ use tokio::{net::UdpSocket, sync::OnceCell, time::timeout};
 
 use super::{
     HostError,
-    accounts::{Account, parse_passwd},
+    accounts::{self, Account, Secret, parse_passwd},
     ancestry::{self, Ancestor},
     bus::Systemd,
     clock::{self, Moment},
@@ -58,6 +58,23 @@ impl Reader {
     /// When `/etc/passwd` cannot be read.
     pub fn accounts(&self) -> Result<Vec<Account>, HostError> {
         Ok(parse_passwd(&self.files.text("/etc/passwd")?.unwrap_or_default()))
+    }
+
+    /// The names of an account's groups, as `/etc/group` has them.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn groups_of(&self, account: &Account) -> Result<Vec<String>, HostError> {
+        let text = self.files.text("/etc/group")?.unwrap_or_default();
+        Ok(accounts::groups_of(account, &text))
+    }
+
+    /// By account, what kind of password there is and when the account ends; only root may know.
+    ///
+    /// # Errors
+    /// When `/etc/shadow` cannot be read.
+    pub fn secrets(&self) -> Result<BTreeMap<String, Secret>, HostError> {
+        Ok(accounts::parse_shadow(&self.files.text("/etc/shadow")?.unwrap_or_default()))
     }
 
     /// The live value of a kernel parameter, lines joined by spaces as `sysctl` prints it; `None` when this kernel
