@@ -7,6 +7,7 @@
 pub mod accounts;
 pub mod bus;
 pub mod clock;
+pub mod docker;
 pub mod error;
 pub mod files;
 pub mod lock;

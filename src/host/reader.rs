@@ -12,6 +12,7 @@ use super::{
     HostError,
     accounts::{Account, parse_passwd},
     bus::Systemd,
+    docker::{self, Question},
     files::Files,
     nft::{self, Listing, OwnTable},
     process::{self, Output},
@@ -169,6 +170,22 @@ impl Reader {
             socket.recv(&mut [0; 16]).await
         };
         matches!(timeout(LOOP_LIMIT, there_and_back).await, Ok(Ok(_)))
+    }
+
+    /// Whether Docker's engine runs on this host.
+    pub fn has_docker(&self) -> bool {
+        docker::runs(&self.files)
+    }
+
+    /// Docker's answer; `None` when it knows of no such container.
+    ///
+    /// # Errors
+    /// When it cannot be reached, does not answer within 2 s, or answers with what cannot be read.
+    pub async fn docker(
+        &self,
+        question: Question<'_>,
+    ) -> Result<Option<serde_json::Value>, HostError> {
+        docker::ask(&self.files, question).await
     }
 
     /// Whether this host is a container, and of what kind: systemd writes it down at boot.

@@ -8,6 +8,7 @@
 //! ```
 //!
 //! - [`facts`]: what the desired table depends on beside the profile
+//! - [`services`]: the ports of allows that take them from a service's own configuration
 //! - [`ruleset`]: the desired table, built with the typed schema of the `nftables` crate, as nft's JSON commands
 //! - [`always`]: the rules that every host has: loopback, answers, ICMP, DHCP
 //! - [`terms`]: the few words of nft's language that these are made of
@@ -38,6 +39,7 @@ mod compare;
 mod control;
 mod facts;
 mod ruleset;
+mod services;
 mod table;
 mod terms;
 
@@ -45,6 +47,7 @@ pub use compare::{Difference, differences};
 pub use control::FirewallControl;
 pub use facts::Facts;
 pub use ruleset::document;
+pub use services::{Found, Ports};
 pub use table::{Table, Words};
 
 #[cfg(test)]
