@@ -8,6 +8,7 @@ pub mod accounts;
 pub mod bus;
 pub mod clock;
 pub mod docker;
+pub mod endpoints;
 pub mod error;
 pub mod files;
 pub mod lock;

@@ -13,6 +13,7 @@ use super::{
     accounts::{Account, parse_passwd},
     bus::Systemd,
     docker::{self, Question},
+    endpoints::{self, Endpoint},
     files::Files,
     nft::{self, Listing, OwnTable},
     process::{self, Output},
@@ -98,6 +99,14 @@ impl Reader {
     /// When the kernel's list cannot be read.
     pub fn listeners(&self) -> Result<Vec<Listener>, HostError> {
         sockets::listeners(&self.files)
+    }
+
+    /// Every socket at which somebody may knock, of all transports.
+    ///
+    /// # Errors
+    /// When one of the kernel's lists cannot be read.
+    pub fn endpoints(&self) -> Result<Vec<Endpoint>, HostError> {
+        endpoints::all(&self.files)
     }
 
     /// The sockets (their inodes) a process has open; of another user's process only root may know.

@@ -7,8 +7,11 @@ pub(super) const RULESET: &CheckMeta = &CHECKS[0];
 /// The kernel puts packets to it.
 pub(super) const IN_PATH: &CheckMeta = &CHECKS[1];
 
+/// The configuration that an allow takes its ports from can be read.
+pub(super) const FROM_CONFIG: &CheckMeta = &CHECKS[2];
+
 /// Every check of the control.
-pub(super) static CHECKS: [CheckMeta; 2] = [
+pub(super) static CHECKS: [CheckMeta; 3] = [
     CheckMeta {
         id: "firewall.ruleset",
         title: "The kernel's firewall rules are exactly those of the profile",
@@ -36,5 +39,18 @@ pub(super) static CHECKS: [CheckMeta; 2] = [
         fix: "Run: holdfast apply. If the count stays at 0 while the host has traffic, look for what takes packets away \
               first: nft list ruleset (hooks ingress and prerouting), and whether holdfast runs in the host's own network \
               namespace.",
+    },    CheckMeta {
+        id: "firewall.from-config",
+        title: "The ports that a service's own configuration names are known",
+        severity: Severity::High,
+        evidence: Evidence::Configured,
+        practices: &["net.p2p", "net.default-deny"],
+        why: "An allow with from_config opens what the service's own configuration says. While that cannot be read nothing \
+              is opened, so that peers may not reach the service; the rest of the firewall stands. What the configuration \
+              newly says is opened by a person's apply only: whoever can write that file could otherwise open any port.",
+        source: "sBTC signer best practices (listen_on is reachable, nothing else is)",
+        fix: "Put right what is named (holdfast never writes that file), then run: holdfast plan, and holdfast apply. Where \
+              the configuration is somewhere else, say config_file, env_file, unit or container in the allow; where it cannot be \
+              read at all, say the ports under tcp and udp instead of from_config.",
     },
 ];

@@ -6,8 +6,8 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Facts, always,
-    checks::{CHECKS, IN_PATH, RULESET},
+    Facts, Found, always,
+    checks::{CHECKS, FROM_CONFIG, IN_PATH, RULESET},
     compare::{Difference, Side, differences},
     ruleset,
     table::{self, Table, Words},
@@ -103,6 +103,8 @@ pub(super) struct Observed {
     pub(super) wants: String,
     /// The desired table, or why there is none.
     pub(super) document: Result<Value, String>,
+    /// What the configurations of services say, or why they do not.
+    pub(super) services: Found,
     /// What nft and this kernel make of it, or why that cannot be seen.
     pub(super) canonical: Result<Value, String>,
     /// Whether a packet was sent over loopback, and arrived, before the live table was listed.
@@ -124,10 +126,11 @@ pub(super) struct Texts {
 
 impl Observed {
     async fn of(section: &Firewall, host: &Reader) -> Self {
-        let document = match Facts::gather(section, host).await {
-            Ok(facts) => ruleset::document(section, &facts).map_err(|error| error.to_string()),
-            Err(why) => Err(why),
-        };
+        let facts = Facts::gather(section, host).await;
+        let document = facts.as_ref().map_err(Clone::clone).and_then(|facts| {
+            ruleset::document(section, facts).map_err(|error| error.to_string())
+        });
+        let services = facts.map(|facts| facts.services).unwrap_or_default();
         let canonical = async {
             match &document {
                 Ok(document) => host.canonical_table(document).await.map_err(|e| obstacle(&e)),
@@ -141,7 +144,7 @@ impl Observed {
         let (canonical, (looped, live)) = tokio::join!(canonical, live);
         let wants = wants(section, &document);
         let texts = Texts::default();
-        let mut observed = Self { wants, document, canonical, looped, live, texts };
+        let mut observed = Self { wants, document, services, canonical, looped, live, texts };
         if observed.differences() != Ok(Vec::new()) {
             observed.texts = observed.read_texts(host).await;
         }
@@ -201,14 +204,32 @@ impl Observed {
     }
 
     pub(super) fn judge(&self) -> Vec<Judgement> {
-        vec![
+        let mut judgements = vec![
             Judgement::new(RULESET, self.wants.clone(), self.judge_ruleset()),
+            // With the digest: putting this right loads the whole table, so that another table is another expectation
+            // here too, and nothing that nobody has applied is loaded unattended.
             Judgement::new(
                 IN_PATH,
-                "packets to this host are put to table inet holdfast",
+                format!(
+                    "packets to this host are put to table inet holdfast{}",
+                    digest(&self.document)
+                ),
                 self.judge_path(),
             ),
-        ]
+        ];
+        judgements.extend(self.services.0.iter().map(|(name, found)| {
+            let (expected, verdict) = match found {
+                Ok(ports) => (ports.to_string(), Verdict::Holds { observed: ports.to_string() }),
+                // Unknown, not different: no step of ours can put it right, and it must not keep the rest of the
+                // firewall from being applied.
+                Err(why) => {
+                    let why = format!("nothing is opened: {why}");
+                    ("the ports are known".to_owned(), Verdict::Unknown { why: printable(&why) })
+                }
+            };
+            Judgement::new(FROM_CONFIG, expected, verdict).about(name)
+        }));
+        judgements
     }
 
     fn judge_ruleset(&self) -> Verdict {
@@ -290,7 +311,13 @@ pub(super) fn wants(section: &Firewall, document: &Result<Value, String>) -> Str
     } else {
         format!("let in: {}", names.join(", "))
     };
-    let digest = document.as_ref().map_or_else(
+    let digest = digest(document);
+    format!("table inet holdfast drops by default; {allows}{digest}")
+}
+
+/// A few digits that tell one desired table from another; nothing where there is none.
+fn digest(document: &Result<Value, String>) -> String {
+    document.as_ref().map_or_else(
         |_| String::new(),
         |document| {
             let digest = Sha256::digest(document.to_string());
@@ -298,8 +325,7 @@ pub(super) fn wants(section: &Firewall, document: &Result<Value, String>) -> Str
                 digest.iter().take(DIGEST_SHOWN).map(|byte| format!("{byte:02x}")).collect();
             format!(" (rules {hex})")
         },
-    );
-    format!("table inet holdfast drops by default; {allows}{digest}")
+    )
 }
 
 /// The first few differences, and how many more there are.

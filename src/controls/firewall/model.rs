@@ -213,8 +213,8 @@ impl Entry {
 
 impl Model {
     /// What this section (`None`: absent) lets in at `now`.
-    pub fn of(section: Option<&Firewall>, _facts: &Facts, _now: Timestamp) -> Self {
-        let Some(section) = section else {
+    pub fn of(section: Option<&Firewall>, facts: &Facts, _now: Timestamp) -> Self {
+        let Some(section) = section.map(|section| facts.services.fill(section)) else {
             return Self { open: Some(Open::Absent), entries: Vec::new() };
         };
         let open = match section.mode {

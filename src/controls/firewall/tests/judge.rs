@@ -9,7 +9,7 @@ use crate::{
     controls::{
         Comparison as _, Wanted,
         firewall::{
-            Facts,
+            Facts, Found,
             control::{FirewallComparison, Observed, Texts, printable, wants},
             document,
         },
@@ -27,6 +27,7 @@ fn observed(live: Result<OwnTable, String>) -> Observed {
     Observed {
         wants: wants(&section, &document),
         document,
+        services: Found::default(),
         canonical: Ok(json(FIXTURES[0].loaded)),
         looped: true,
         live,
