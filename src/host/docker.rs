@@ -27,11 +27,13 @@ const LIMIT: Duration = Duration::from_secs(2);
 /// A thousand containers come to about 4 MB.
 const ANSWER_LIMIT: u64 = 16 << 20;
 
-/// What can be asked of the engine. Both only answer.
+/// What can be asked of the engine. It only answers.
 #[derive(Debug, Clone, Copy)]
 pub enum Question<'a> {
     /// Every running container, with its ports and networks.
     Running,
+    /// Every network, with its driver.
+    Networks,
     /// All about one container, running or not. Its environment is in the answer, and secrets may be in that.
     Container(&'a str),
 }
@@ -40,6 +42,7 @@ impl Question<'_> {
     fn path(self) -> Result<String, HostError> {
         match self {
             Self::Running => Ok("/containers/json".to_owned()),
+            Self::Networks => Ok("/networks".to_owned()),
             Self::Container(name) => {
                 let is_name = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
                 if name.is_empty() || !name.chars().all(is_name) {

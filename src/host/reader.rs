@@ -21,7 +21,12 @@ use super::{
 };
 
 /// The commands a reader may run: a program and the arguments it must be given first. All of them only print.
-const READ_ONLY: &[(&str, &[&str])] = &[("sshd", &["-T"]), ("sshd", &["-t"])];
+const READ_ONLY: &[(&str, &[&str])] = &[
+    ("sshd", &["-T"]),
+    ("sshd", &["-t"]),
+    ("nft", &["-n", "-t", "list", "ruleset"]),
+    ("podman", &["ps", "--format", "json"]),
+];
 
 /// Loopback takes microseconds; a packet that has not arrived by then was dropped.
 const LOOP_LIMIT: Duration = Duration::from_millis(50);

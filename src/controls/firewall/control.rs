@@ -7,8 +7,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Facts, Found, always,
-    checks::{CHECKS, FROM_CONFIG, IN_PATH, RULESET},
+    checks::{CHECKS, EXPOSURE, FROM_CONFIG, IN_PATH, RULESET},
     compare::{Difference, Side, differences},
+    exposure::{self, Depth, Exposure},
     ruleset,
     table::{self, Table, Words},
 };
@@ -19,7 +20,7 @@ use crate::{
         check::{CheckMeta, Judgement, Verdict},
     },
     host::{
-        HostError, Reader,
+        HostError, Reader, clock,
         nft::{Listing, OwnTable},
     },
     profile::schema::{Firewall, Mode, Profile},
@@ -55,7 +56,7 @@ impl Control for FirewallControl {
     ) -> Pin<Box<dyn Future<Output = Box<dyn Comparison>> + 'a>> {
         Box::pin(async move {
             let comparison = match &profile.firewall {
-                Some(section) => Some(Observed::of(section, host).await),
+                Some(section) => Some(Observed::of(section, host, Depth::Quick).await),
                 None => None,
             };
             Box::new(FirewallComparison(comparison)) as Box<dyn Comparison>
@@ -111,6 +112,8 @@ pub(super) struct Observed {
     pub(super) looped: bool,
     /// What is there, or why that cannot be seen.
     pub(super) live: Result<OwnTable, String>,
+    /// What can be reached, or why that cannot be seen.
+    pub(super) exposure: Result<Exposure, String>,
     /// Both as text, asked for only when they differ.
     pub(super) texts: Texts,
 }
@@ -125,7 +128,7 @@ pub(super) struct Texts {
 }
 
 impl Observed {
-    async fn of(section: &Firewall, host: &Reader) -> Self {
+    async fn of(section: &Firewall, host: &Reader, depth: Depth) -> Self {
         let facts = Facts::gather(section, host).await;
         let document = facts.as_ref().map_err(Clone::clone).and_then(|facts| {
             ruleset::document(section, facts).map_err(|error| error.to_string())
@@ -144,11 +147,48 @@ impl Observed {
         let (canonical, (looped, live)) = tokio::join!(canonical, live);
         let wants = wants(section, &document);
         let texts = Texts::default();
-        let mut observed = Self { wants, document, services, canonical, looped, live, texts };
+        let exposure = Err(String::new());
+        let mut observed =
+            Self { wants, document, services, canonical, looped, live, exposure, texts };
         if observed.differences() != Ok(Vec::new()) {
             observed.texts = observed.read_texts(host).await;
         }
+        observed.exposure = observed.look_outside(section, host, depth).await;
         observed
+    }
+
+    /// What can be reached now.
+    async fn look_outside(
+        &self,
+        section: &Firewall,
+        host: &Reader,
+        depth: Depth,
+    ) -> Result<Exposure, String> {
+        let seen = exposure::look(host, depth).await?;
+        let facts = Facts { services: self.services.clone() };
+        let now = clock::now();
+        let mut found = exposure::judge(Some(section), &facts, self.in_force(), seen, now);
+        if depth == Depth::Quick {
+            found.name_owners(|inodes| exposure::owners(host, inodes));
+        }
+        Ok(found)
+    }
+
+    /// Whether the live table is the desired one and decides about packets; an error says why that is not so, or not
+    /// known.
+    fn in_force(&self) -> Result<(), String> {
+        for verdict in [self.judge_ruleset(), self.judge_path()] {
+            match verdict {
+                Verdict::Differs { observed } => {
+                    return Err(format!("the firewall is not in force: {observed}"));
+                }
+                Verdict::Unknown { why } => {
+                    return Err(format!("whether the firewall is in force cannot be seen: {why}"));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// For people only, so what cannot be had stays empty.
@@ -229,6 +269,7 @@ impl Observed {
             };
             Judgement::new(FROM_CONFIG, expected, verdict).about(name)
         }));
+        judgements.extend(exposed(&self.exposure));
         judgements
     }
 
@@ -290,6 +331,54 @@ impl Observed {
     }
 }
 
+/// What can be reached on a host with this section, in full: for a person who asks.
+///
+/// # Errors
+/// When the kernel's lists of sockets cannot be read.
+pub async fn exposure_of(section: Option<&Firewall>, host: &Reader) -> Result<Exposure, String> {
+    if let Some(section) = section {
+        return Observed::of(section, host, Depth::Full).await.exposure;
+    }
+    let seen = exposure::look(host, Depth::Full).await?;
+    let force = Err("the profile has no firewall".to_owned());
+    Ok(exposure::judge(None, &Facts::default(), force, seen, clock::now()))
+}
+
+/// What is said of what can be reached: what the table keeps out, and apart from it what no table of ours can.
+fn exposed(found: &Result<Exposure, String>) -> Vec<Judgement> {
+    let expected = "nothing can be reached that is not declared";
+    let found = match found {
+        Ok(found) => found,
+        Err(why) => {
+            return vec![Judgement::new(EXPOSURE, expected, Verdict::Unknown { why: why.clone() })];
+        }
+    };
+    let of = |filtered: bool| -> Vec<String> {
+        let ways = found.findings().filter(|way| way.filtered == filtered);
+        ways.map(|way| format!("{} ({})", way.door(), way.who())).collect()
+    };
+    let open = of(true);
+    let verdict = if open.is_empty() {
+        let observed = format!("{} ways in, none that is not declared", found.ways.len());
+        Verdict::Holds { observed }
+    } else {
+        Verdict::Differs { observed: format!("can be reached: {}", some_of(&open)) }
+    };
+    let mut judgements = vec![Judgement::new(EXPOSURE, expected, verdict)];
+    let mut unfiltered = of(false);
+    unfiltered.extend(found.apart.iter().map(|each| {
+        format!("container {} at {} ({})", each.container, each.address, each.driver)
+    }));
+    if !unfiltered.is_empty() {
+        // Not our difference: no step of ours ends it, and it must not keep the rest from being applied.
+        let why = format!("no rule of this host stands before: {}", some_of(&unfiltered));
+        let verdict = Verdict::Unknown { why: printable(&why) };
+        let expected = "a rule of this host stands before everything that is served";
+        judgements.push(Judgement::new(EXPOSURE, expected, verdict).about("unfiltered"));
+    }
+    judgements
+}
+
 /// The one change there is: all of the table, at once.
 fn change(document: &Value) -> Change {
     Change::Table { to: TableState::Json(document.clone()) }
@@ -330,8 +419,13 @@ fn digest(document: &Result<Value, String>) -> String {
 
 /// The first few differences, and how many more there are.
 fn named(found: &[Difference]) -> String {
-    let mut line = found.iter().take(SHOWN).map(ToString::to_string).collect::<Vec<_>>().join("; ");
-    if let Some(more) = found.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+    some_of(&found.iter().map(ToString::to_string).collect::<Vec<_>>())
+}
+
+/// The first few, and how many more there are.
+fn some_of(all: &[String]) -> String {
+    let mut line = all.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join("; ");
+    if let Some(more) = all.len().checked_sub(SHOWN).filter(|more| *more > 0) {
         line.push_str(&format!("; and {more} more"));
     }
     line

@@ -12,6 +12,7 @@
 //! - [`ruleset`]: the desired table, built with the typed schema of the `nftables` crate, as nft's JSON commands
 //! - [`always`]: the rules that every host has: loopback, answers, ICMP, DHCP
 //! - [`terms`]: the few words of nft's language that these are made of
+//! - [`exposure`]: what listens, who serves there, and whether the outside gets to it
 //! - [`table`]: nft's raw JSON listing, made comparable
 //! - [`compare`]: what differs between two such tables, in words
 //! - [`control`]: observing, judging, planning
@@ -38,6 +39,7 @@ mod always;
 mod checks;
 mod compare;
 mod control;
+pub mod exposure;
 mod facts;
 pub mod model;
 mod ruleset;
@@ -46,7 +48,7 @@ mod table;
 mod terms;
 
 pub use compare::{Difference, differences};
-pub use control::FirewallControl;
+pub use control::{FirewallControl, exposure_of};
 pub use facts::Facts;
 pub use ruleset::document;
 pub use services::{Found, Ports};

@@ -31,6 +31,7 @@ fn observed(live: Result<OwnTable, String>) -> Observed {
         canonical: Ok(json(FIXTURES[0].loaded)),
         looped: true,
         live,
+        exposure: Err("not looked at".to_owned()),
         texts: Texts::default(),
     }
 }
