@@ -8,6 +8,8 @@ pub mod accounts;
 pub mod ancestry;
 pub mod bus;
 pub mod clock;
+pub mod docker;
+pub mod endpoints;
 pub mod error;
 pub mod files;
 pub mod lock;

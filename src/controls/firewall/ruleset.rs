@@ -26,6 +26,7 @@ const PRIORITY: i32 = 0;
 /// # Errors
 /// When the typed document cannot be put into JSON, which is a mistake of this program.
 pub fn document(section: &Firewall, facts: &Facts) -> Result<Value, serde_json::Error> {
+    let section = &facts.services.fill(section);
     let mut batch = Batch::new();
     // `destroy table` would do in newer versions; nft 1.0.6 does not know it, so: see that it is there, then delete it.
     batch.add(table());
