@@ -13,6 +13,7 @@
 mod support;
 
 mod cli;
+mod containers;
 mod engine;
 mod firewall;
 mod journal;
