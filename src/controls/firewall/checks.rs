@@ -7,8 +7,11 @@ pub(super) const RULESET: &CheckMeta = &CHECKS[0];
 /// The kernel puts packets to it.
 pub(super) const IN_PATH: &CheckMeta = &CHECKS[1];
 
+/// It is known by which interfaces strangers come.
+pub(super) const OUTSIDE: &CheckMeta = &CHECKS[2];
+
 /// Every check of the control.
-pub(super) static CHECKS: [CheckMeta; 2] = [
+pub(super) static CHECKS: [CheckMeta; 3] = [
     CheckMeta {
         id: "firewall.ruleset",
         title: "The kernel's firewall rules are exactly those of the profile",
@@ -36,5 +39,18 @@ pub(super) static CHECKS: [CheckMeta; 2] = [
         fix: "Run: holdfast apply. If the count stays at 0 while the host has traffic, look for what takes packets away \
               first: nft list ruleset (hooks ingress and prerouting), and whether holdfast runs in the host's own network \
               namespace.",
+    },
+    CheckMeta {
+        id: "firewall.outside",
+        title: "It is known which interfaces lead outside",
+        severity: Severity::High,
+        evidence: Evidence::Effective,
+        practices: &["net.default-deny"],
+        why: "What a container publishes is judged only where it enters by an interface that leads outside: what \
+              containers send to each other and to the world must pass. Without a name for the outside, every published \
+              port is open, whatever the profile says.",
+        source: "nft(8), meta iifname; Docker: Packet filtering and firewalls (published ports do not meet the input chain)",
+        fix: "Name the interface, as `ip route get 192.0.2.1` shows it: outside = [\"eth0\"] under [firewall]. Then run: \
+              holdfast apply.",
     },
 ];

@@ -10,6 +10,8 @@
 //! - [`facts`]: what the desired table depends on beside the profile
 //! - [`ruleset`]: the desired table, built with the typed schema of the `nftables` crate, as nft's JSON commands
 //! - [`always`]: the rules that every host has: loopback, answers, ICMP, DHCP
+//! - [`allows`]: what the section lets in, to this host and to the containers on it
+//! - [`forward`]: what goes through this host
 //! - [`terms`]: the few words of nft's language that these are made of
 //! - [`table`]: nft's raw JSON listing, made comparable
 //! - [`compare`]: what differs between two such tables, in words
@@ -26,24 +28,21 @@
 //! packet that was just sent over loopback shows in the table's own counter, so the kernel does put packets to it. That an undeclared port is really closed
 //! can only be seen from another host; nothing on this one stands where such a packet comes from, and a pair of
 //! namespaces with a copy of the rules would prove the copy. The tests do it, from a peer.
-//!
-//! # Room left
-//!
-//! Chains for forwarded and outgoing packets go beside [`always`] and are added in [`ruleset::document`]; named sets are
-//! compared already, element by element.
 
+mod allows;
 mod always;
 mod checks;
 mod compare;
 mod control;
 mod facts;
+mod forward;
 mod ruleset;
 mod table;
 mod terms;
 
 pub use compare::{Difference, differences};
 pub use control::FirewallControl;
-pub use facts::Facts;
+pub use facts::{Facts, KnownBy};
 pub use ruleset::document;
 pub use table::{Table, Words};
 
