@@ -4,7 +4,7 @@
 //! answer when they are asked. What is declared is served by a process (8333), by a container (4122, UDP 20444), and by
 //! nothing (20000-20001).
 
-mod engine;
+pub(crate) mod engine;
 
 use std::{
     collections::BTreeSet,
@@ -99,19 +99,19 @@ fn foreign(host: &Host) -> String {
     host.sh(script).unwrap().ok().unwrap().stdout
 }
 
-/// A peer without an address of its own loopback, which it then routes to the host: its neighbours can try that.
-fn reaches_loopback(peer: &Peer) -> bool {
+/// What the peer finds open on the host's loopback address, to which it has set a route: its neighbours can do that.
+fn loopback(peer: &Peer) -> BTreeSet<u16> {
     let (host, address) = (peer.host_v4(), Ipv4Addr::LOCALHOST);
     let route = |script: String| {
         peer.run(["sh", "-euc", &script]).unwrap().ok().unwrap();
     };
     route(format!(
-        "sysctl -qw net.ipv4.conf.eth0.route_localnet=1 net.ipv4.conf.all.route_localnet=1
+        "sysctl -qw net.ipv4.conf.eth0.route_localnet=1
          ip address delete 127.0.0.1/8 dev lo; ip route add {address}/32 via {host} dev eth0"
     ));
     let met = peer.scan(address.into()).unwrap();
     route("ip route delete 127.0.0.1/32; ip address add 127.0.0.1/8 dev lo".to_string());
-    !met.open.is_empty()
+    met.open
 }
 
 /// The whole story for one engine; `outside` is how the profile says, or does not say, where the outside is.
@@ -136,6 +136,9 @@ fn holds(engine: Engine, host: &Host, outside: &str) {
     let database = engine.address(host, "database");
     assert_eq!(peer.tcp((database, 80).into()).unwrap(), Tcp::Open, "before: routed to directly");
 
+    // What is published on the host's loopback address only, neighbours reach too.
+    let open = loopback(&peer);
+    assert_eq!(open, ports([4122, 5432, 9184]), "before: on loopback");
     // A firewall that judges only what is for the host itself is what everybody has, and containers bypass it.
     give(host, &format!("[firewall]\nforward = \"off\"\n{outside}{ALLOW}"));
     apply(host);
@@ -149,7 +152,7 @@ fn holds(engine: Engine, host: &Host, outside: &str) {
     assert_passes(&verify(host));
     assert_eq!(foreign(host), theirs, "the engine's tables are not touched");
     only_the_declared(engine, host, &peer, "after apply");
-    assert!(!reaches_loopback(&peer), "what is published on loopback");
+    assert_eq!(loopback(&peer), ports([4122]), "after apply: on loopback");
     for to in [IpAddr::from(peer.v4()), peer.v6().into()] {
         if to.is_ipv4() || engine != Engine::Docker {
             gets_out(engine, host, to);

@@ -16,6 +16,7 @@ mod cli;
 mod containers;
 mod engine;
 mod firewall;
+mod gap;
 mod journal;
 mod kill;
 mod package;

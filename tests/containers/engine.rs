@@ -84,20 +84,14 @@ impl Engine {
                 // What Docker leaves behind would drop Podman's packets: it expects to be alone.
                 sh("systemctl stop docker.service docker.socket; nft flush ruleset");
                 sh(
-                    "podman network create --ipv6 --subnet 10.89.0.0/24 --subnet fd00:d0c::/64 both",
+                    "podman network create --disable-dns --ipv6 --subnet 10.89.0.0/24 --subnet fd00:d0c::/64 both",
                 );
             }
         }
         host.push("/root/echo.pl", ECHO, 0o644).unwrap();
         host.push("/root/ask.pl", ASK, 0o644).unwrap();
-        host.push("/root/image/www/index.html", GREETING, 0o644).unwrap();
         let program = self.program();
-        sh(&format!(
-            "mkdir -p /root/image/bin /root/image/host
-             cp /bin/busybox /root/image/bin/
-             for name in sh httpd chroot timeout wget; do ln -s busybox /root/image/bin/$name; done
-             tar -C /root/image -c . | {program} import - box"
-        ));
+        import(host, program);
         for (name, ports, command) in CONTAINERS {
             let mut words = vec![program, "run", "--detach", "--name", name, "--restart=always"];
             if self == Engine::Podman {
@@ -157,6 +151,18 @@ impl Engine {
         host.sh(script).unwrap().ok().unwrap();
         self.wait(host);
     }
+}
+
+/// Makes the image `box` without a registry: a busybox that needs no library, and a page to serve.
+pub(crate) fn import(host: &Host, program: &str) {
+    host.push("/root/image/www/index.html", GREETING, 0o644).unwrap();
+    let script = format!(
+        "mkdir -p /root/image/bin /root/image/host
+         cp /bin/busybox /root/image/bin/
+         for name in sh httpd chroot nc timeout wget; do ln -s busybox /root/image/bin/$name; done
+         tar -C /root/image -c . | {program} import - box"
+    );
+    host.sh(&script).unwrap().ok().unwrap();
 }
 
 /// What HTTP says at an address, asked by a peer.

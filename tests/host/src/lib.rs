@@ -50,7 +50,7 @@ pub use inside::Inside;
 pub use layer::deb;
 pub use output::{Output, Run, Running};
 pub use peer::{Peer, Tcp, Udp};
-pub use scan::Scan;
+pub use scan::{Prober, Scan};
 pub use snapshot::{Entry, Kind, Snapshot, changes};
 pub use suite::Suite;
 pub use supervise::{Named, named, sweep};
