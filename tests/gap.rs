@@ -174,7 +174,6 @@ fn change(host: &Host) -> Vec<(&'static str, u32)> {
         if round % 2 == 0 {
             holdfast(host, &["rollback", &first.to_string()]).ok().unwrap();
             did(2);
-            profiles.next();
             give(host, profiles.next().unwrap());
         } else {
             give(host, profiles.next().unwrap());
@@ -192,7 +191,8 @@ fn change(host: &Host) -> Vec<(&'static str, u32)> {
         did(1);
         match round % 10 {
             3 => sh("docker restart --time 0 restarted"),
-            8 => sh("systemctl restart docker.service"),
+            // As often as this, systemd would not start it again otherwise.
+            8 => sh("systemctl reset-failed docker.service; systemctl restart docker.service"),
             _ => sh(&format!("systemctl restart {}", services[round as usize % services.len()])),
         }
         did(match round % 10 {
