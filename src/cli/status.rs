@@ -12,6 +12,7 @@ use super::{
     out::{Out, Tone},
 };
 use crate::{
+    controls::firewall::break_glass::{self, Opening, State, state},
     engine::store::{Ending, Record, STATE_DIR},
     host::{Reader, bus::UnitStatus, clock},
     profile::{self, Loaded, RealSources, Trust, schema::Waiver},
@@ -34,6 +35,8 @@ struct Standing<'a> {
     report: Option<Saved>,
     /// The profile, if it can be read.
     profile: Option<Loaded>,
+    /// Who opened the host, while it is open.
+    opening: Option<Opening>,
     /// The timers; `None` where systemd did not answer.
     timers: Vec<(&'static str, Option<UnitStatus>)>,
 }
@@ -45,12 +48,14 @@ pub(super) async fn run(context: &Context, args: &ProfileArg) -> Result<Exit, Fa
         record.end.as_ref().is_some_and(|end| matches!(end.ending, Ending::Committed { .. }))
     };
     let options = host::options(Trust::Check);
+    let reader = Reader::live();
     let standing = Standing {
         current: records.iter().rev().find(is_committed),
         open: host::store().unfinished()?,
         report: saved::load(Path::new(STATE_DIR)),
         profile: profile::load(&args.profile, &RealSources, &options).ok(),
-        timers: timers(&Reader::live()).await,
+        opening: opening(&reader).await,
+        timers: timers(&reader).await,
     };
     match context.format {
         Format::Json => {
@@ -60,6 +65,16 @@ pub(super) async fn run(context: &Context, args: &ProfileArg) -> Result<Exit, Fa
         Format::Text => standing.print(&args.profile, &context.out, clock::today())?,
     }
     Ok(Exit::Ok)
+}
+
+/// Who opened the host, if it still is open: the kernel knows, the record only says who it was.
+async fn opening(reader: &Reader) -> Option<Opening> {
+    let elements = reader.break_glass().await.ok()??;
+    match state(&elements, break_glass::opening(reader).as_ref(), clock::since_boot()) {
+        State::Open(opening) => Some(opening),
+        // What is not holdfast's is a finding of verify.
+        State::Shut | State::Foreign(_) => None,
+    }
 }
 
 async fn timers(reader: &Reader) -> Vec<(&'static str, Option<UnitStatus>)> {
@@ -102,6 +117,7 @@ impl Standing<'_> {
                 "applied": self.is_applied(),
             },
             "interrupted": self.open,
+            "open": self.opening,
             "report": self.report,
             "timers": timers,
             "waivers": self.waivers(),
@@ -137,6 +153,10 @@ impl Standing<'_> {
                 text.push_str(&out.paint(Tone::Warn, " (over: counts as nothing)"));
             }
             out.line(text)?;
+        }
+        if let Some(opening) = &self.opening {
+            let text = format!("firewall    open to everybody {}", opening.told());
+            out.line(out.paint(Tone::Bad, &text))?;
         }
         for id in &self.open {
             let text = format!("interrupted transaction {id}; it is repaired by: holdfast verify");

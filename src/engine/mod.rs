@@ -8,11 +8,12 @@
 //! - [`image`]: before-images and how to put them back (pure, but for looking)
 //! - [`transaction`]: a plan being carried out, rolled back, recovered
 //! - [`store`]: transactions on the disk
-//! - [`apply`], [`rollback`]: the flows that commands call
+//! - [`apply`], [`rollback`], [`early`]: the flows that commands call
 
 pub mod apply;
 pub mod change;
 pub mod check;
+pub mod early;
 pub mod image;
 pub mod outcome;
 pub mod rollback;

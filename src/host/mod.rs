@@ -5,10 +5,12 @@
 //! looks at the clock.
 
 pub mod accounts;
+pub mod break_glass;
 pub mod bus;
 pub mod clock;
 pub mod error;
 pub mod files;
+pub mod journald;
 pub mod lock;
 pub mod nft;
 pub mod process;

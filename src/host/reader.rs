@@ -11,6 +11,7 @@ use tokio::{net::UdpSocket, sync::OnceCell, time::timeout};
 use super::{
     HostError,
     accounts::{Account, parse_passwd},
+    break_glass,
     bus::Systemd,
     files::Files,
     nft::{self, Listing, OwnTable},
@@ -134,6 +135,14 @@ impl Reader {
     /// See [`nft::own_table_text`].
     pub async fn own_table_text(&self, listing: Listing) -> Result<Option<String>, HostError> {
         nft::own_table_text(listing).await
+    }
+
+    /// What a person let in for a time; `None` when there is no set for it.
+    ///
+    /// # Errors
+    /// When nft is missing, not permitted, or lists something else.
+    pub async fn break_glass(&self) -> Result<Option<Vec<nft::Element>>, HostError> {
+        break_glass::elements().await
     }
 
     /// What nft's JSON listing of a desired table says once this kernel has loaded it.

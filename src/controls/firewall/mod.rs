@@ -14,6 +14,9 @@
 //! - [`table`]: nft's raw JSON listing, made comparable
 //! - [`compare`]: what differs between two such tables, in words
 //! - [`control`]: observing, judging, planning
+//! - [`boot`]: what is loaded at boot
+//! - [`break_glass`]: how a person opens the host for a time
+//! - [`whole`]: all of the above as one control
 //! - [`checks`]: what is checked, and why
 //!
 //! holdfast's rules are in a table of their own, `inet holdfast`, replaced as a whole in one nft transaction. No other
@@ -33,6 +36,8 @@
 //! compared already, element by element.
 
 mod always;
+pub mod boot;
+pub mod break_glass;
 mod checks;
 mod compare;
 mod control;
@@ -40,6 +45,7 @@ mod facts;
 mod ruleset;
 mod table;
 mod terms;
+mod whole;
 
 pub use compare::{Difference, differences};
 pub use control::FirewallControl;

@@ -13,7 +13,7 @@ use nftables::{
 use serde_json::Value;
 
 use super::{
-    Facts, always,
+    Facts, always, break_glass,
     terms::{INPUT, accept, any_of, at_most, count, field, ip_version, is, log, prefix, rule, run},
 };
 use crate::{
@@ -50,8 +50,10 @@ pub fn document(section: &Firewall, _facts: &Facts) -> Result<Value, serde_json:
         policy: Some(NfChainPolicy::Drop),
         ..Chain::default()
     }));
+    batch.add(break_glass::set());
     let rules = always::first()
         .into_iter()
+        .chain([break_glass::let_in()])
         .chain(always::icmp(section.ping))
         .chain([always::invalid()])
         .chain(always::dhcp())
