@@ -5,6 +5,7 @@
 //! looks at the clock.
 
 pub mod accounts;
+pub mod ancestry;
 pub mod break_glass;
 pub mod bus;
 pub mod clock;

@@ -17,7 +17,7 @@ use crate::{
     },
     host::{Reader, bus::UnitStatus},
     profile::{
-        schema::{Allow, Firewall, Profile},
+        schema::{Allow, Firewall, Forward, Profile},
         types::{Port, PortRange, RuleName},
     },
 };
@@ -89,7 +89,7 @@ pub fn last_resort(profile: Option<&Profile>, listening: &[Port]) -> Firewall {
             .collect(),
         None => from_anywhere(ranges),
     };
-    Firewall { allow, ..Firewall::default() }
+    Firewall { allow, forward: Forward::Deny, ..Firewall::default() }
 }
 
 fn from_anywhere(ports: Vec<PortRange>) -> Vec<Allow> {

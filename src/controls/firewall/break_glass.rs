@@ -88,12 +88,12 @@ pub(super) fn set() -> NfListObject<'static> {
     }))
 }
 
-/// The rule that lets in what is in the set.
-pub(super) fn let_in() -> NfListObject<'static> {
+/// The rule of a chain that lets in what is in the set.
+pub(super) fn let_in(chain: &'static str) -> NfListObject<'static> {
     let protocol = Expression::Named(NamedExpression::Meta(Meta { key: MetaKey::L4proto }));
     let in_set: Statement<'static> =
         is(protocol, Expression::String(Cow::Owned(format!("@{SET}"))));
-    rule(COMMENT, vec![in_set, count(), accept()])
+    rule(chain, COMMENT, vec![in_set, count(), accept()])
 }
 
 /// What is in the set, beside what a person put there.

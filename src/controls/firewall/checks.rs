@@ -7,14 +7,17 @@ pub(super) const RULESET: &CheckMeta = &CHECKS[0];
 /// The kernel puts packets to it.
 pub(super) const IN_PATH: &CheckMeta = &CHECKS[1];
 
+/// It is known by which interfaces strangers come.
+pub(super) const OUTSIDE: &CheckMeta = &CHECKS[2];
+
 /// It will be there after the next boot.
-pub(super) const BOOT: &CheckMeta = &CHECKS[2];
+pub(super) const BOOT: &CheckMeta = &CHECKS[3];
 
 /// Nobody has opened the host.
-pub(super) const BREAK_GLASS: &CheckMeta = &CHECKS[3];
+pub(super) const BREAK_GLASS: &CheckMeta = &CHECKS[4];
 
 /// Every check of the control.
-pub(super) static CHECKS: [CheckMeta; 4] = [
+pub(super) static CHECKS: [CheckMeta; 5] = [
     CheckMeta {
         id: "firewall.ruleset",
         title: "The kernel's firewall rules are exactly those of the profile",
@@ -42,6 +45,19 @@ pub(super) static CHECKS: [CheckMeta; 4] = [
         fix: "Run: holdfast apply. If the count stays at 0 while the host has traffic, look for what takes packets away \
               first: nft list ruleset (hooks ingress and prerouting), and whether holdfast runs in the host's own network \
               namespace.",
+    },
+    CheckMeta {
+        id: "firewall.outside",
+        title: "It is known which interfaces lead outside",
+        severity: Severity::High,
+        evidence: Evidence::Effective,
+        practices: &["net.default-deny"],
+        why: "What a container publishes is judged only where it enters by an interface that leads outside: what \
+              containers send to each other and to the world must pass. Without a name for the outside, every published \
+              port is open, whatever the profile says.",
+        source: "nft(8), meta iifname; Docker: Packet filtering and firewalls (published ports do not meet the input chain)",
+        fix: "Name the interface, as `ip route get 192.0.2.1` shows it: outside = [\"eth0\"] under [firewall]. Then run: \
+              holdfast apply.",
     },
     CheckMeta {
         id: "firewall.boot",

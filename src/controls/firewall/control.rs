@@ -7,8 +7,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Facts, always,
-    checks::{CHECKS, IN_PATH, RULESET},
+    checks::{CHECKS, IN_PATH, OUTSIDE, RULESET},
     compare::{Difference, Side, differences},
+    facts::KnownBy,
     ruleset,
     table::{self, Table, Words},
     whole::Whole,
@@ -23,7 +24,10 @@ use crate::{
         HostError, Reader,
         nft::{Listing, OwnTable},
     },
-    profile::schema::{Firewall, Mode, Profile},
+    profile::{
+        schema::{Firewall, Forward, Mode, Profile},
+        types::Interface,
+    },
 };
 
 /// How many differences a finding names.
@@ -43,6 +47,10 @@ impl Control for FirewallControl {
 
     fn checks(&self) -> &'static [CheckMeta] {
         &CHECKS
+    }
+
+    fn can_cut_off_login(&self, _change: &Change) -> bool {
+        true
     }
 
     fn mode(&self, profile: &Profile) -> Option<Mode> {
@@ -102,6 +110,10 @@ impl Comparison for FirewallComparison {
 pub(super) struct Observed {
     /// The part of the profile that a finding names.
     pub(super) wants: String,
+    /// How forwarded packets are treated, and by which interfaces strangers come.
+    pub(super) forward: Forward,
+    /// What the desired table depends on beside the profile, or why it is not known.
+    pub(super) facts: Result<Facts, String>,
     /// The desired table, or why there is none.
     pub(super) document: Result<Value, String>,
     /// What nft and this kernel make of it, or why that cannot be seen.
@@ -125,9 +137,10 @@ pub(super) struct Texts {
 
 impl Observed {
     async fn of(section: &Firewall, host: &Reader) -> Self {
-        let document = match Facts::gather(section, host).await {
-            Ok(facts) => ruleset::document(section, &facts).map_err(|error| error.to_string()),
-            Err(why) => Err(why),
+        let facts = Facts::gather(section, host).await;
+        let document = match &facts {
+            Ok(facts) => ruleset::document(section, facts).map_err(|error| error.to_string()),
+            Err(why) => Err(why.clone()),
         };
         let canonical = async {
             match &document {
@@ -142,7 +155,8 @@ impl Observed {
         let (canonical, (looped, live)) = tokio::join!(canonical, live);
         let wants = wants(section, &document);
         let texts = Texts::default();
-        let mut observed = Self { wants, document, canonical, looped, live, texts };
+        let forward = section.forward;
+        let mut observed = Self { wants, forward, facts, document, canonical, looped, live, texts };
         if observed.differences() != Ok(Vec::new()) {
             observed.texts = observed.read_texts(host).await;
         }
@@ -209,7 +223,53 @@ impl Observed {
                 "packets to this host are put to table inet holdfast",
                 self.judge_path(),
             ),
+            Judgement::new(
+                OUTSIDE,
+                "what enters from outside is judged on its way to containers",
+                self.judge_outside(),
+            ),
         ]
+    }
+
+    fn judge_outside(&self) -> Verdict {
+        let not_applicable = |why: &str| Verdict::NotApplicable { why: why.to_owned() };
+        match self.forward {
+            Forward::Containers => {}
+            Forward::Deny => return not_applicable("nothing is forwarded"),
+            Forward::Off => return not_applicable("the profile leaves forwarding to others"),
+        }
+        let facts = match &self.facts {
+            Ok(facts) => facts,
+            Err(why) => return Verdict::Unknown { why: why.clone() },
+        };
+        let list = |names: &[Interface]| {
+            names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        };
+        let names = if facts.outside.is_empty() { "none".into() } else { list(&facts.outside) };
+        let holds = |how: &str| Verdict::Holds { observed: format!("{names}, {how}") };
+        match &facts.known_by {
+            KnownBy::Profile { without } if without.is_empty() => {
+                holds("as the profile names them")
+            }
+            KnownBy::Profile { without } => Verdict::Unknown {
+                why: format!(
+                    "no interface is called {} (yet); those there are: ip -br link",
+                    list(without)
+                ),
+            },
+            KnownBy::Routes => holds("by the default routes"),
+            KnownBy::Table => {
+                holds("as the loaded table names them; there is no default route now")
+            }
+            KnownBy::NothingForwarded => {
+                not_applicable("this host has no default route, and forwards nothing")
+            }
+            KnownBy::Nothing => Verdict::Unknown {
+                why: "there is no default route, so published ports are open to all; \
+                      name the interface in firewall.outside"
+                    .to_owned(),
+            },
+        }
     }
 
     fn judge_ruleset(&self) -> Verdict {

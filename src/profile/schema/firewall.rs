@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Mode;
-use crate::profile::types::{Cidr, Port, PortRange, Rate, RateUnit, RuleName};
+use crate::profile::types::{Cidr, Interface, Port, PortRange, Rate, RateUnit, RuleName};
 
 /// What may reach this host over the network. Everything that is not allowed is dropped; answers
 /// to what the host itself asked, loopback, and the ICMP that IP needs always pass.
@@ -23,6 +23,15 @@ pub struct Firewall {
     #[serde(default = "yes")]
     pub ping: bool,
 
+    /// What is done about packets that go through this host to containers and virtual machines.
+    #[serde(default)]
+    pub forward: Forward,
+
+    /// The interfaces that lead outside. What enters by them reaches a container only by a port
+    /// that `allow` names. Absent: those of the default routes. They need not exist yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outside: Option<Vec<Interface>>,
+
     /// What is let in. Absent or empty: nothing is, not even SSH.
     #[serde(default)]
     #[schemars(extend("x-holdfast-merge-key" = "name"))]
@@ -35,6 +44,8 @@ impl Default for Firewall {
             mode: Mode::default(),
             log_drops: LogDrops::default(),
             ping: true,
+            forward: Forward::default(),
+            outside: None,
             allow: Vec::new(),
         }
     }
@@ -48,6 +59,21 @@ impl Firewall {
                 && ports.iter().any(|port| allow.tcp().iter().any(|range| range.contains(*port)))
         })
     }
+}
+
+/// What is done about packets that go through this host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Forward {
+    /// A port means the same whether a process or a container serves it: what enters by an
+    /// interface that leads outside reaches a container only by a published port that `allow`
+    /// names. What containers send, and what goes between them, passes.
+    #[default]
+    Containers,
+    /// Nothing goes through. For hosts without containers and virtual machines.
+    Deny,
+    /// Not managed: what goes through is the business of others.
+    Off,
 }
 
 /// Whether and how often dropped packets are logged. The limit is on the log, never on the drop:

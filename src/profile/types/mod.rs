@@ -11,6 +11,7 @@
 mod account;
 mod check;
 mod format;
+mod interface;
 mod net;
 mod size;
 mod ssh;
@@ -25,6 +26,7 @@ pub use self::account::{TimeZoneName, UserName};
 pub use self::check::CheckId;
 pub use self::format::{Accepts, FORMATS, Format, Invalid, Scalar};
 pub(crate) use self::format::{holds_private_key, shown};
+pub use self::interface::Interface;
 pub use self::net::{Cidr, Port, PortRange};
 pub use self::size::Size;
 pub use self::ssh::{Algorithm, KeysFile, MaxStartups};
