@@ -112,7 +112,18 @@ fn assert_not_half_configured(host: &Host, tables: &[&str], at: &str) {
 /// How often the agent makes each call in one whole apply.
 fn count_calls(host: &Host) -> BTreeMap<&'static str, usize> {
     let trace = format!("trace={}", CALLS.map(|call| format!("?{call}")).join(","));
-    let words = ["strace", "-qq", "-o", "/tmp/trace", "-e", &trace, "holdfast", "-q", "apply", "--no-confirm"];
+    let words = [
+        "strace",
+        "-qq",
+        "-o",
+        "/tmp/trace",
+        "-e",
+        &trace,
+        "holdfast",
+        "-q",
+        "apply",
+        "--no-confirm",
+    ];
     host.run(words).unwrap().ok().unwrap();
     let trace = String::from_utf8(host.read("/tmp/trace").unwrap()).unwrap();
     let count =

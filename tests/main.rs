@@ -12,6 +12,7 @@
 #[macro_use]
 mod support;
 
+mod boot;
 mod cli;
 mod containers;
 mod engine;

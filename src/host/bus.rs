@@ -5,10 +5,8 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use tokio::{sync::OnceCell, time::timeout};
 use zbus::{
-    Connection, DeserializeDict, Type, proxy,
-    proxy::CacheProperties,
+    Connection, DeserializeDict, Type, Variant, proxy, proxy::CacheProperties,
     wire::OwnedObjectPath,
-    Variant,
 };
 
 use super::HostError;

@@ -16,6 +16,9 @@
 //! - [`table`]: nft's raw JSON listing, made comparable
 //! - [`compare`]: what differs between two such tables, in words
 //! - [`control`]: observing, judging, planning
+//! - [`boot`]: what is loaded at boot
+//! - [`break_glass`]: how a person opens the host for a time
+//! - [`whole`]: all of the above as one control
 //! - [`checks`]: what is checked, and why
 //! - [`model`]: what the section lets in, worked out without a kernel
 //!
@@ -32,6 +35,8 @@
 
 mod allows;
 mod always;
+pub mod boot;
+pub mod break_glass;
 mod checks;
 mod compare;
 mod control;
@@ -41,6 +46,7 @@ pub mod model;
 mod ruleset;
 mod table;
 mod terms;
+mod whole;
 
 pub use compare::{Difference, differences};
 pub use control::FirewallControl;
