@@ -12,6 +12,7 @@ use super::{
     HostError,
     accounts::{self, Account, Secret, parse_passwd},
     ancestry::{self, Ancestor},
+    break_glass,
     bus::Systemd,
     clock::{self, Moment},
     docker::{self, Question},
@@ -200,6 +201,14 @@ impl Reader {
     /// See [`nft::own_table_text`].
     pub async fn own_table_text(&self, listing: Listing) -> Result<Option<String>, HostError> {
         nft::own_table_text(listing).await
+    }
+
+    /// What a person let in for a time; `None` when there is no set for it.
+    ///
+    /// # Errors
+    /// When nft is missing, not permitted, or lists something else.
+    pub async fn break_glass(&self) -> Result<Option<Vec<nft::Element>>, HostError> {
+        break_glass::elements().await
     }
 
     /// What nft's JSON listing of a desired table says once this kernel has loaded it.

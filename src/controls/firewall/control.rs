@@ -13,6 +13,7 @@ use super::{
     facts::KnownBy,
     ruleset,
     table::{self, Table, Words},
+    whole::Whole,
 };
 use crate::{
     controls::{Comparison, Control, Obstacle, Preview, Wanted},
@@ -67,7 +68,7 @@ impl Control for FirewallControl {
                 Some(section) => Some(Observed::of(section, host, Depth::Quick).await),
                 None => None,
             };
-            Box::new(FirewallComparison(comparison)) as Box<dyn Comparison>
+            Box::new(Whole::of(FirewallComparison(comparison), host).await) as Box<dyn Comparison>
         })
     }
 }
@@ -440,7 +441,7 @@ fn exposed(found: &Result<Exposure, String>) -> Vec<Judgement> {
 }
 
 /// The one change there is: all of the table, at once.
-fn change(document: &Value) -> Change {
+pub(super) fn change(document: &Value) -> Change {
     Change::Table { to: TableState::Json(document.clone()) }
 }
 

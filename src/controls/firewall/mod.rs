@@ -18,6 +18,9 @@
 //! - [`table`]: nft's raw JSON listing, made comparable
 //! - [`compare`]: what differs between two such tables, in words
 //! - [`control`]: observing, judging, planning
+//! - [`boot`]: what is loaded at boot
+//! - [`break_glass`]: how a person opens the host for a time
+//! - [`whole`]: all of the above as one control
 //! - [`checks`]: what is checked, and why
 //! - [`model`]: what the section lets in, worked out without a kernel
 //!
@@ -34,6 +37,8 @@
 
 mod allows;
 mod always;
+pub mod boot;
+pub mod break_glass;
 mod checks;
 mod compare;
 mod control;
@@ -45,6 +50,7 @@ mod ruleset;
 mod services;
 mod table;
 mod terms;
+mod whole;
 
 pub use compare::{Difference, differences};
 pub use control::{FirewallControl, exposure_of};

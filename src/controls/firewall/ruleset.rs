@@ -13,7 +13,8 @@ use serde_json::Value;
 use super::{
     Facts,
     allows::{self, At},
-    always, forward,
+    always, break_glass,
+    forward::{self, FORWARD},
     terms::{INPUT, count, rule},
 };
 use crate::{host::nft::TABLE, profile::schema::Firewall};
@@ -42,16 +43,19 @@ pub fn document(section: &Firewall, facts: &Facts) -> Result<Value, serde_json::
         policy: Some(NfChainPolicy::Drop),
         ..Chain::default()
     }));
+    batch.add(break_glass::set());
     let (chains, forwarded) = forward::chains_and_rules(section, facts);
     let rules = always::first()
         .into_iter()
+        .chain([break_glass::let_in(INPUT)])
         .chain(always::icmp(section.ping))
         .chain([always::invalid()])
         .chain(always::dhcp())
         .chain(allows::rules(section, At::Input))
         .chain([rule(INPUT, always::DROPPED, vec![count()])])
         .chain(always::log_drops(section, INPUT));
-    for object in chains.into_iter().chain(rules).chain(forwarded) {
+    let through = (!chains.is_empty()).then(|| break_glass::let_in(FORWARD));
+    for object in chains.into_iter().chain(rules).chain(through).chain(forwarded) {
         batch.add(object);
     }
     serde_json::to_value(batch.to_nftables())
