@@ -15,6 +15,7 @@ mod support;
 mod boot;
 mod cli;
 mod containers;
+mod confirm;
 mod engine;
 mod firewall;
 mod gap;
