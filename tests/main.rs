@@ -14,7 +14,9 @@ mod support;
 
 mod cli;
 mod engine;
+mod exposure;
 mod firewall;
+mod from_config;
 mod journal;
 mod kill;
 mod package;

@@ -6,6 +6,7 @@ pub mod out;
 mod apply;
 mod check;
 mod explain;
+mod exposure;
 mod history;
 mod host;
 mod plan;
@@ -91,6 +92,8 @@ enum Command {
     History,
     /// Show where this host stands
     Status(ProfileArg),
+    /// List everything that listens, and whether the outside can reach it and by which rule
+    Exposure(ProfileArg),
     /// Explain a check: why, where that is written, how to put it right
     Explain(explain::ExplainArgs),
     /// For packaging and documentation
@@ -120,6 +123,7 @@ pub async fn run(cli: Cli, environment: Environment) -> Exit {
         Command::Rollback(args) => rollback::run(&context, &args).await,
         Command::History => history::run(&context),
         Command::Status(args) => status::run(&context, &args).await,
+        Command::Exposure(args) => exposure::run(&context, &args).await,
         Command::Explain(args) => explain::run(&context, &args),
         Command::Util(args) => util::run(&context, &args),
     };

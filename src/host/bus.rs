@@ -312,7 +312,11 @@ impl Systemd {
             let assigned = environment.iter().filter_map(|each| each.split_once('='));
             let assigned = assigned.filter(|(name, _)| name.eq_ignore_ascii_case(variable));
             Ok(ServiceLaunch {
-                command: commands.into_iter().next_back().map(|command| command.1).unwrap_or_default(),
+                command: commands
+                    .into_iter()
+                    .next_back()
+                    .map(|command| command.1)
+                    .unwrap_or_default(),
                 variable: assigned.map(|(_, value)| value.to_owned()).last(),
                 environment_files,
             })

@@ -186,7 +186,9 @@ fn diagnostics() -> BTreeMap<u64, Detail> {
     let mut found = BTreeMap::new();
     let families = [nix::libc::AF_INET, nix::libc::AF_INET6];
     // TCP's listening state, and the closed one of a UDP socket that has no peer.
-    for (protocol, states) in [(nix::libc::IPPROTO_TCP, 1u32 << 10), (nix::libc::IPPROTO_UDP, 1 << 7)] {
+    for (protocol, states) in
+        [(nix::libc::IPPROTO_TCP, 1u32 << 10), (nix::libc::IPPROTO_UDP, 1 << 7)]
+    {
         for family in families {
             // What has been told until then is true even if the rest cannot be had.
             let _ = dump(family, protocol, states, &mut found);
@@ -330,14 +332,18 @@ mod tests {
         let spoken_for = UdpSocket::bind("127.0.0.1:0").unwrap();
         spoken_for.connect(udp.local_addr().unwrap()).unwrap();
         let found = all(&Files::below("/")).unwrap();
-        let inode = |fd: i32| {
-            std::fs::metadata(format!("/proc/self/fd/{fd}")).unwrap().st_ino()
-        };
+        let inode = |fd: i32| std::fs::metadata(format!("/proc/self/fd/{fd}")).unwrap().st_ino();
         let of = |inode: u64| found.iter().find(|each| each.inode == inode).copied();
         let listed = of(inode(v4.as_raw_fd())).unwrap();
-        assert_eq!((listed.transport, listed.port), (Transport::Tcp, v4.local_addr().unwrap().port()));
+        assert_eq!(
+            (listed.transport, listed.port),
+            (Transport::Tcp, v4.local_addr().unwrap().port())
+        );
         let listed = of(inode(udp.as_raw_fd())).unwrap();
-        assert_eq!((listed.transport, listed.port), (Transport::Udp, udp.local_addr().unwrap().port()));
+        assert_eq!(
+            (listed.transport, listed.port),
+            (Transport::Udp, udp.local_addr().unwrap().port())
+        );
         assert_eq!(of(inode(v6.as_raw_fd())).unwrap().address, "::1".parse::<IpAddr>().unwrap());
         assert_eq!(of(inode(spoken_for.as_raw_fd())), None, "only its peer may speak to it");
     }

@@ -42,7 +42,8 @@ pub(super) static CHECKS: [CheckMeta; 4] = [
         fix: "Run: holdfast apply. If the count stays at 0 while the host has traffic, look for what takes packets away \
               first: nft list ruleset (hooks ingress and prerouting), and whether holdfast runs in the host's own network \
               namespace.",
-    },    CheckMeta {
+    },
+    CheckMeta {
         id: "firewall.from-config",
         title: "The ports that a service's own configuration names are known",
         severity: Severity::High,

@@ -130,9 +130,10 @@ pub(super) struct Texts {
 impl Observed {
     async fn of(section: &Firewall, host: &Reader, depth: Depth) -> Self {
         let facts = Facts::gather(section, host).await;
-        let document = facts.as_ref().map_err(Clone::clone).and_then(|facts| {
-            ruleset::document(section, facts).map_err(|error| error.to_string())
-        });
+        let document = facts
+            .as_ref()
+            .map_err(Clone::clone)
+            .and_then(|facts| ruleset::document(section, facts).map_err(|error| error.to_string()));
         let services = facts.map(|facts| facts.services).unwrap_or_default();
         let canonical = async {
             match &document {
@@ -366,9 +367,11 @@ fn exposed(found: &Result<Exposure, String>) -> Vec<Judgement> {
     };
     let mut judgements = vec![Judgement::new(EXPOSURE, expected, verdict)];
     let mut unfiltered = of(false);
-    unfiltered.extend(found.apart.iter().map(|each| {
-        format!("container {} at {} ({})", each.container, each.address, each.driver)
-    }));
+    unfiltered.extend(
+        found.apart.iter().map(|each| {
+            format!("container {} at {} ({})", each.container, each.address, each.driver)
+        }),
+    );
     if !unfiltered.is_empty() {
         // Not our difference: no step of ours ends it, and it must not keep the rest from being applied.
         let why = format!("no rule of this host stands before: {}", some_of(&unfiltered));

@@ -25,7 +25,9 @@ impl FromStr for FilePath {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let error = Invalid::new(format!("{} is not the path of a file", shown(text)));
         if !text.starts_with('/') {
-            return Err(error.help("write it from the root on, as in \"/etc/bitcoin/bitcoin.conf\""));
+            return Err(
+                error.help("write it from the root on, as in \"/etc/bitcoin/bitcoin.conf\"")
+            );
         }
         if text.split('/').any(|part| part == ".." || part == ".") {
             return Err(error.help("write it without `.` and `..`"));

@@ -61,7 +61,8 @@ fn from_config(allow: &Allow, at: At<'_>, found: &mut Vec<Diagnostic>) {
         }
     }
     if let (Some(_), Some(container)) = (&allow.unit, &allow.container) {
-        let message = format!("the service runs in a unit or in container `{container}`, not in both");
+        let message =
+            format!("the service runs in a unit or in container `{container}`, not in both");
         found.push(
             Diagnostic::error(at.key("container").span, message)
                 .and(at.key("unit").span, "named here")

@@ -8,9 +8,7 @@ use super::{
     owner,
     published::{self, Told},
 };
-use crate::host::{
-    HostError, Reader, docker::Question, endpoints::Endpoint, process::Output,
-};
+use crate::host::{HostError, Reader, docker::Question, endpoints::Endpoint, process::Output};
 
 /// How much is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,13 +23,14 @@ pub(in crate::controls::firewall) enum Depth {
 const PODMAN_STATE: &str = "/run/libpod";
 
 /// Looks at the host. What cannot be asked is said, and the rest stands.
-pub(in crate::controls::firewall) async fn look(host: &Reader, depth: Depth) -> Result<Seen, String> {
+pub(in crate::controls::firewall) async fn look(
+    host: &Reader,
+    depth: Depth,
+) -> Result<Seen, String> {
     let endpoints = host.endpoints().map_err(|error| error.chain())?;
     let mut seen = Seen { interfaces: interfaces(host, &endpoints), ..Seen::default() };
     let mut names = BTreeMap::new();
-    let podman = async {
-        if depth == Depth::Full { podman(host).await } else { None }
-    };
+    let podman = async { if depth == Depth::Full { podman(host).await } else { None } };
     let (docker, podman) = tokio::join!(docker(host), podman);
     for (engine, told) in [("Docker", docker), ("Podman", podman)] {
         match told {
@@ -51,7 +50,8 @@ pub(in crate::controls::firewall) async fn look(host: &Reader, depth: Depth) -> 
     seen.publications.dedup();
     seen.sockets = endpoints.into_iter().map(|endpoint| (endpoint, None)).collect();
     if depth == Depth::Full {
-        let all = seen.sockets.iter().map(|(endpoint, _)| endpoint.inode).filter(|inode| *inode != 0);
+        let all =
+            seen.sockets.iter().map(|(endpoint, _)| endpoint.inode).filter(|inode| *inode != 0);
         let all = all.collect();
         let owners = owners(host, &all);
         for (endpoint, owner) in &mut seen.sockets {
@@ -124,7 +124,8 @@ async fn docker(host: &Reader) -> Option<Result<Told, String>> {
     };
     Some(told(containers).and_then(|containers| {
         let networks = told(networks)?;
-        published::docker(&containers, &networks).ok_or_else(|| "it answers in a way unknown".to_owned())
+        published::docker(&containers, &networks)
+            .ok_or_else(|| "it answers in a way unknown".to_owned())
     }))
 }
 
@@ -139,7 +140,8 @@ async fn podman(host: &Reader) -> Option<Result<Told, String>> {
     };
     Some(output.map_err(|error| error.chain()).and_then(|bytes| {
         let json = serde_json::from_slice(&bytes).ok();
-        json.and_then(|json| published::podman(&json)).ok_or_else(|| "it prints what is unknown".to_owned())
+        json.and_then(|json| published::podman(&json))
+            .ok_or_else(|| "it prints what is unknown".to_owned())
     }))
 }
 

@@ -228,7 +228,8 @@ pub(in crate::controls::firewall) fn judge(
         known.map_or_else(|| format!("interface {index}"), |(_, name)| name.clone())
     };
     let own = sockets.into_iter().filter(|(endpoint, owner)| {
-        let is_proxy = owner.as_ref().is_some_and(|owner| PROXIES.contains(&owner.process.as_str()));
+        let is_proxy =
+            owner.as_ref().is_some_and(|owner| PROXIES.contains(&owner.process.as_str()));
         !(is_proxy && publications.iter().any(|each| covers(each, endpoint)))
     });
     let mut ways: Vec<Exposed> = own
@@ -287,12 +288,18 @@ struct Rules {
 }
 
 impl Rules {
-    fn socket(&self, endpoint: Endpoint, owner: Option<Owner>, interface: Option<String>) -> Exposed {
-        let declared = self.declared_for(endpoint.transport, endpoint.port, endpoint.port, &|allow| {
-            admits_family(allow, takes_v4(&endpoint), takes_v6(&endpoint))
-        });
-        let is_loopback = endpoint.address.to_canonical().is_loopback()
-            || interface.as_deref() == Some("lo");
+    fn socket(
+        &self,
+        endpoint: Endpoint,
+        owner: Option<Owner>,
+        interface: Option<String>,
+    ) -> Exposed {
+        let declared =
+            self.declared_for(endpoint.transport, endpoint.port, endpoint.port, &|allow| {
+                admits_family(allow, takes_v4(&endpoint), takes_v6(&endpoint))
+            });
+        let is_loopback =
+            endpoint.address.to_canonical().is_loopback() || interface.as_deref() == Some("lo");
         let reach = if is_loopback {
             Reach::Loopback
         } else {

@@ -24,7 +24,8 @@ pub(super) fn of_cgroups(text: &str) -> (Option<String>, Option<String>) {
     let mut container = None;
     for line in text.lines() {
         let mut fields = line.splitn(3, ':');
-        let (Some(_), Some(controllers), Some(path)) = (fields.next(), fields.next(), fields.next())
+        let (Some(_), Some(controllers), Some(path)) =
+            (fields.next(), fields.next(), fields.next())
         else {
             continue;
         };

@@ -83,7 +83,8 @@ pub(super) fn ports(text: Option<&str>, arguments: &[String]) -> Result<Ports, F
     if let Some(odd) =
         given.iter().chain(&filed).find(|each| matches!(each.key, Key::Negated | Key::Includeconf))
     {
-        let why = "a negated setting or includeconf: say the ports under tcp instead of from_config";
+        let why =
+            "a negated setting or includeconf: say the ports under tcp instead of from_config";
         return Err(Fault { line: odd.line, why: why.to_owned() });
     }
     let chain = chain(&given, &filed)?;
@@ -218,8 +219,9 @@ impl Settings {
             (Some(listen), None) => is_on(listen),
             (None, Some(no)) => Ok(!is_on(no)?),
             // An address to listen on speaks for itself; without one, fixed peers and a proxy speak against it.
-            (None, None) => Ok(binds
-                || self.of(Key::Connect).is_empty() && self.of(Key::Proxy).is_empty()),
+            (None, None) => {
+                Ok(binds || self.of(Key::Connect).is_empty() && self.of(Key::Proxy).is_empty())
+            }
         }
     }
 
@@ -229,12 +231,14 @@ impl Settings {
         if !self.listens(!binds.is_empty() || !whitebinds.is_empty())? {
             return Ok(found);
         }
-        let port = match self.one(Key::Port)? {
-            None => Port::new(self.chain.1),
-            Some(setting) => Some(setting.value.parse().map_err(|_| {
-                Fault { line: setting.line, why: "port is not a port".to_owned() }
-            })?),
-        };
+        let port =
+            match self.one(Key::Port)? {
+                None => Port::new(self.chain.1),
+                Some(setting) => Some(setting.value.parse().map_err(|_| Fault {
+                    line: setting.line,
+                    why: "port is not a port".to_owned(),
+                })?),
+            };
         if binds.is_empty() && whitebinds.is_empty() {
             found.tcp.extend(port);
             return Ok(found);

@@ -77,7 +77,9 @@ async fn one(allow: &Allow, service: Service, host: &Reader) -> Result<Ports, St
     }?;
     let ports = launch.as_published(listens).map_err(of(service.as_str()))?;
     if ports.is_empty() {
-        return Err(format!("{path}: no other host is to reach the service, so there is no port to open"));
+        return Err(format!(
+            "{path}: no other host is to reach the service, so there is no port to open"
+        ));
     }
     Ok(ports)
 }

@@ -87,7 +87,8 @@ impl Launch {
             path.strip_prefix(inside).filter(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         let fitting = self.mounts.iter().filter_map(|(inside, outside)| {
-            below(inside.trim_end_matches('/')).map(|rest| (inside.len(), format!("{outside}{rest}")))
+            below(inside.trim_end_matches('/'))
+                .map(|rest| (inside.len(), format!("{outside}{rest}")))
         });
         fitting.max_by_key(|(len, _)| *len).map(|(_, path)| path).ok_or_else(|| {
             let why = "its configuration file is inside the container: mount it from the host, or say config_file";

@@ -82,7 +82,8 @@ impl Found {
                 continue;
             }
             let ports = self.0.get(allow.name.as_str()).and_then(|found| found.as_ref().ok());
-            let ranges = |ports: &BTreeSet<Port>| ports.iter().copied().map(PortRange::from).collect();
+            let ranges =
+                |ports: &BTreeSet<Port>| ports.iter().copied().map(PortRange::from).collect();
             allow.tcp = Some(ports.map_or_else(Vec::new, |ports| ranges(&ports.tcp)));
             allow.udp = Some(ports.map_or_else(Vec::new, |ports| ranges(&ports.udp)));
         }

@@ -27,8 +27,9 @@ pub(super) fn ports(text: Option<&str>) -> Result<Ports, Fault> {
             let bind: SocketAddr = bind.trim().parse().map_err(|_| {
                 Fault::new("node.p2p_bind is not an address and a port, such as 0.0.0.0:20444")
             })?;
-            let port = Port::new(bind.port())
-                .ok_or_else(|| Fault::new("node.p2p_bind leaves the port to the kernel: name one"))?;
+            let port = Port::new(bind.port()).ok_or_else(|| {
+                Fault::new("node.p2p_bind leaves the port to the kernel: name one")
+            })?;
             if !is_loopback(bind.ip()) {
                 found.tcp.insert(port);
             }

@@ -19,7 +19,10 @@ fn said(found: Result<Ports, Fault>) -> String {
 }
 
 fn on(list: &str) -> String {
-    said(signer::ports(Some(&format!("[signer]\nprivate_key = \"{SECRET}\"\n[signer.p2p]\nlisten_on = {list}\n")), None))
+    said(signer::ports(
+        Some(&format!("[signer]\nprivate_key = \"{SECRET}\"\n[signer.p2p]\nlisten_on = {list}\n")),
+        None,
+    ))
 }
 
 #[test]
@@ -29,16 +32,40 @@ fn the_signer_listens() {
         (r#"["tcp://0.0.0.0:4122", "quic-v1://0.0.0.0:4122"]"#, "tcp 4122, udp 4122"),
         (r#"["tcp://[::]:4122/", "tcp://203.0.113.7:4123"]"#, "tcp 4122, tcp 4123"),
         (r#"["", "quic-v1://[2001:db8::1]:9"]"#, "udp 9"),
-        (r#"["tcp://127.0.0.1:4122", "quic-v1://[::1]:1", "tcp://localhost:2", "tcp://[::ffff:127.0.0.1]:3"]"#, "no port"),
+        (
+            r#"["tcp://127.0.0.1:4122", "quic-v1://[::1]:1", "tcp://localhost:2", "tcp://[::ffff:127.0.0.1]:3"]"#,
+            "no port",
+        ),
         ("[]", "no port"),
         (r#"["tcp://0.0.0.0"]"#, "! entry 1 of listen_on names no port, which the signer refuses"),
-        (r#"["tcp://0.0.0.0:0"]"#, "! entry 1 of listen_on leaves the port to the kernel: name one"),
-        (r#"["tcp://0.0.0.0:1", "udp://0.0.0.0:4122"]"#, "! entry 2 of listen_on is neither tcp:// nor quic-v1://"),
-        (r#"["tcp://me@0.0.0.0:4122"]"#, "! entry 1 of listen_on has more than a scheme, an address and a port"),
-        (r#"["tcp://0.0.0.0:4122/x"]"#, "! entry 1 of listen_on has more than a scheme, an address and a port"),
-        (r#"["tcp://signer.example.org:4122"]"#, "! entry 1 of listen_on has a name where an address of this host belongs"),
-        (r#"["0.0.0.0:4122"]"#, "! entry 1 of listen_on is not an address such as tcp://0.0.0.0:4122"),
-        (r#"["tcp://0.0.0.0:70000"]"#, "! entry 1 of listen_on is not an address such as tcp://0.0.0.0:4122"),
+        (
+            r#"["tcp://0.0.0.0:0"]"#,
+            "! entry 1 of listen_on leaves the port to the kernel: name one",
+        ),
+        (
+            r#"["tcp://0.0.0.0:1", "udp://0.0.0.0:4122"]"#,
+            "! entry 2 of listen_on is neither tcp:// nor quic-v1://",
+        ),
+        (
+            r#"["tcp://me@0.0.0.0:4122"]"#,
+            "! entry 1 of listen_on has more than a scheme, an address and a port",
+        ),
+        (
+            r#"["tcp://0.0.0.0:4122/x"]"#,
+            "! entry 1 of listen_on has more than a scheme, an address and a port",
+        ),
+        (
+            r#"["tcp://signer.example.org:4122"]"#,
+            "! entry 1 of listen_on has a name where an address of this host belongs",
+        ),
+        (
+            r#"["0.0.0.0:4122"]"#,
+            "! entry 1 of listen_on is not an address such as tcp://0.0.0.0:4122",
+        ),
+        (
+            r#"["tcp://0.0.0.0:70000"]"#,
+            "! entry 1 of listen_on is not an address such as tcp://0.0.0.0:4122",
+        ),
         (r#""tcp://0.0.0.0:4122""#, "! signer.p2p.listen_on is not a list"),
         ("[4122]", "! signer.p2p.listen_on has an entry that is not a text"),
     ] {
@@ -65,17 +92,26 @@ fn the_signers_environment_wins() {
     let with = |variable| said(signer::ports(Some(file), Some(variable)));
     assert_eq!(with("tcp://0.0.0.0:5000, quic-v1://0.0.0.0:5001"), "tcp 5000, udp 5001");
     assert_eq!(with(""), "no port");
-    assert_eq!(with("tcp://0.0.0.0"), "! entry 1 of listen_on names no port, which the signer refuses");
+    assert_eq!(
+        with("tcp://0.0.0.0"),
+        "! entry 1 of listen_on names no port, which the signer refuses"
+    );
     assert_eq!(said(signer::ports(None, Some("tcp://0.0.0.0:7"))), "tcp 7");
     // A file that the signer could not read is of no account to where it listens, but it will not start with it.
-    assert_eq!(said(signer::ports(None, None)), "! there is neither a file nor SIGNER_SIGNER__P2P__LISTEN_ON");
+    assert_eq!(
+        said(signer::ports(None, None)),
+        "! there is neither a file nor SIGNER_SIGNER__P2P__LISTEN_ON"
+    );
 }
 
 #[test]
 fn a_stacks_node_listens() {
     let of = |text: &str| said(stacks::ports(Some(text)));
     assert_eq!(of("[node]\nrpc_bind = \"0.0.0.0:20443\"\n"), "tcp 20444");
-    assert_eq!(of("[node]\np2p_bind = \"0.0.0.0:30444\"\nprometheus_bind = \"0.0.0.0:9153\"\n"), "tcp 30444");
+    assert_eq!(
+        of("[node]\np2p_bind = \"0.0.0.0:30444\"\nprometheus_bind = \"0.0.0.0:9153\"\n"),
+        "tcp 30444"
+    );
     assert_eq!(of("[node]\np2p_bind = \"[::]:1\"\n"), "tcp 1");
     assert_eq!(of("[node]\np2p_bind = \"127.0.0.1:20444\"\n"), "no port");
     let wanted = "! node.p2p_bind is not an address and a port, such as 0.0.0.0:20444";
@@ -83,7 +119,10 @@ fn a_stacks_node_listens() {
         assert_eq!(of(&format!("[node]\np2p_bind = {bad}\n")), wanted);
     }
     assert_eq!(of("[node]\np2p_bind = 20444\n"), "! node.p2p_bind is not a text");
-    assert_eq!(of("[node]\np2p_bind = \"0.0.0.0:0\"\n"), "! node.p2p_bind leaves the port to the kernel: name one");
+    assert_eq!(
+        of("[node]\np2p_bind = \"0.0.0.0:0\"\n"),
+        "! node.p2p_bind leaves the port to the kernel: name one"
+    );
     assert_eq!(of(""), "! there is no [node]: is this a Stacks node's configuration?");
 }
 
@@ -119,22 +158,52 @@ fn bitcoin_core_listens() {
         ("whitebind=127.0.0.1:8500\n", "", "no port"),
         ("port=0\n", "", "! line 1: port is not a port"),
         ("\nport=70000\n", "", "! line 2: port is not a port"),
-        ("port=9000\nport=9001\n", "", "! line 2: set before to another value: leave one of the two"),
+        (
+            "port=9000\nport=9001\n",
+            "",
+            "! line 2: set before to another value: leave one of the two",
+        ),
         ("port=9000\nport=9000\n", "", "tcp 9000"),
         ("listen=yes\n", "", "! line 1: a switch that is neither 0 nor 1"),
         ("listen=1\nnolisten=1\n", "", "! line 2: listen and nolisten: leave one of the two"),
-        ("testnet=1\nregtest=1\n", "", "! line 2: more than one chain is chosen, which bitcoind refuses"),
+        (
+            "testnet=1\nregtest=1\n",
+            "",
+            "! line 2: more than one chain is chosen, which bitcoind refuses",
+        ),
         ("chain=moon\n", "", "! chain is none that bitcoind knows"),
-        ("bind=example.org\n", "", "! line 1: bind is not an address of this host, with a port or without"),
-        ("bind=0.0.0.0:1=tor\n", "", "! line 1: bind is not an address of this host, with a port or without"),
-        ("whitebind=0.0.0.0\n", "", "! line 1: bind is not an address of this host, with a port or without"),
+        (
+            "bind=example.org\n",
+            "",
+            "! line 1: bind is not an address of this host, with a port or without",
+        ),
+        (
+            "bind=0.0.0.0:1=tor\n",
+            "",
+            "! line 1: bind is not an address of this host, with a port or without",
+        ),
+        (
+            "whitebind=0.0.0.0\n",
+            "",
+            "! line 1: bind is not an address of this host, with a port or without",
+        ),
         ("-port=1\n", "", "! line 1: bitcoind refuses a name with a leading -"),
         ("port\n", "", "! line 1: bitcoind refuses a line that is not name=value"),
-        ("noport=1\n", "", "! line 1: a negated setting or includeconf: say the ports under tcp instead of from_config"),
-        ("includeconf=more.conf\n", "", "! line 1: a negated setting or includeconf: say the ports under tcp instead of from_config"),
+        (
+            "noport=1\n",
+            "",
+            "! line 1: a negated setting or includeconf: say the ports under tcp instead of from_config",
+        ),
+        (
+            "includeconf=more.conf\n",
+            "",
+            "! line 1: a negated setting or includeconf: say the ports under tcp instead of from_config",
+        ),
     ] {
-        let arguments: Vec<String> =
-            std::iter::once("bitcoind").chain(arguments.split_whitespace()).map(str::to_owned).collect();
+        let arguments: Vec<String> = std::iter::once("bitcoind")
+            .chain(arguments.split_whitespace())
+            .map(str::to_owned)
+            .collect();
         assert_eq!(said(bitcoind::ports(Some(text), &arguments)), wanted, "{text:?} {arguments:?}");
     }
 }
@@ -146,11 +215,16 @@ fn variables_in_files() {
     let good = |text: &str| of(text).unwrap().unwrap();
     assert_eq!(of("A=b\n# SIGNER_SIGNER__P2P__LISTEN_ON=tcp://0.0.0.0:1\n"), Ok(None));
     assert_eq!(good(&format!("{name}=tcp://0.0.0.0:1")), "tcp://0.0.0.0:1");
-    assert_eq!(good(&format!("export {name}=\"tcp://[::]:1,tcp://0.0.0.0:2\"\n")), "tcp://[::]:1,tcp://0.0.0.0:2");
+    assert_eq!(
+        good(&format!("export {name}=\"tcp://[::]:1,tcp://0.0.0.0:2\"\n")),
+        "tcp://[::]:1,tcp://0.0.0.0:2"
+    );
     assert_eq!(good(&format!("  {name} = 'a'\r\n")), "a");
     assert_eq!(good(&format!("{name}=a\n{}=b\n", name.to_lowercase())), "b");
     assert_eq!(good(&format!("{name}=")), "");
-    let odd = format!("line 2: {name} is not plain: write it without escapes, $ and comments, in one pair of quotes or none");
+    let odd = format!(
+        "line 2: {name} is not plain: write it without escapes, $ and comments, in one pair of quotes or none"
+    );
     for value in ["\"a", "a'", "a # b", "${X}", "a\\", "\"a\" b", "\""] {
         assert_eq!(of(&format!("X=y\n{name}={value}")), Err(odd.clone()), "{value}");
     }
@@ -203,7 +277,10 @@ fn container(mode: &str) -> serde_json::Value {
 fn a_container_is_reached_at_the_hosts_port() {
     let launch = inspected(&container("bridge")).unwrap();
     assert!(!format!("{launch:?}").contains(SECRET));
-    assert_eq!(launch.config_file(Service::SbtcSigner).unwrap().unwrap(), "/srv/sbtc/signer-config.toml");
+    assert_eq!(
+        launch.config_file(Service::SbtcSigner).unwrap().unwrap(),
+        "/srv/sbtc/signer-config.toml"
+    );
     let listens = |list| signer::ports(None, Some(list)).unwrap();
     let host = |list| said(launch.as_published(listens(list)));
     assert_eq!(host(launch.variable.as_deref().unwrap()), "tcp 14122");
@@ -221,7 +298,10 @@ fn a_file_inside_the_container_is_not_the_hosts() {
     launch.mounts = vec![("/etc".to_owned(), "/srv/etc".to_owned())];
     assert!(launch.config_file(Service::SbtcSigner).is_err());
     launch.mounts.push(("/".to_owned(), "/srv/root".to_owned()));
-    assert_eq!(launch.config_file(Service::SbtcSigner).unwrap().unwrap(), "/srv/root/signer-config.toml");
+    assert_eq!(
+        launch.config_file(Service::SbtcSigner).unwrap().unwrap(),
+        "/srv/root/signer-config.toml"
+    );
 }
 
 #[test]
@@ -231,9 +311,12 @@ fn an_allow_without_known_ports_lets_nothing_in() {
     )
     .unwrap();
     let ports = bitcoind::ports(Some(""), &[]).unwrap();
-    let found = Found([("a".to_owned(), Ok(ports)), ("b".to_owned(), Err("why".to_owned()))].into());
+    let found =
+        Found([("a".to_owned(), Ok(ports)), ("b".to_owned(), Err("why".to_owned()))].into());
     let filled = found.fill(&section);
-    let tcp = |index: usize| filled.allow[index].tcp().iter().map(ToString::to_string).collect::<Vec<_>>();
+    let tcp = |index: usize| {
+        filled.allow[index].tcp().iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
     assert_eq!((tcp(0), tcp(1), tcp(2)), (vec!["8333".to_owned()], vec![], vec!["1".to_owned()]));
     let unread = Found::default().fill(&section);
     assert!(unread.allow[0].tcp().is_empty() && unread.allow[0].udp().is_empty());
@@ -262,8 +345,10 @@ fn torn() -> impl Strategy<Value = String> {
         Just("p2p_bind = \"0.0.0.0:20444\"".to_owned()),
         Just("port=9000".to_owned()),
         Just("bind=0.0.0.0:8333".to_owned()),
-        proptest::string::string_regex(&format!("(=|\\[|\"|'|#|\\.|,|{SECRET}|[a-z]{{1,6}}|[0-9]{{1,5}}|tcp://|é){{0,8}}"))
-            .unwrap(),
+        proptest::string::string_regex(&format!(
+            "(=|\\[|\"|'|#|\\.|,|{SECRET}|[a-z]{{1,6}}|[0-9]{{1,5}}|tcp://|é){{0,8}}"
+        ))
+        .unwrap(),
         ".{0,40}",
     ];
     (proptest::collection::vec(line, 0..8), 0usize..400).prop_map(|(lines, cut)| {
