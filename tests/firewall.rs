@@ -1,5 +1,6 @@
 //! The firewall: what a peer can reach before and after, what tampering is seen and put right, what stays as it was.
 
+mod forward;
 mod namespaces;
 
 use std::{

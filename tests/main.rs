@@ -12,10 +12,15 @@
 #[macro_use]
 mod support;
 
+mod boot;
 mod cli;
 mod confirm;
+mod containers;
 mod engine;
+mod exposure;
 mod firewall;
+mod from_config;
+mod gap;
 mod journal;
 mod kill;
 mod package;

@@ -5,6 +5,7 @@
 mod dropin;
 pub mod firewall;
 pub mod journal;
+pub mod login;
 pub mod services;
 pub mod ssh;
 pub mod sysctl;
@@ -27,6 +28,7 @@ pub const ALL: &[&dyn Control] = &[
     &services::Services,
     &ssh::Ssh,
     &firewall::FirewallControl,
+    &login::LoginControl,
 ];
 
 /// A section of the profile and what it means on a host.
@@ -44,6 +46,12 @@ pub trait Control: Sync + fmt::Debug {
     /// back unless a person confirms it from a new one.
     fn can_cut_off_login(&self, _change: &Change) -> bool {
         false
+    }
+
+    /// Whether its steps can make its checks hold. Where they cannot, a check that differs is no reason to take the
+    /// changes of others back.
+    fn is_mended_by_steps(&self) -> bool {
+        true
     }
 
     /// Reads the host. Never fails as a whole: what could not be read is judged [`Unknown`](crate::engine::check::Verdict::Unknown).
@@ -65,6 +73,11 @@ pub trait Comparison: fmt::Debug {
 
     /// What changes would do, as text before and after, where the change itself is not a file.
     fn previews(&self) -> Vec<Preview> {
+        Vec::new()
+    }
+
+    /// What a person is to know before an apply begins, in a line each.
+    fn warnings(&self) -> Vec<String> {
         Vec::new()
     }
 

@@ -1,7 +1,7 @@
 //! The handle that can look at everything and change nothing.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
 };
@@ -10,10 +10,13 @@ use tokio::{net::UdpSocket, sync::OnceCell, time::timeout};
 
 use super::{
     HostError,
-    accounts::{Account, parse_passwd},
+    accounts::{self, Account, Secret, parse_passwd},
     ancestry::{self, Ancestor},
+    break_glass,
     bus::Systemd,
     clock::{self, Moment},
+    docker::{self, Question},
+    endpoints::{self, Endpoint},
     files::Files,
     nft::{self, Listing, OwnTable},
     process::{self, Output},
@@ -21,7 +24,12 @@ use super::{
 };
 
 /// The commands a reader may run: a program and the arguments it must be given first. All of them only print.
-const READ_ONLY: &[(&str, &[&str])] = &[("sshd", &["-T"]), ("sshd", &["-t"])];
+const READ_ONLY: &[(&str, &[&str])] = &[
+    ("sshd", &["-T"]),
+    ("sshd", &["-t"]),
+    ("nft", &["-n", "-t", "list", "ruleset"]),
+    ("podman", &["ps", "--format", "json"]),
+];
 
 /// A random number that the kernel draws at each boot.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -58,6 +66,23 @@ impl Reader {
     /// When `/etc/passwd` cannot be read.
     pub fn accounts(&self) -> Result<Vec<Account>, HostError> {
         Ok(parse_passwd(&self.files.text("/etc/passwd")?.unwrap_or_default()))
+    }
+
+    /// The names of an account's groups, as `/etc/group` has them.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn groups_of(&self, account: &Account) -> Result<Vec<String>, HostError> {
+        let text = self.files.text("/etc/group")?.unwrap_or_default();
+        Ok(accounts::groups_of(account, &text))
+    }
+
+    /// By account, what kind of password there is and when the account ends; only root may know.
+    ///
+    /// # Errors
+    /// When `/etc/shadow` cannot be read.
+    pub fn secrets(&self) -> Result<BTreeMap<String, Secret>, HostError> {
+        Ok(accounts::parse_shadow(&self.files.text("/etc/shadow")?.unwrap_or_default()))
     }
 
     /// The live value of a kernel parameter, lines joined by spaces as `sysctl` prints it; `None` when this kernel
@@ -102,6 +127,14 @@ impl Reader {
     /// When the kernel's list cannot be read.
     pub fn listeners(&self) -> Result<Vec<Listener>, HostError> {
         sockets::listeners(&self.files)
+    }
+
+    /// Every socket at which somebody may knock, of all transports.
+    ///
+    /// # Errors
+    /// When one of the kernel's lists cannot be read.
+    pub fn endpoints(&self) -> Result<Vec<Endpoint>, HostError> {
+        endpoints::all(&self.files)
     }
 
     /// The sockets (their inodes) a process has open; of another user's process only root may know.
@@ -170,6 +203,14 @@ impl Reader {
         nft::own_table_text(listing).await
     }
 
+    /// What a person let in for a time; `None` when there is no set for it.
+    ///
+    /// # Errors
+    /// When nft is missing, not permitted, or lists something else.
+    pub async fn break_glass(&self) -> Result<Option<Vec<nft::Element>>, HostError> {
+        break_glass::elements().await
+    }
+
     /// What nft's JSON listing of a desired table says once this kernel has loaded it.
     ///
     /// # Errors
@@ -203,6 +244,22 @@ impl Reader {
             socket.recv(&mut [0; 16]).await
         };
         matches!(timeout(LOOP_LIMIT, there_and_back).await, Ok(Ok(_)))
+    }
+
+    /// Whether Docker's engine runs on this host.
+    pub fn has_docker(&self) -> bool {
+        docker::runs(&self.files)
+    }
+
+    /// Docker's answer; `None` when it knows of no such container.
+    ///
+    /// # Errors
+    /// When it cannot be reached, does not answer within 2 s, or answers with what cannot be read.
+    pub async fn docker(
+        &self,
+        question: Question<'_>,
+    ) -> Result<Option<serde_json::Value>, HostError> {
+        docker::ask(&self.files, question).await
     }
 
     /// Whether this host is a container, and of what kind: systemd writes it down at boot.
