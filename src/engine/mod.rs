@@ -6,6 +6,7 @@
 //! - [`session`]: one look at a host: judged, planned for (pure)
 //! - [`change`]: what can be done to a host (data)
 //! - [`image`]: before-images and how to put them back (pure, but for looking)
+//! - [`document`], [`listing`]: the firewall's table as it is recorded, and what is loaded of it later
 //! - [`transaction`]: a plan being carried out, rolled back, recovered
 //! - [`store`]: transactions on the disk
 //! - [`apply`], [`rollback`]: the flows that commands call
@@ -13,7 +14,9 @@
 pub mod apply;
 pub mod change;
 pub mod check;
+pub mod document;
 pub mod image;
+pub mod listing;
 pub mod outcome;
 pub mod rollback;
 pub mod session;

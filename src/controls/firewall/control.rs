@@ -2,11 +2,12 @@
 
 use std::pin::Pin;
 
+use jiff::Timestamp;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Facts, always,
+    Expected, Facts, always,
     checks::{CHECKS, IN_PATH, OUTSIDE, RULESET},
     compare::{Difference, Side, differences},
     facts::KnownBy,
@@ -20,7 +21,7 @@ use crate::{
         check::{CheckMeta, Judgement, Verdict},
     },
     host::{
-        HostError, Reader,
+        HostError, Reader, clock,
         nft::{Listing, OwnTable},
     },
     profile::{
@@ -115,6 +116,8 @@ pub(super) struct Observed {
     pub(super) canonical: Result<Value, String>,
     /// Whether a packet was sent over loopback, and arrived, before the live table was listed.
     pub(super) looped: bool,
+    /// When the live table was listed.
+    pub(super) at: Timestamp,
     /// What is there, or why that cannot be seen.
     pub(super) live: Result<OwnTable, String>,
     /// Both as text, asked for only when they differ.
@@ -148,10 +151,12 @@ impl Observed {
             (looped, host.own_table().await.map_err(|error| obstacle(&error)))
         };
         let (canonical, (looped, live)) = tokio::join!(canonical, live);
+        let at = clock::now();
         let wants = wants(section, &document);
         let texts = Texts::default();
         let forward = section.forward;
-        let mut observed = Self { wants, forward, facts, document, canonical, looped, live, texts };
+        let mut observed =
+            Self { wants, forward, facts, document, canonical, looped, at, live, texts };
         if observed.differences() != Ok(Vec::new()) {
             observed.texts = observed.read_texts(host).await;
         }
@@ -195,13 +200,22 @@ impl Observed {
             }
             Err(why) => return Err(why.clone()),
         };
+        let expected = self
+            .document
+            .as_ref()
+            .map_or_else(|_| Expected::default(), |document| Expected::of(document, self.at));
         let wanted = Table::from_listing(self.canonical.as_ref().map_err(Clone::clone)?)?;
         let (wanted_words, live_words) =
             (Words::from_listing(&self.texts.canonical), Words::from_listing(&self.texts.live));
         let mut found = differences(
             Side { table: &wanted, words: &wanted_words },
             Side { table: &live, words: &live_words },
+            &expected,
         );
+        if let Ok(OwnTable::Json(listing)) = &self.live {
+            found.extend(expected.wrong_ends(listing));
+            found.extend(expected.bulk_differences(listing));
+        }
         for difference in &mut found {
             if let Difference::Flags { flags: unknown } = difference {
                 *unknown = flags(&self.texts.live);
@@ -338,7 +352,7 @@ pub(super) fn wants(section: &Firewall, document: &Result<Value, String>) -> Str
     let names: Vec<_> = section
         .allow
         .iter()
-        .filter(|allow| allow.admits_somebody())
+        .filter(|allow| section.admits_somebody(allow))
         .map(|a| a.name.as_str())
         .collect();
     let allows = if names.is_empty() {

@@ -12,8 +12,10 @@
 //! - [`always`]: the rules that every host has: loopback, answers, ICMP, DHCP
 //! - [`allows`]: what the section lets in, to this host and to the containers on it
 //! - [`forward`]: what goes through this host
+//! - [`sets`]: networks that have a name, sources that end, sources that are counted
 //! - [`terms`]: the few words of nft's language that these are made of
 //! - [`table`]: nft's raw JSON listing, made comparable
+//! - [`expected`]: what the document says of its sets that a listing does not
 //! - [`compare`]: what differs between two such tables, in words
 //! - [`control`]: observing, judging, planning
 //! - [`checks`]: what is checked, and why
@@ -34,14 +36,18 @@ mod always;
 mod checks;
 mod compare;
 mod control;
+mod expected;
 mod facts;
 mod forward;
 mod ruleset;
+mod sets;
 mod table;
 mod terms;
 
+pub use crate::engine::document::{Bulk, at};
 pub use compare::{Difference, differences};
 pub use control::FirewallControl;
+pub use expected::Expected;
 pub use facts::{Facts, KnownBy};
 pub use ruleset::document;
 pub use table::{Table, Words};

@@ -33,6 +33,7 @@ fn observed(live: Result<OwnTable, String>) -> Observed {
         document,
         canonical: Ok(json(FIXTURES[0].loaded)),
         looped: true,
+        at: jiff::Timestamp::UNIX_EPOCH,
         live,
         texts: Texts::default(),
     }
