@@ -11,10 +11,19 @@ use std::{
 };
 
 use holdfast::{
-    controls::{Control as _, firewall},
+    controls::{
+        Control as _,
+        firewall::{
+            self,
+            model::{Door, Model, Protocol, Via},
+        },
+    },
     engine::check::Verdict,
     host::{Reader, nft::Listing},
-    profile::schema::{Firewall, Profile},
+    profile::{
+        schema::{Firewall, Profile},
+        types::Port,
+    },
 };
 use nix::sched::{CloneFlags, setns, unshare};
 use proptest::{prelude::*, sample, test_runner::TestRunner};
@@ -391,6 +400,16 @@ fn lets_in(section: &Firewall, protocol: &str, from: std::net::IpAddr, port: u16
     })
 }
 
+/// Whether the model says that TCP and UDP get in.
+fn modelled(section: &Firewall, from: std::net::IpAddr, port: u16) -> [bool; 2] {
+    let (facts, now) = (firewall::Facts::default(), jiff::Timestamp::now());
+    let model = Model::of(Some(section), &facts, now);
+    [Protocol::Tcp, Protocol::Udp].map(|protocol| {
+        let door = Door { protocol, port: Port::new(port).unwrap(), via: Via::Input };
+        model.meets(from, door).gets_in()
+    })
+}
+
 #[test]
 fn any_list_loads_holds_and_has_one_canonical_form() {
     let mut runner = TestRunner::new(ProptestConfig {
@@ -483,6 +502,8 @@ fn packets_are_let_in_as_the_list_says() {
                 let wanted = lets_in(&section, "tcp", *from, to.port());
                 prop_assert_eq!(is_answered, wanted, "tcp from {} to {}", from, to);
                 let has_arrived = arrived.contains(&(from.to_string(), to.port()));
+                let modelled = modelled(&section, *from, to.port());
+                prop_assert_eq!([is_answered, has_arrived], modelled, "model: {} to {}", from, to);
                 let wanted = lets_in(&section, "udp", *from, to.port());
                 prop_assert_eq!(has_arrived, wanted, "udp from {} to {}", from, to);
             }

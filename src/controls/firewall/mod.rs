@@ -19,6 +19,7 @@
 //! - [`compare`]: what differs between two such tables, in words
 //! - [`control`]: observing, judging, planning
 //! - [`checks`]: what is checked, and why
+//! - [`model`]: what the section lets in, worked out without a kernel
 //!
 //! holdfast's rules are in a table of their own, `inet holdfast`, replaced as a whole in one nft transaction. No other
 //! table is ever read or written: an `accept` in another table cannot overrule the `drop` here, and what Docker, Podman
@@ -39,6 +40,7 @@ mod control;
 mod expected;
 mod facts;
 mod forward;
+pub mod model;
 mod ruleset;
 mod sets;
 mod table;

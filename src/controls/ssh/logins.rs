@@ -27,16 +27,21 @@ const HERE: [IpAddr; 2] = [
 
 /// Who logs in, and where from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Login {
+pub(in crate::controls) struct Login {
     /// The account.
-    pub(super) user: String,
+    pub(in crate::controls) user: String,
     /// The client's address.
-    pub(super) from: IpAddr,
+    pub(in crate::controls) from: IpAddr,
     /// The port it comes to.
-    pub(super) port: u16,
+    pub(in crate::controls) port: u16,
 }
 
 impl Login {
+    /// Whether sshd's `-C` can say it.
+    pub(in crate::controls) fn is_plain(&self) -> bool {
+        is_plain(&self.user)
+    }
+
     /// The value of sshd's `-C`. `host` is the address: `UseDNS` is off unless somebody turned it on.
     pub(super) fn connection(&self) -> String {
         let Self { user, from, port } = self;
