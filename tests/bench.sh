@@ -14,7 +14,7 @@ for suite in bookworm trixie; do
         set -eu
         suite=$1 runs=$2 TIMEFORMAT="%R %U %S"
         echo "extends = [\"sbtc-signer\"]" > /etc/holdfast/profile.toml
-        holdfast --quiet apply >/dev/null
+        holdfast --quiet apply --no-confirm >/dev/null
         measure() { { time "$@" >/dev/null 2>&1; } 2>&1; }
         for run in $(seq 0 "$runs"); do
             holdfast=$(measure holdfast --quiet verify) sshd=$(measure sshd -T)

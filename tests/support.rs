@@ -96,7 +96,12 @@ impl Report {
 
 /// Runs holdfast in the host, whatever it exits with.
 pub(crate) fn holdfast(host: &Host, args: &[&str]) -> Output {
-    let words: Vec<&str> = std::iter::once("holdfast").chain(args.iter().copied()).collect();
+    let mut words: Vec<&str> = std::iter::once("holdfast").chain(args.iter().copied()).collect();
+    // What is not about confirming does not wait for it.
+    let waits = args.first().is_some_and(|command| ["apply", "rollback"].contains(command));
+    if waits && !args.iter().any(|arg| arg.contains("confirm")) {
+        words.push("--no-confirm");
+    }
     let output = host.run(&words).expect("holdfast runs in the host");
     assert!(!output.stderr.contains("panicked"), "holdfast {args:?} panicked:\n{}", output.stderr);
     output

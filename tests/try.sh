@@ -30,7 +30,7 @@ expect 0 "printf 'extends = [\"sbtc-signer\"]\n' > /etc/holdfast/profile.toml"
 expect 2 "holdfast verify | tail -n 5; holdfast --quiet verify >/dev/null"
 
 say "One transaction brings it there, or leaves it as it is"
-expect 0 "holdfast apply"
+expect 0 "holdfast apply --no-confirm"
 expect 0 "holdfast verify"
 
 say "Somebody opens a port, lets passwords in, and loosens the kernel"

@@ -5,10 +5,12 @@ pub mod out;
 
 mod apply;
 mod check;
+mod confirm;
 mod explain;
 mod history;
 mod host;
 mod plan;
+mod recover;
 mod rollback;
 mod schema;
 mod status;
@@ -83,6 +85,8 @@ enum Command {
     Apply(apply::ApplyArgs),
     /// Look whether the host is as the profile says
     Verify(verify::VerifyArgs),
+    /// Let a change last that waits for it; only from a login made after the change, or the console
+    Confirm(confirm::Args),
     /// Put right what has drifted since the last apply
     Correct(ProfileArg),
     /// Return the host to the state before a transaction
@@ -93,6 +97,12 @@ enum Command {
     Status(ProfileArg),
     /// Explain a check: why, where that is written, how to put it right
     Explain(explain::ExplainArgs),
+    /// For holdfast-expire@.service: roll a change back when its time is over
+    #[command(hide = true)]
+    Expire(recover::ExpireArgs),
+    /// For holdfast-recover.service: roll back what was left open before this boot
+    #[command(hide = true)]
+    Recover,
     /// For packaging and documentation
     #[command(hide = true)]
     Util(util::UtilArgs),
@@ -115,6 +125,9 @@ pub async fn run(cli: Cli, environment: Environment) -> Exit {
         Command::Schema => schema::run(&context),
         Command::Plan(args) => plan::run(&context, &args).await,
         Command::Apply(args) => apply::apply(&context, &args).await,
+        Command::Confirm(args) => confirm::run(&context, &args).await,
+        Command::Expire(args) => recover::expire(&context, &args).await,
+        Command::Recover => recover::recover(&context).await,
         Command::Verify(args) => verify::run(&context, &args).await,
         Command::Correct(args) => apply::correct(&context, &args).await,
         Command::Rollback(args) => rollback::run(&context, &args).await,

@@ -12,7 +12,7 @@ use super::{
     out::{Out, Tone},
 };
 use crate::{
-    engine::store::{Ending, Record, STATE_DIR},
+    engine::store::{Ending, Provisional, Record, STATE_DIR},
     host::{Reader, bus::UnitStatus, clock},
     profile::{self, Loaded, RealSources, Trust, schema::Waiver},
     report::{
@@ -30,6 +30,10 @@ struct Standing<'a> {
     current: Option<&'a Record>,
     /// What was interrupted.
     open: Vec<u64>,
+    /// The change that waits to be confirmed.
+    pending: Option<(Record, Provisional)>,
+    /// The change that was taken back with nobody there, if no person has acted since.
+    taken_back: Option<Record>,
     /// The last report.
     report: Option<Saved>,
     /// The profile, if it can be read.
@@ -45,9 +49,14 @@ pub(super) async fn run(context: &Context, args: &ProfileArg) -> Result<Exit, Fa
         record.end.as_ref().is_some_and(|end| matches!(end.ending, Ending::Committed { .. }))
     };
     let options = host::options(Trust::Check);
+    let pending = host::store().pending(&Reader::live())?;
+    let mut open = host::store().unfinished()?;
+    open.retain(|id| pending.as_ref().is_none_or(|(record, _)| record.begin.id != *id));
     let standing = Standing {
         current: records.iter().rev().find(is_committed),
-        open: host::store().unfinished()?,
+        open,
+        pending,
+        taken_back: host::store().held_still()?,
         report: saved::load(Path::new(STATE_DIR)),
         profile: profile::load(&args.profile, &RealSources, &options).ok(),
         timers: timers(&Reader::live()).await,
@@ -60,6 +69,13 @@ pub(super) async fn run(context: &Context, args: &ProfileArg) -> Result<Exit, Fa
         Format::Text => standing.print(&args.profile, &context.out, clock::today())?,
     }
     Ok(Exit::Ok)
+}
+
+fn taken_back_why(record: &Record) -> &str {
+    match record.end.as_ref().map(|end| &end.ending) {
+        Some(Ending::RolledBack { why, .. }) => why,
+        _ => "",
+    }
 }
 
 async fn timers(reader: &Reader) -> Vec<(&'static str, Option<UnitStatus>)> {
@@ -102,6 +118,18 @@ impl Standing<'_> {
                 "applied": self.is_applied(),
             },
             "interrupted": self.open,
+            "pending": self.pending.as_ref().map(|(record, provisional)| {
+                let mut pending = host::pending_json(record.begin.id, provisional);
+                pending["by"] = json!(record.begin.by);
+                pending["command"] = json!(record.begin.command);
+                pending
+            }),
+            "taken_back": self.taken_back.as_ref().map(|record| json!({
+                "transaction": record.begin.id,
+                "at": record.end.as_ref().map(|end| end.finished),
+                "by": record.begin.by,
+                "why": taken_back_why(record),
+            })),
             "report": self.report,
             "timers": timers,
             "waivers": self.waivers(),
@@ -137,6 +165,23 @@ impl Standing<'_> {
                 text.push_str(&out.paint(Tone::Warn, " (over: counts as nothing)"));
             }
             out.line(text)?;
+        }
+        if let Some((Record { begin, .. }, provisional)) = &self.pending {
+            let text = format!(
+                "pending     transaction {} by {} (`{}`) is rolled back at {}; from a new login, run: holdfast confirm {}",
+                begin.id, begin.by, begin.command, provisional.until, begin.id
+            );
+            out.line(out.paint(Tone::Warn, &text))?;
+        }
+        if let Some(record) = &self.taken_back {
+            let at = record.end.as_ref().map(|end| end.finished.to_string()).unwrap_or_default();
+            let text = format!(
+                "taken back  transaction {} by {} was rolled back at {at}: {}; nothing is corrected until a person acts: holdfast plan, then holdfast apply or holdfast rollback",
+                record.begin.id,
+                record.begin.by,
+                taken_back_why(record)
+            );
+            out.line(out.paint(Tone::Bad, &text))?;
         }
         for id in &self.open {
             let text = format!("interrupted transaction {id}; it is repaired by: holdfast verify");

@@ -14,7 +14,7 @@ use std::{fmt, pin::Pin};
 
 use crate::{
     engine::{
-        change::Step,
+        change::{Change, Step},
         check::{CheckMeta, Judgement},
     },
     host::Reader,
@@ -46,6 +46,12 @@ pub trait Control: Sync + fmt::Debug {
     /// changes of others back.
     fn is_mended_by_steps(&self) -> bool {
         true
+    }
+
+    /// Whether this change, made for this control's sake, can cut off a login. An apply with such a change is rolled
+    /// back unless a person confirms it from a new one.
+    fn can_cut_off_login(&self, _change: &Change) -> bool {
+        false
     }
 
     /// Reads the host. Never fails as a whole: what could not be read is judged [`Unknown`](crate::engine::check::Verdict::Unknown).
@@ -96,7 +102,7 @@ pub struct Obstacle {
 #[derive(Debug, Clone)]
 pub struct Preview {
     /// The change, as it is planned.
-    pub change: crate::engine::change::Change,
+    pub change: Change,
     /// What it is about: the head of the diff.
     pub title: String,
     /// The text now.

@@ -5,6 +5,7 @@
 //! looks at the clock.
 
 pub mod accounts;
+pub mod ancestry;
 pub mod bus;
 pub mod clock;
 pub mod error;

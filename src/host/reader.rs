@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
 };
 
@@ -11,7 +11,9 @@ use tokio::{net::UdpSocket, sync::OnceCell, time::timeout};
 use super::{
     HostError,
     accounts::{self, Account, Secret, parse_passwd},
+    ancestry::{self, Ancestor},
     bus::Systemd,
+    clock::{self, Moment},
     files::Files,
     nft::{self, Listing, OwnTable},
     process::{self, Output},
@@ -20,6 +22,9 @@ use super::{
 
 /// The commands a reader may run: a program and the arguments it must be given first. All of them only print.
 const READ_ONLY: &[(&str, &[&str])] = &[("sshd", &["-T"]), ("sshd", &["-t"])];
+
+/// A random number that the kernel draws at each boot.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// Loopback takes microseconds; a packet that has not arrived by then was dropped.
 const LOOP_LIMIT: Duration = Duration::from_millis(50);
@@ -122,6 +127,35 @@ impl Reader {
     /// When its descriptors cannot be listed.
     pub fn sockets_of(&self, pid: u32) -> Result<BTreeSet<u64>, HostError> {
         sockets::of_process(&self.files, pid)
+    }
+
+    /// This process and its ancestors, the nearest first, with the connections that sshds among them serve.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn ancestry(&self) -> Result<Vec<Ancestor>, HostError> {
+        ancestry::ancestry(&self.files)
+    }
+
+    /// The addresses of this host's own interfaces.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn own_addresses(&self) -> Result<BTreeSet<IpAddr>, HostError> {
+        ancestry::own_addresses()
+    }
+
+    /// Now, on the clock of this boot, which nobody sets.
+    ///
+    /// # Errors
+    /// When the kernel does not say which boot this is, or how long it has lasted.
+    pub fn moment(&self) -> Result<Moment, HostError> {
+        let boot = self.files.text(BOOT_ID)?.map(|text| text.trim().to_owned());
+        let boot = boot.filter(|boot| !boot.is_empty());
+        let boot = boot.ok_or_else(|| HostError::Refused(format!("{BOOT_ID} names no boot")))?;
+        let up = clock::up()
+            .map_err(|error| HostError::file("read", "the boot's clock")(error.into()))?;
+        Ok(Moment { boot, up })
     }
 
     /// Connects to a TCP port of this host, says something, and listens until `enough` has been heard.

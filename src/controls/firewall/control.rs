@@ -48,6 +48,10 @@ impl Control for FirewallControl {
         &CHECKS
     }
 
+    fn can_cut_off_login(&self, _change: &Change) -> bool {
+        true
+    }
+
     fn mode(&self, profile: &Profile) -> Option<Mode> {
         profile.firewall.as_ref().map(|section| section.mode)
     }
