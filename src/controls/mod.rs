@@ -42,16 +42,16 @@ pub trait Control: Sync + fmt::Debug {
     /// Whether the profile manages it, and how. `None`: the section is absent.
     fn mode(&self, profile: &Profile) -> Option<Mode>;
 
-    /// Whether its steps can make its checks hold. Where they cannot, a check that differs is no reason to take the
-    /// changes of others back.
-    fn is_mended_by_steps(&self) -> bool {
-        true
-    }
-
     /// Whether this change, made for this control's sake, can cut off a login. An apply with such a change is rolled
     /// back unless a person confirms it from a new one.
     fn can_cut_off_login(&self, _change: &Change) -> bool {
         false
+    }
+
+    /// Whether its steps can make its checks hold. Where they cannot, a check that differs is no reason to take the
+    /// changes of others back.
+    fn is_mended_by_steps(&self) -> bool {
+        true
     }
 
     /// Reads the host. Never fails as a whole: what could not be read is judged [`Unknown`](crate::engine::check::Verdict::Unknown).
