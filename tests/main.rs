@@ -17,6 +17,7 @@ mod engine;
 mod firewall;
 mod journal;
 mod kill;
+mod login;
 mod package;
 mod services;
 mod ssh;
