@@ -12,9 +12,12 @@
 #[macro_use]
 mod support;
 
+mod boot;
 mod cli;
+mod containers;
 mod engine;
 mod firewall;
+mod gap;
 mod journal;
 mod kill;
 mod login;

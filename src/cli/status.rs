@@ -12,6 +12,7 @@ use super::{
     out::{Out, Tone},
 };
 use crate::{
+    controls::firewall::break_glass::{self, Opening, State, state},
     engine::store::{Ending, Provisional, Record, STATE_DIR},
     host::{Reader, bus::UnitStatus, clock},
     profile::{self, Loaded, RealSources, Trust, schema::Waiver},
@@ -38,6 +39,8 @@ struct Standing<'a> {
     report: Option<Saved>,
     /// The profile, if it can be read.
     profile: Option<Loaded>,
+    /// Who opened the host, while it is open.
+    opening: Option<Opening>,
     /// The timers; `None` where systemd did not answer.
     timers: Vec<(&'static str, Option<UnitStatus>)>,
 }
@@ -49,6 +52,7 @@ pub(super) async fn run(context: &Context, args: &ProfileArg) -> Result<Exit, Fa
         record.end.as_ref().is_some_and(|end| matches!(end.ending, Ending::Committed { .. }))
     };
     let options = host::options(Trust::Check);
+    let reader = Reader::live();
     let pending = host::store().pending(&Reader::live())?;
     let mut open = host::store().unfinished()?;
     open.retain(|id| pending.as_ref().is_none_or(|(record, _)| record.begin.id != *id));
@@ -59,7 +63,8 @@ pub(super) async fn run(context: &Context, args: &ProfileArg) -> Result<Exit, Fa
         taken_back: host::store().held_still()?,
         report: saved::load(Path::new(STATE_DIR)),
         profile: profile::load(&args.profile, &RealSources, &options).ok(),
-        timers: timers(&Reader::live()).await,
+        opening: opening(&reader).await,
+        timers: timers(&reader).await,
     };
     match context.format {
         Format::Json => {
@@ -69,6 +74,16 @@ pub(super) async fn run(context: &Context, args: &ProfileArg) -> Result<Exit, Fa
         Format::Text => standing.print(&args.profile, &context.out, clock::today())?,
     }
     Ok(Exit::Ok)
+}
+
+/// Who opened the host, if it still is open: the kernel knows, the record only says who it was.
+async fn opening(reader: &Reader) -> Option<Opening> {
+    let elements = reader.break_glass().await.ok()??;
+    match state(&elements, break_glass::opening(reader).as_ref(), clock::since_boot()) {
+        State::Open(opening) => Some(opening),
+        // What is not holdfast's is a finding of verify.
+        State::Shut | State::Foreign(_) => None,
+    }
 }
 
 fn taken_back_why(record: &Record) -> &str {
@@ -118,6 +133,7 @@ impl Standing<'_> {
                 "applied": self.is_applied(),
             },
             "interrupted": self.open,
+            "open": self.opening,
             "pending": self.pending.as_ref().map(|(record, provisional)| {
                 let mut pending = host::pending_json(record.begin.id, provisional);
                 pending["by"] = json!(record.begin.by);
@@ -165,6 +181,10 @@ impl Standing<'_> {
                 text.push_str(&out.paint(Tone::Warn, " (over: counts as nothing)"));
             }
             out.line(text)?;
+        }
+        if let Some(opening) = &self.opening {
+            let text = format!("firewall    open to everybody {}", opening.told());
+            out.line(out.paint(Tone::Bad, &text))?;
         }
         if let Some((Record { begin, .. }, provisional)) = &self.pending {
             let text = format!(

@@ -9,9 +9,19 @@ pub(super) const IN_PATH: &CheckMeta = &CHECKS[1];
 
 /// It is known by which interfaces strangers come.
 pub(super) const OUTSIDE: &CheckMeta = &CHECKS[2];
+/// The configuration that an allow takes its ports from can be read.
+pub(super) const FROM_CONFIG: &CheckMeta = &CHECKS[3];
+/// Nothing can be reached that the profile does not declare.
+pub(super) const EXPOSURE: &CheckMeta = &CHECKS[4];
+
+/// It will be there after the next boot.
+pub(super) const BOOT: &CheckMeta = &CHECKS[3];
+
+/// Nobody has opened the host.
+pub(super) const BREAK_GLASS: &CheckMeta = &CHECKS[4];
 
 /// Every check of the control.
-pub(super) static CHECKS: [CheckMeta; 3] = [
+pub(super) static CHECKS: [CheckMeta; 5] = [
     CheckMeta {
         id: "firewall.ruleset",
         title: "The kernel's firewall rules are exactly those of the profile",
@@ -41,6 +51,37 @@ pub(super) static CHECKS: [CheckMeta; 3] = [
               namespace.",
     },
     CheckMeta {
+        id: "firewall.from-config",
+        title: "The ports that a service's own configuration names are known",
+        severity: Severity::High,
+        evidence: Evidence::Configured,
+        practices: &["net.p2p", "net.default-deny"],
+        why: "An allow with from_config opens what the service's own configuration says. While that cannot be read nothing \
+              is opened, so that peers may not reach the service; the rest of the firewall stands. What the configuration \
+              newly says is opened by a person's apply only: whoever can write that file could otherwise open any port.",
+        source: "sBTC signer best practices (listen_on is reachable, nothing else is)",
+        fix: "Put right what is named (holdfast never writes that file), then run: holdfast plan, and holdfast apply. Where \
+              the configuration is somewhere else, say config_file, env_file, unit or container in the allow; where it cannot be \
+              read at all, say the ports under tcp and udp instead of from_config.",
+    },
+    CheckMeta {
+        id: "firewall.exposure",
+        title: "Nothing can be reached from outside that the profile does not declare",
+        severity: Severity::Critical,
+        evidence: Evidence::Effective,
+        practices: &["net.default-deny", "net.p2p"],
+        why: "The rules say what may be let in; this says what is there to be reached: every listening socket and every \
+              published container port, held against the rules that are in force now. While they are not provably in \
+              force, everything that listens is open. `firewall.exposure/unfiltered` is about what no rule of this host \
+              stands before: published ports where forwarded packets are not judged, and containers with an address of \
+              their own (macvlan, ipvlan).",
+        source: "sBTC signer best practices (only listen_on reachable, everything else denied); docs.docker.com, Packet \
+                 filtering and firewalls (published ports bypass a firewall on the host)",
+        fix: "Run: holdfast exposure. Where the firewall is not in force, run: holdfast apply. What should be reachable is \
+              named in the profile, under [[firewall.allow]]; what should not is stopped or bound to 127.0.0.1. A container \
+              with its own address is filtered in front of this host, or moved to a bridge network.",
+    },
+    CheckMeta {
         id: "firewall.outside",
         title: "It is known which interfaces lead outside",
         severity: Severity::High,
@@ -52,5 +93,30 @@ pub(super) static CHECKS: [CheckMeta; 3] = [
         source: "nft(8), meta iifname; Docker: Packet filtering and firewalls (published ports do not meet the input chain)",
         fix: "Name the interface, as `ip route get 192.0.2.1` shows it: outside = [\"eth0\"] under [firewall]. Then run: \
               holdfast apply.",
+    },
+    CheckMeta {
+        id: "firewall.boot",
+        title: "The firewall is loaded at boot, before there is a network",
+        severity: Severity::High,
+        evidence: Evidence::Configured,
+        practices: &["net.default-deny"],
+        why: "Rules live in the kernel and are gone after a reboot. A host that comes up without them is open from its \
+              first packet on, at the very moment when nobody looks.",
+        source: "systemd.special(7), network-pre.target; hardening guides of ANSSI (BP-028 R50 and R60) and CIS (nftables \
+                 rules are permanent)",
+        fix: "Run: holdfast apply. If the unit failed, journalctl -u holdfast-firewall.service says why; until then only \
+              SSH is let in after a boot.",
+    },
+    CheckMeta {
+        id: "firewall.break-glass",
+        title: "Nobody has opened the host past its firewall",
+        severity: Severity::Critical,
+        evidence: Evidence::Effective,
+        practices: &["net.default-deny"],
+        why: "While the host is open, everything that listens on it is offered to the whole Internet. A person may need \
+              that for some minutes; an intruder would like it for longer.",
+        source: "NIST SP 800-41 Rev. 1 (temporary rules are to end by themselves)",
+        fix: "Run: holdfast firewall close. What holdfast itself opened ends when it says; what somebody else put into \
+              the set is taken out by holdfast correct, and journalctl says who was logged in.",
     },
 ];

@@ -8,14 +8,19 @@
 //! ```
 //!
 //! - [`facts`]: what the desired table depends on beside the profile
+//! - [`services`]: the ports of allows that take them from a service's own configuration
 //! - [`ruleset`]: the desired table, built with the typed schema of the `nftables` crate, as nft's JSON commands
 //! - [`always`]: the rules that every host has: loopback, answers, ICMP, DHCP
 //! - [`allows`]: what the section lets in, to this host and to the containers on it
 //! - [`forward`]: what goes through this host
 //! - [`terms`]: the few words of nft's language that these are made of
+//! - [`exposure`]: what listens, who serves there, and whether the outside gets to it
 //! - [`table`]: nft's raw JSON listing, made comparable
 //! - [`compare`]: what differs between two such tables, in words
 //! - [`control`]: observing, judging, planning
+//! - [`boot`]: what is loaded at boot
+//! - [`break_glass`]: how a person opens the host for a time
+//! - [`whole`]: all of the above as one control
 //! - [`checks`]: what is checked, and why
 //! - [`model`]: what the section lets in, worked out without a kernel
 //!
@@ -32,20 +37,26 @@
 
 mod allows;
 mod always;
+pub mod boot;
+pub mod break_glass;
 mod checks;
 mod compare;
 mod control;
+pub mod exposure;
 mod facts;
 mod forward;
 pub mod model;
 mod ruleset;
+mod services;
 mod table;
 mod terms;
+mod whole;
 
 pub use compare::{Difference, differences};
-pub use control::FirewallControl;
+pub use control::{FirewallControl, exposure_of};
 pub use facts::{Facts, KnownBy};
 pub use ruleset::document;
+pub use services::{Found, Ports};
 pub use table::{Table, Words};
 
 #[cfg(test)]

@@ -224,7 +224,7 @@ impl Model {
     /// What this section (`None`: absent) lets in at `now`.
     pub fn of(section: Option<&Firewall>, facts: &Facts, _now: Timestamp) -> Self {
         let knows_outside = !facts.outside.is_empty();
-        let Some(section) = section else {
+        let Some(section) = section.map(|section| facts.services.fill(section)) else {
             let (open, forward) = (Some(Open::Absent), Forward::Off);
             return Self { open, forward, knows_outside, entries: Vec::new() };
         };

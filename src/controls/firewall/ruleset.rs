@@ -13,7 +13,8 @@ use serde_json::Value;
 use super::{
     Facts,
     allows::{self, At},
-    always, forward,
+    always, break_glass,
+    forward::{self, FORWARD},
     terms::{INPUT, count, rule},
 };
 use crate::{host::nft::TABLE, profile::schema::Firewall};
@@ -26,6 +27,7 @@ const PRIORITY: i32 = 0;
 /// # Errors
 /// When the typed document cannot be put into JSON, which is a mistake of this program.
 pub fn document(section: &Firewall, facts: &Facts) -> Result<Value, serde_json::Error> {
+    let section = &facts.services.fill(section);
     let mut batch = Batch::new();
     // `destroy table` would do in newer versions; nft 1.0.6 does not know it, so: see that it is there, then delete it.
     batch.add(table());
@@ -41,16 +43,19 @@ pub fn document(section: &Firewall, facts: &Facts) -> Result<Value, serde_json::
         policy: Some(NfChainPolicy::Drop),
         ..Chain::default()
     }));
+    batch.add(break_glass::set());
     let (chains, forwarded) = forward::chains_and_rules(section, facts);
     let rules = always::first()
         .into_iter()
+        .chain([break_glass::let_in(INPUT)])
         .chain(always::icmp(section.ping))
         .chain([always::invalid()])
         .chain(always::dhcp())
         .chain(allows::rules(section, At::Input))
         .chain([rule(INPUT, always::DROPPED, vec![count()])])
         .chain(always::log_drops(section, INPUT));
-    for object in chains.into_iter().chain(rules).chain(forwarded) {
+    let through = (!chains.is_empty()).then(|| break_glass::let_in(FORWARD));
+    for object in chains.into_iter().chain(rules).chain(through).chain(forwarded) {
         batch.add(object);
     }
     serde_json::to_value(batch.to_nftables())

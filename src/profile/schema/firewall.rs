@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Mode;
-use crate::profile::types::{Cidr, Interface, Port, PortRange, Rate, RateUnit, RuleName};
+use crate::profile::types::{
+    Cidr, ContainerName, FilePath, Interface, Port, PortRange, Rate, RateUnit, RuleName, UnitName,
+};
 
 /// What may reach this host over the network. Everything that is not allowed is dropped; answers
 /// to what the host itself asked, loopback, and the ICMP that IP needs always pass.
@@ -111,7 +113,7 @@ impl Default for LogDrops {
     }
 }
 
-/// Something that is let in. At least one of `tcp` and `udp` is needed.
+/// Something that is let in. At least one of `tcp` and `udp` is needed, or `from_config`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Allow {
@@ -130,6 +132,56 @@ pub struct Allow {
     /// Where from. Absent: from anywhere. Empty: from nowhere, so nobody gets in by this entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Vec<Cidr>>,
+
+    /// The service whose own configuration says which ports and protocols these are, so that it
+    /// and the firewall cannot disagree. Instead of `tcp` and `udp`. A configuration that is
+    /// missing or cannot be read opens nothing and is a finding; a changed one is a finding until
+    /// `holdfast apply` follows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_config: Option<Service>,
+
+    /// Its configuration file. Absent: the one its unit or container is started with, else where
+    /// the service is usually configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_file: Option<FilePath>,
+
+    /// A file of `NAME=value` lines that is in the service's environment, such as the `.env` of
+    /// Docker Compose. Variables of the environment win over the configuration file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env_file: Option<FilePath>,
+
+    /// The unit that runs the service: its command line and environment count. Absent: the unit
+    /// the service usually has, where there is one and no container is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<UnitName>,
+
+    /// The Docker container that runs the service: its command line, environment and mounts count,
+    /// and ports are those of the host that it publishes the service's ports at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<ContainerName>,
+}
+
+/// A service whose configuration says where its peers reach it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Service {
+    /// The sBTC signer: `signer.p2p.listen_on`.
+    SbtcSigner,
+    /// A Stacks node: `node.p2p_bind`.
+    StacksNode,
+    /// Bitcoin Core: `port`, `bind`, `whitebind` and `listen`.
+    Bitcoind,
+}
+
+impl Service {
+    /// Its name, as profiles have it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SbtcSigner => "sbtc-signer",
+            Self::StacksNode => "stacks-node",
+            Self::Bitcoind => "bitcoind",
+        }
+    }
 }
 
 impl Allow {
