@@ -14,9 +14,12 @@ mod support;
 
 mod boot;
 mod cli;
+mod confirm;
 mod containers;
 mod engine;
+mod exposure;
 mod firewall;
+mod from_config;
 mod gap;
 mod journal;
 mod kill;

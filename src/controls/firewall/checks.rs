@@ -8,20 +8,20 @@ pub(super) const RULESET: &CheckMeta = &CHECKS[0];
 pub(super) const IN_PATH: &CheckMeta = &CHECKS[1];
 
 /// It is known by which interfaces strangers come.
-pub(super) const OUTSIDE: &CheckMeta = &CHECKS[2];
+pub(super) const OUTSIDE: &CheckMeta = &CHECKS[4];
 /// The configuration that an allow takes its ports from can be read.
-pub(super) const FROM_CONFIG: &CheckMeta = &CHECKS[3];
+pub(super) const FROM_CONFIG: &CheckMeta = &CHECKS[2];
 /// Nothing can be reached that the profile does not declare.
-pub(super) const EXPOSURE: &CheckMeta = &CHECKS[4];
+pub(super) const EXPOSURE: &CheckMeta = &CHECKS[3];
 
 /// It will be there after the next boot.
-pub(super) const BOOT: &CheckMeta = &CHECKS[3];
+pub(super) const BOOT: &CheckMeta = &CHECKS[5];
 
 /// Nobody has opened the host.
-pub(super) const BREAK_GLASS: &CheckMeta = &CHECKS[4];
+pub(super) const BREAK_GLASS: &CheckMeta = &CHECKS[6];
 
 /// Every check of the control.
-pub(super) static CHECKS: [CheckMeta; 5] = [
+pub(super) static CHECKS: [CheckMeta; 7] = [
     CheckMeta {
         id: "firewall.ruleset",
         title: "The kernel's firewall rules are exactly those of the profile",

@@ -185,6 +185,21 @@ impl Service {
 }
 
 impl Allow {
+    /// An allow of this name, that lets nothing in yet.
+    pub fn named(name: RuleName) -> Self {
+        Self {
+            name,
+            tcp: None,
+            udp: None,
+            from: None,
+            from_config: None,
+            config_file: None,
+            env_file: None,
+            unit: None,
+            container: None,
+        }
+    }
+
     /// The TCP ports, none when absent.
     pub fn tcp(&self) -> &[PortRange] {
         self.tcp.as_deref().unwrap_or_default()
