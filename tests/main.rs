@@ -23,6 +23,7 @@ mod from_config;
 mod gap;
 mod journal;
 mod kill;
+mod login;
 mod package;
 mod services;
 mod ssh;
