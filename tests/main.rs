@@ -25,6 +25,7 @@ mod journal;
 mod kill;
 mod login;
 mod package;
+mod recovery;
 mod services;
 mod ssh;
 mod sysctl;
