@@ -20,6 +20,7 @@ mod firewall;
 mod gap;
 mod journal;
 mod kill;
+mod neighbours;
 mod package;
 mod services;
 mod ssh;

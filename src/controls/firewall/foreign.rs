@@ -372,12 +372,20 @@ impl Tables {
                 .map_err(|source| crate::host::HostError::NotJson { command, source })?;
             Ok::<_, crate::host::HostError>(listing)
         };
-        let listing = listing.await.map_err(|error| error.chain());
-        let tables = listing.and_then(|listing| ForeignTable::all(&listing));
-        let mut detours = tables.as_deref().map(detours).unwrap_or_default();
-        for detour in detours.iter_mut().take(SHOWN) {
+        let mut tables = match listing.await {
+            Ok(listing) => Self::from_listing(&listing),
+            Err(error) => Self { tables: Err(error.chain()), detours: Vec::new() },
+        };
+        for detour in tables.detours.iter_mut().take(SHOWN) {
             detour.words = words(host, detour).await;
         }
+        tables
+    }
+
+    /// Takes nft's listing of everything.
+    pub(super) fn from_listing(listing: &Value) -> Self {
+        let tables = ForeignTable::all(listing);
+        let detours = tables.as_deref().map(detours).unwrap_or_default();
         Self { tables, detours }
     }
 
