@@ -2,11 +2,12 @@
 
 use std::pin::Pin;
 
+use jiff::Timestamp;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Facts, always,
+    Expected, Facts, always,
     checks::{CHECKS, EXPOSURE, FROM_CONFIG, IN_PATH, OUTSIDE, RULESET},
     compare::{Difference, Side, differences},
     exposure::{self, Depth, Exposure},
@@ -121,6 +122,8 @@ pub(super) struct Observed {
     pub(super) canonical: Result<Value, String>,
     /// Whether a packet was sent over loopback, and arrived, before the live table was listed.
     pub(super) looped: bool,
+    /// When the live table was listed.
+    pub(super) at: Timestamp,
     /// What is there, or why that cannot be seen.
     pub(super) live: Result<OwnTable, String>,
     /// What can be reached, or why that cannot be seen.
@@ -156,12 +159,13 @@ impl Observed {
             (looped, host.own_table().await.map_err(|error| obstacle(&error)))
         };
         let (canonical, (looped, live)) = tokio::join!(canonical, live);
+        let at = clock::now();
         let wants = wants(section, &document);
         let texts = Texts::default();
         let forward = section.forward;
         let exposure = Err(String::new());
         let mut observed =
-            Self { wants, forward, facts, document, canonical, looped, live, exposure, texts };
+            Self { wants, forward, facts, document, canonical, looped, at, live, exposure, texts };
         if observed.differences() != Ok(Vec::new()) {
             observed.texts = observed.read_texts(host).await;
         }
@@ -240,13 +244,22 @@ impl Observed {
             }
             Err(why) => return Err(why.clone()),
         };
+        let expected = self
+            .document
+            .as_ref()
+            .map_or_else(|_| Expected::default(), |document| Expected::of(document, self.at));
         let wanted = Table::from_listing(self.canonical.as_ref().map_err(Clone::clone)?)?;
         let (wanted_words, live_words) =
             (Words::from_listing(&self.texts.canonical), Words::from_listing(&self.texts.live));
         let mut found = differences(
             Side { table: &wanted, words: &wanted_words },
             Side { table: &live, words: &live_words },
+            &expected,
         );
+        if let Ok(OwnTable::Json(listing)) = &self.live {
+            found.extend(expected.wrong_ends(listing));
+            found.extend(expected.bulk_differences(listing));
+        }
         for difference in &mut found {
             if let Difference::Flags { flags: unknown } = difference {
                 *unknown = flags(&self.texts.live);
@@ -453,7 +466,7 @@ pub(super) fn wants(section: &Firewall, document: &Result<Value, String>) -> Str
     let names: Vec<_> = section
         .allow
         .iter()
-        .filter(|allow| allow.admits_somebody())
+        .filter(|allow| section.admits_somebody(allow))
         .map(|a| a.name.as_str())
         .collect();
     let allows = if names.is_empty() {
