@@ -24,6 +24,7 @@ mod gap;
 mod journal;
 mod kill;
 mod login;
+mod neighbours;
 mod package;
 mod recovery;
 mod services;
