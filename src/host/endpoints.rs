@@ -1,6 +1,6 @@
 //! Every socket of this network namespace at which somebody may knock, as the kernel lists them in `/proc/net`.
 //!
-//! Two things are not in there and are asked of the kernel's socket diagnostics (sock_diag(7)) over netlink: whether a
+//! Two things are not in there and are asked of the kernel's socket diagnostics (`sock_diag(7)`) over netlink: whether a
 //! socket bound to `::` takes IPv4 too, and the interface it is bound to. Where that cannot be had (`None`), the wider
 //! meaning is to be assumed.
 
@@ -163,14 +163,14 @@ fn parse_sctp(text: &str) -> Vec<Endpoint> {
     found
 }
 
-/// What sock_diag knows besides.
+/// What `sock_diag` knows besides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Detail {
     v6_only: Option<bool>,
     interface: Option<u32>,
 }
 
-/// linux/netlink.h and linux/sock_diag.h, linux/inet_diag.h.
+/// `linux/netlink.h`, `linux/sock_diag.h`, `linux/inet_diag.h`.
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;

@@ -11,6 +11,7 @@ pub mod docker;
 pub mod endpoints;
 pub mod error;
 pub mod files;
+pub mod launch;
 pub mod lock;
 pub mod nft;
 pub mod process;

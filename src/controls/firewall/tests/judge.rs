@@ -41,6 +41,7 @@ fn verdicts(observed: &Observed) -> [String; 2] {
     let lines: Vec<_> = observed
         .judge()
         .into_iter()
+        .filter(|judgement| ["firewall.ruleset", "firewall.in-path"].contains(&judgement.meta.id))
         .map(|judgement| match judgement.verdict {
             Verdict::Holds { observed } => format!("holds: {observed}"),
             Verdict::Differs { observed } => format!("differs: {observed}"),
