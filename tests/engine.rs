@@ -152,13 +152,13 @@ on_hosts! {
         host.push("/etc/systemd/system/slow.service", unit, 0o644).unwrap();
         host.sh("systemctl daemon-reload").unwrap().ok().unwrap();
         give(host, &format!("{SMALL}[services]\nenabled = [\"slow.service\"]\n"));
-        host.sh("systemd-run --unit=first holdfast apply
+        host.sh("systemd-run --unit=first holdfast apply --no-confirm
             until systemctl show -P ActiveState slow.service | grep -q activating; do sleep 0.05; done").unwrap().ok().unwrap();
         for command in ["apply", "verify", "plan"] {
             let second = holdfast(host, &[command]);
             assert_eq!(second.status, Some(75), "{}", second.stderr);
             assert!(second.stderr.contains("another holdfast is at work: pid"), "{}", second.stderr);
-            assert!(second.stderr.contains("`holdfast apply`, since 2"), "{}", second.stderr);
+            assert!(second.stderr.contains("`holdfast apply --no-confirm`, since 2"), "{}", second.stderr);
         }
         // a closed session, Ctrl-C and a polite stop do not end it halfway
         host.sh("for signal in HUP INT TERM; do kill -$signal $(systemctl show -P MainPID first.service); done

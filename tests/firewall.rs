@@ -1,6 +1,8 @@
 //! The firewall: what a peer can reach before and after, what tampering is seen and put right, what stays as it was.
 
+mod forward;
 mod namespaces;
+mod sources;
 
 use std::{
     io::{Read as _, Write as _},

@@ -112,7 +112,18 @@ fn assert_not_half_configured(host: &Host, tables: &[&str], at: &str) {
 /// How often the agent makes each call in one whole apply.
 fn count_calls(host: &Host) -> BTreeMap<&'static str, usize> {
     let trace = format!("trace={}", CALLS.map(|call| format!("?{call}")).join(","));
-    let words = ["strace", "-qq", "-o", "/tmp/trace", "-e", &trace, "holdfast", "-q", "apply"];
+    let words = [
+        "strace",
+        "-qq",
+        "-o",
+        "/tmp/trace",
+        "-e",
+        &trace,
+        "holdfast",
+        "-q",
+        "apply",
+        "--no-confirm",
+    ];
     host.run(words).unwrap().ok().unwrap();
     let trace = String::from_utf8(host.read("/tmp/trace").unwrap()).unwrap();
     let count =
@@ -154,7 +165,7 @@ on_hosts! {
                 let inject = format!("inject={call}:signal=KILL:when={n}");
                 let trace = format!("trace={call}");
                 let words =
-                    ["strace", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject, "holdfast", "-q", "apply"];
+                    ["strace", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject, "holdfast", "-q", "apply", "--no-confirm"];
                 let output = host.run(words).unwrap();
                 killed += usize::from(output.status != Some(0));
                 assert_not_half_configured(host, &["", &table_after], &at);

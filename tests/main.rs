@@ -12,13 +12,18 @@
 #[macro_use]
 mod support;
 
+mod boot;
 mod cli;
+mod confirm;
+mod containers;
 mod engine;
 mod exposure;
 mod firewall;
 mod from_config;
+mod gap;
 mod journal;
 mod kill;
+mod login;
 mod package;
 mod services;
 mod ssh;

@@ -11,10 +11,10 @@ use super::{
 };
 use crate::{
     engine::{
-        apply::{self, Applying},
+        apply::{self, Applying, Still},
         change::Step,
         outcome::{CheckResult, Outcome},
-        session::{Scope, describe},
+        session::{self, Scope, describe},
         store::Kind,
     },
     profile::Trust,
@@ -37,23 +37,26 @@ pub(super) struct ApplyArgs {
     /// Go on in spite of what this check forbids; see `holdfast explain CHECK`
     #[arg(long, value_name = "CHECK")]
     despite: Vec<String>,
+
+    #[command(flatten)]
+    confirm: host::ConfirmArgs,
 }
 
 /// Runs `apply`.
 pub(super) async fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure> {
-    run(context, &args.profile, Verb::Apply, &args.despite).await
+    run(context, &args.profile, Verb::Apply, Some(args)).await
 }
 
 /// Runs `correct`.
 pub(super) async fn correct(context: &Context, args: &ProfileArg) -> Result<Exit, Failure> {
-    run(context, args, Verb::Correct, &[]).await
+    run(context, args, Verb::Correct, None).await
 }
 
 async fn run(
     context: &Context,
     args: &ProfileArg,
     verb: Verb,
-    despite: &[String],
+    asked: Option<&ApplyArgs>,
 ) -> Result<Exit, Failure> {
     host::require_root(context)?;
     // First of all: what was interrupted is repaired whatever has become of the profile.
@@ -68,13 +71,20 @@ async fn run(
         context.out.say("Nothing was applied to this host yet, so nothing can have drifted.");
     }
     let mut request = host::request(context, kind, Some((&args.profile, &loaded)));
-    request.despite = despite.to_vec();
+    if let Some(asked) = asked {
+        request.despite.clone_from(&asked.despite);
+        request.confirm_within = asked.confirm.within(loaded.profile.login.as_ref())?;
+    }
     let progress = |index: usize, total: usize, step: &Step| {
         context.out.progress(index, total, &describe(&step.change));
     };
     let profile = &loaded.profile;
     let done = match verb {
         Verb::Apply => {
+            // Before anything is changed: afterwards it could be too late to read it.
+            for warning in session::warnings(profile, writer.reader()).await {
+                context.out.warn(&warning);
+            }
             let scope = Scope::Everything;
             vec![apply::apply(&writer, &store, profile, request, scope, progress).await]
         }
@@ -98,14 +108,17 @@ async fn run(
     }
     for applying in &ended {
         match applying {
-            Applying::Unchanged { .. } => {}
+            Applying::Unchanged { .. } | Applying::Still { .. } => {}
+            Applying::Pending { id, changes, provisional, .. } => {
+                journal::pending(*id, &provisional.until.to_string(), &described(changes));
+            }
             Applying::Committed { id, changes, .. } => {
                 let changes: Vec<String> = described(changes);
                 journal::committed(message_id, *id, &changes);
             }
             Applying::RolledBack { rolled_back, broken } => {
                 journal::findings(broken);
-                journal::rolled_back(journal::ROLLED_BACK, rolled_back);
+                journal::rolled_back(rolled_back);
             }
         }
     }
@@ -121,6 +134,9 @@ async fn run(
                 "changes": summed.changes,
                 "why": summed.why,
                 "unrestored": summed.unrestored,
+                "set_aside": summed.set_aside,
+                "pending": summed.pending,
+                "held_still": summed.held_still,
                 "summary": report::json::summary(&summed.results),
                 "results": summed.results,
             });
@@ -144,26 +160,37 @@ async fn run(
     })
 }
 
+fn counted(changes: usize) -> String {
+    match changes {
+        0 => "recorded what holds; no changes".to_owned(),
+        1 => "1 change, verified".to_owned(),
+        n => format!("{n} changes, verified"),
+    }
+}
+
 fn described(changes: &[Step]) -> Vec<String> {
     changes.iter().map(|step| describe(&step.change)).collect()
 }
 
 /// What several transactions came to: the worst of them, and everything that was changed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Summed {
     outcome: &'static str,
     id: Option<u64>,
     changes: Vec<String>,
     why: Option<String>,
     unrestored: Vec<String>,
+    set_aside: Vec<String>,
+    /// The change that waits to be confirmed.
+    pending: Option<serde_json::Value>,
+    /// The transaction for whose sake nothing is put right unattended.
+    held_still: Option<u64>,
     results: Vec<CheckResult>,
 }
 
 impl Summed {
     fn of(ended: &[Applying]) -> Self {
-        let (outcome, why, unrestored) = ("unchanged", None, Vec::new());
-        let (changes, results) = (Vec::new(), Vec::new());
-        let mut summed = Self { outcome, id: None, changes, why, unrestored, results };
+        let mut summed = Self { outcome: "unchanged", ..Self::default() };
         for applying in ended {
             match applying {
                 Applying::Committed { id, changes, results } => {
@@ -179,20 +206,35 @@ impl Summed {
                         summed.results.clone_from(results);
                     }
                 }
+                Applying::Pending { id, changes, results, provisional } => {
+                    summed.outcome = "pending";
+                    summed.id = Some(*id);
+                    summed.changes.extend(described(changes));
+                    summed.results.clone_from(results);
+                    summed.pending = Some(host::pending_json(*id, provisional));
+                }
+                Applying::Still { why, results } => {
+                    summed.results.clone_from(results);
+                    match why {
+                        Still::Pending { id, provisional } => {
+                            summed.pending = Some(host::pending_json(*id, provisional));
+                        }
+                        Still::TakenBack { id } => summed.held_still = Some(*id),
+                    }
+                }
                 Applying::RolledBack { rolled_back, broken } => {
                     if summed.why.is_none() {
                         summed.results.clear();
                     }
                     summed.id = Some(rolled_back.id);
                     summed.unrestored.extend(rolled_back.unrestored.clone());
+                    summed.set_aside.extend(rolled_back.set_aside.clone());
                     summed.results.extend(broken.iter().cloned());
                     let before = summed.why.take().map(|why| format!("{why}; "));
                     summed.why = Some(before.unwrap_or_default() + &rolled_back.why);
-                    summed.outcome = if summed.unrestored.is_empty() {
-                        "rolled back, verified"
-                    } else {
-                        "rolled back, not all restored"
-                    };
+                    if summed.outcome == "unchanged" || !rolled_back.unrestored.is_empty() {
+                        summed.outcome = rolled_back.outcome();
+                    }
                 }
             }
         }
@@ -205,7 +247,14 @@ fn print(context: &Context, applying: &Applying, is_last: bool, verb: Verb) -> R
     let results = match applying {
         Applying::RolledBack { broken, .. } => broken.as_slice(),
         // Of several looks at everything the last one tells it all.
-        Applying::Unchanged { results } | Applying::Committed { results, .. } if is_last => results,
+        Applying::Unchanged { results }
+        | Applying::Committed { results, .. }
+        | Applying::Pending { results, .. }
+        | Applying::Still { results, .. }
+            if is_last =>
+        {
+            results
+        }
         _ => &[],
     };
     for line in report::text::lines(results, false, out) {
@@ -221,17 +270,35 @@ fn print(context: &Context, applying: &Applying, is_last: bool, verb: Verb) -> R
         }
         Applying::Unchanged { .. } => out.say("No changes; nothing was touched."),
         Applying::Committed { id, changes, results } => {
-            let done = match changes.len() {
-                0 => "recorded what holds; no changes".to_owned(),
-                1 => "1 change, verified".to_owned(),
-                n => format!("{n} changes, verified"),
-            };
+            let done = counted(changes.len());
             out.line(out.paint(Tone::Good, &format!("Transaction {id}: {done}.")))?;
             out.say(report::text::summary(results));
             if !changes.is_empty() {
                 out.say(format!("To return to the state before: holdfast rollback {id}"));
             }
         }
+        Applying::Pending { id, changes, results, provisional } => {
+            let until = provisional.until;
+            let text = if changes.is_empty() {
+                format!("Transaction {id}: given more time, not confirmed yet.")
+            } else {
+                format!("Transaction {id}: {}, not confirmed yet.", counted(changes.len()))
+            };
+            out.line(out.paint(Tone::Warn, &text))?;
+            out.line(format!(
+                "At {until} everything is put back as it was, unless it is confirmed from a NEW login (this one proves nothing):"
+            ))?;
+            out.line(out.paint(Tone::Strong, &format!("    holdfast confirm {id}")))?;
+            out.say(report::text::summary(results));
+            out.say(format!("To put everything back now: holdfast rollback {id}"));
+        }
+        Applying::Still { why: Still::Pending { id, provisional }, .. } => {
+            host::warn_of_pending(context, *id, provisional);
+            out.say("Until then nothing is corrected; nothing was changed.");
+        }
+        Applying::Still { why: Still::TakenBack { id }, .. } => out.warn(&format!(
+            "transaction {id} was rolled back with nobody there, and nothing is corrected until a person acts: holdfast plan, then holdfast apply or holdfast rollback"
+        )),
         Applying::RolledBack { rolled_back, .. } => out.error(&host::told(rolled_back), &[]),
     }
     Ok(())

@@ -4,14 +4,17 @@ use std::process::ExitCode;
 
 use crate::{
     controls::Obstacle,
-    engine::{apply::ApplyError, store::StoreError, transaction::BeginError},
+    engine::{
+        apply::ApplyError, confirm::ConfirmError, store::StoreError, transaction::BeginError,
+    },
     host::{HostError, error::chain, lock::LockError},
 };
 
 /// The exit codes. An interface: documented in README.md and never changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Exit {
     /// All right.
+    #[default]
     Ok = 0,
     /// It could not be done.
     Failed = 1,
@@ -84,6 +87,9 @@ impl From<ApplyError> for Failure {
             }
             ApplyError::Begin(error) => Self::new(Exit::Failed, chain(&error)),
             ApplyError::Store(error) => error.into(),
+            ApplyError::Pending { id, .. } => Self::new(Exit::Locked, error.to_string())
+                .hint(format!("holdfast confirm {id}, from a new login, lets it last"))
+                .hint(format!("holdfast rollback {id} takes it back at once")),
             ApplyError::Refused(ref obstacles) => {
                 let hint = |each: &Obstacle| format!("holdfast explain {}", each.check);
                 let hints = obstacles.iter().map(hint).collect();
@@ -103,6 +109,18 @@ impl From<LockError> for Failure {
                 Self::new(Exit::NotPermitted, chain(host)).hint("run it as root")
             }
             LockError::Host(host) => Self::new(Exit::Failed, chain(host)),
+        }
+    }
+}
+
+impl From<ConfirmError> for Failure {
+    fn from(error: ConfirmError) -> Self {
+        match error {
+            ConfirmError::Refused(refusal) => {
+                Self::new(Exit::Failed, refusal.to_string()).hint(refusal.hint())
+            }
+            ConfirmError::Host(error) => error.into(),
+            ConfirmError::Store(error) => error.into(),
         }
     }
 }

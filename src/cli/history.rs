@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{
-    Context, Format,
+    Context, Format, confirm,
     failure::{Exit, Failure},
     host,
 };
@@ -54,13 +54,17 @@ fn kind(kind: Kind) -> String {
 }
 
 fn ending(record: &Record) -> String {
-    match record.end.as_ref().map(|end| &end.ending) {
-        None => "under way, or interrupted".to_owned(),
-        Some(Ending::Committed { .. }) => "committed".to_owned(),
-        Some(Ending::RolledBack { why, unrestored }) if unrestored.is_empty() => {
+    match (record.end.as_ref().map(|end| &end.ending), &record.provisional) {
+        (None, Some(provisional)) => format!("not confirmed; until {}", provisional.until),
+        (None, None) => "under way, or interrupted".to_owned(),
+        (Some(Ending::Committed { confirmed: Some(confirmation), .. }), _) => {
+            format!("committed, {}", confirm::words(confirmation))
+        }
+        (Some(Ending::Committed { .. }), _) => "committed".to_owned(),
+        (Some(Ending::RolledBack { why, unrestored, .. }), _) if unrestored.is_empty() => {
             format!("rolled back, verified: {why}")
         }
-        Some(Ending::RolledBack { why, unrestored }) => {
+        (Some(Ending::RolledBack { why, unrestored, .. }), _) => {
             format!("rolled back, not restored: {}: {why}", unrestored.join("; "))
         }
     }
@@ -78,6 +82,7 @@ fn to_json(record: &Record) -> serde_json::Value {
         "finished": record.end.as_ref().map(|end| end.finished),
         "profile": begin.profile,
         "changes": changes,
+        "confirm_until": record.provisional.as_ref().map(|provisional| provisional.until),
         "ending": record.end.as_ref().map(|end| &end.ending),
     })
 }

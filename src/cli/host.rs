@@ -1,8 +1,9 @@
 //! What commands that look at or change a host have in common: the profile, the lock, the repair of what was
 //! interrupted.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
+use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
@@ -13,14 +14,14 @@ use crate::{
     controls,
     engine::{
         check::CheckRef,
-        store::{Kind, ProfileRef, STATE_DIR, Store},
+        store::{Kind, ProfileRef, Provisional, STATE_DIR, Store},
         transaction::{Request, RolledBack, recover},
     },
     host::{
         Reader, Writer, clock,
         lock::{LOCK_PATH, Lock},
     },
-    profile::{self, Loaded, Options, RealSources, Trust},
+    profile::{self, Loaded, Options, RealSources, Trust, schema::Login, types::TimeSpan},
     report::journal,
 };
 
@@ -75,6 +76,7 @@ pub(super) fn store() -> Store {
 }
 
 /// A reader, after whatever was interrupted has been repaired. The lock keeps others from changing the host meanwhile.
+/// What could not be repaired yet does not keep anybody from looking.
 pub(super) async fn reader(context: &Context) -> Result<(Reader, Lock), Failure> {
     repair(context).await?;
     let lock = Lock::shared(Path::new(LOCK_PATH))?;
@@ -88,7 +90,15 @@ pub(super) async fn writer(context: &Context) -> Result<Writer, Failure> {
     let writer = Writer::new(Reader::live(), lock);
     let recovered = recover(&writer, &store()).await?;
     report(context, &recovered);
-    Ok(writer)
+    match recovered.iter().find(|rolled_back| rolled_back.open) {
+        // Upon half of a change there is nothing to be built.
+        Some(open) => Err(Failure::new(
+            Exit::Failed,
+            format!("transaction {} has to be rolled back first, and could not be yet", open.id),
+        )
+        .hint("it is tried again by whatever holdfast command comes next")),
+        None => Ok(writer),
+    }
 }
 
 /// Keeps this process from being ended by a closed session, Ctrl-C or a polite stop: a transaction takes moments, and
@@ -101,31 +111,96 @@ fn outlive_the_terminal() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Rolls back what an interrupted holdfast left open. Takes the lock only if there is something to do.
+/// Rolls back what an interrupted holdfast left open, and what nobody confirmed in time. Takes the lock only if there is
+/// something to do.
 async fn repair(context: &Context) -> Result<(), Failure> {
-    if !store().unfinished()?.is_empty() {
-        drop(writer(context).await?);
+    let (store, reader) = (store(), Reader::live());
+    let waiting = store.pending(&reader)?.map(|(record, _)| record.begin.id);
+    if store.unfinished()?.into_iter().all(|id| Some(id) == waiting) {
+        return Ok(());
     }
+    outlive_the_terminal()?;
+    let lock = Lock::exclusive(Path::new(LOCK_PATH), &context.environment.command)?;
+    report(context, &recover(&Writer::new(reader, lock), &store).await?);
     Ok(())
 }
 
 fn report(context: &Context, recovered: &[RolledBack]) {
     for rolled_back in recovered {
-        journal::rolled_back(journal::RECOVERED, rolled_back);
+        journal::rolled_back(rolled_back);
         context.out.warn(&told(rolled_back));
     }
 }
 
 /// A roll-back in one line.
 pub(super) fn told(rolled_back: &RolledBack) -> String {
-    let RolledBack { id, why, unrestored } = rolled_back;
-    if unrestored.is_empty() {
-        format!("transaction {id}: {why}; rolled back, verified")
-    } else {
-        format!(
-            "transaction {id}: {why}; rolled back, but these could not be restored: {}",
-            unrestored.join("; ")
-        )
+    let RolledBack { id, why, unrestored, set_aside, open, .. } = rolled_back;
+    let unrestored = unrestored.join("; ");
+    let mut told = format!("transaction {id}: {why}; ");
+    told.push_str(&match (open, unrestored.as_str()) {
+        (true, _) => format!(
+            "these could not be restored yet: {unrestored}; it is tried again by whatever holdfast command comes next"
+        ),
+        (false, "") => "rolled back, verified".to_owned(),
+        (false, _) => format!("rolled back, but these could not be restored: {unrestored}"),
+    });
+    if !set_aside.is_empty() {
+        let files = set_aside.join(", ");
+        told.push_str(&format!("; somebody's edits were set aside, look at: {files}"));
+    }
+    told
+}
+
+/// Tells a person of a change that waits.
+pub(super) fn warn_of_pending(context: &Context, id: u64, provisional: &Provisional) {
+    let until = provisional.until;
+    context.out.warn(&format!(
+        "transaction {id} is not confirmed, and is rolled back at {until}; from a new login, run: holdfast confirm {id}"
+    ));
+}
+
+/// How somebody is told of a change that waits, as JSON.
+pub(super) fn pending_json(id: u64, provisional: &Provisional) -> serde_json::Value {
+    json!({
+        "transaction": id,
+        "until": provisional.until,
+        "within": TimeSpan::from_secs(provisional.within).to_string(),
+        "confirm": format!("holdfast confirm {id}"),
+    })
+}
+
+/// How long changes wait to be confirmed: what the command line says, or else the profile.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(super) struct ConfirmArgs {
+    /// Roll changes that can cut off a login back unless `holdfast confirm` is said within this time [default: the
+    /// profile's, or 10m]
+    #[arg(long, value_name = "TIME")]
+    confirm_within: Option<TimeSpan>,
+
+    /// Let them last at once, whether or not anybody can still log in
+    #[arg(long)]
+    no_confirm: bool,
+}
+
+impl ConfirmArgs {
+    /// The time to wait; `None`: none. `profile` is what the profile says.
+    pub(super) fn within(self, profile: Option<&Login>) -> Result<Option<Duration>, Failure> {
+        let said = self.confirm_within;
+        if self.no_confirm && said.is_some_and(|said| said.as_secs() > 0) {
+            let text = "--no-confirm waits for nothing, and --confirm-within says how long to wait";
+            return Err(Failure::new(Exit::Usage, text).hint("leave one of them out"));
+        }
+        if self.no_confirm {
+            return Ok(None);
+        }
+        let login = profile.cloned().unwrap_or_default();
+        let within = said.unwrap_or(login.confirm_within).as_duration();
+        if within.is_zero() {
+            let text = "a change that can cut off a login would last at once, with nobody having come in since";
+            return Err(Failure::new(Exit::Usage, text)
+                .hint("give it time (--confirm-within 10m), or say --no-confirm"));
+        }
+        Ok(Some(within))
     }
 }
 
@@ -136,5 +211,6 @@ pub(super) fn request(context: &Context, kind: Kind, profile: Option<(&Path, &Lo
         digest: loaded.digest.clone(),
     });
     let by = context.environment.sudo_user.clone().unwrap_or_else(|| "root".to_owned());
-    Request { kind, command: context.environment.command.clone(), by, profile, despite: Vec::new() }
+    let command = context.environment.command.clone();
+    Request { kind, command, by, profile, despite: Vec::new(), confirm_within: None }
 }

@@ -5,11 +5,14 @@ pub mod out;
 
 mod apply;
 mod check;
+mod confirm;
 mod explain;
 mod exposure;
+mod firewall;
 mod history;
 mod host;
 mod plan;
+mod recover;
 mod rollback;
 mod schema;
 mod status;
@@ -84,6 +87,8 @@ enum Command {
     Apply(apply::ApplyArgs),
     /// Look whether the host is as the profile says
     Verify(verify::VerifyArgs),
+    /// Let a change last that waits for it; only from a login made after the change, or the console
+    Confirm(confirm::Args),
     /// Put right what has drifted since the last apply
     Correct(ProfileArg),
     /// Return the host to the state before a transaction
@@ -92,10 +97,18 @@ enum Command {
     History,
     /// Show where this host stands
     Status(ProfileArg),
+    /// Open the host for a time, and close it again
+    Firewall(firewall::FirewallArgs),
     /// List everything that listens, and whether the outside can reach it and by which rule
     Exposure(ProfileArg),
     /// Explain a check: why, where that is written, how to put it right
     Explain(explain::ExplainArgs),
+    /// For holdfast-expire@.service: roll a change back when its time is over
+    #[command(hide = true)]
+    Expire(recover::ExpireArgs),
+    /// For holdfast-recover.service: roll back what was left open before this boot
+    #[command(hide = true)]
+    Recover,
     /// For packaging and documentation
     #[command(hide = true)]
     Util(util::UtilArgs),
@@ -118,11 +131,15 @@ pub async fn run(cli: Cli, environment: Environment) -> Exit {
         Command::Schema => schema::run(&context),
         Command::Plan(args) => plan::run(&context, &args).await,
         Command::Apply(args) => apply::apply(&context, &args).await,
+        Command::Confirm(args) => confirm::run(&context, &args).await,
+        Command::Expire(args) => recover::expire(&context, &args).await,
+        Command::Recover => recover::recover(&context).await,
         Command::Verify(args) => verify::run(&context, &args).await,
         Command::Correct(args) => apply::correct(&context, &args).await,
         Command::Rollback(args) => rollback::run(&context, &args).await,
         Command::History => history::run(&context),
         Command::Status(args) => status::run(&context, &args).await,
+        Command::Firewall(args) => firewall::run(&context, &args).await,
         Command::Exposure(args) => exposure::run(&context, &args).await,
         Command::Explain(args) => explain::run(&context, &args),
         Command::Util(args) => util::run(&context, &args),

@@ -10,6 +10,7 @@ use super::{
     out::{Tone, harmless},
 };
 use crate::{
+    controls::Obstacle,
     engine::{
         change::{Change, FileState, Step},
         session::{self, Plan, Scope, describe},
@@ -33,6 +34,8 @@ pub(super) async fn run(context: &Context, args: &ProfileArg) -> Result<Exit, Fa
     for step in &steps {
         diffs.push(diff(step, &reader)?);
     }
+    let obstacles = session::obstacles(&looks, &[]);
+    let warnings: Vec<String> = looks.iter().flat_map(|look| look.comparison.warnings()).collect();
     let is_planned = |change: &Change| steps.iter().any(|step| step.change == *change);
     let previews: Vec<_> = looks
         .iter()
@@ -63,6 +66,15 @@ pub(super) async fn run(context: &Context, args: &ProfileArg) -> Result<Exit, Fa
                 "profile": { "path": args.profile, "digest": loaded.digest },
                 "wanted": wanted,
                 "steps": list,
+                "obstacles": obstacles
+                    .iter()
+                    .map(|each| json!({
+                        "check": each.check,
+                        "why": each.why,
+                        "overridable": each.overridable,
+                    }))
+                    .collect::<Vec<_>>(),
+                "warnings": warnings,
             });
             context.out.raw(&report::json::document("plan", body))?;
         }
@@ -83,6 +95,15 @@ pub(super) async fn run(context: &Context, args: &ProfileArg) -> Result<Exit, Fa
                     "{check} does not hold and no step here is for it; if none of them mends it, apply rolls back"
                 ));
             }
+            for warning in &warnings {
+                context.out.warn(warning);
+            }
+            for Obstacle { check, why, .. } in &obstacles {
+                context.out.error(
+                    &format!("apply would be refused: {check}: {why}"),
+                    &[format!("holdfast explain {check}")],
+                );
+            }
             context.out.say(match steps.len() {
                 0 => "No changes.".to_owned(),
                 1 => "1 change. Nothing was changed yet; run: holdfast apply".to_owned(),
@@ -90,7 +111,11 @@ pub(super) async fn run(context: &Context, args: &ProfileArg) -> Result<Exit, Fa
             });
         }
     }
-    Ok(if steps.is_empty() && wanted.is_empty() { Exit::Ok } else { Exit::Findings })
+    Ok(if steps.is_empty() && wanted.is_empty() && obstacles.is_empty() {
+        Exit::Ok
+    } else {
+        Exit::Findings
+    })
 }
 
 /// The first few of a list of checks.

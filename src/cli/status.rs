@@ -12,7 +12,8 @@ use super::{
     out::{Out, Tone},
 };
 use crate::{
-    engine::store::{Ending, Record, STATE_DIR},
+    controls::firewall::break_glass::{self, Opening, State, state},
+    engine::store::{Ending, Provisional, Record, STATE_DIR},
     host::{Reader, bus::UnitStatus, clock},
     profile::{self, Loaded, RealSources, Trust, schema::Waiver},
     report::{
@@ -30,10 +31,16 @@ struct Standing<'a> {
     current: Option<&'a Record>,
     /// What was interrupted.
     open: Vec<u64>,
+    /// The change that waits to be confirmed.
+    pending: Option<(Record, Provisional)>,
+    /// The change that was taken back with nobody there, if no person has acted since.
+    taken_back: Option<Record>,
     /// The last report.
     report: Option<Saved>,
     /// The profile, if it can be read.
     profile: Option<Loaded>,
+    /// Who opened the host, while it is open.
+    opening: Option<Opening>,
     /// The timers; `None` where systemd did not answer.
     timers: Vec<(&'static str, Option<UnitStatus>)>,
 }
@@ -45,12 +52,19 @@ pub(super) async fn run(context: &Context, args: &ProfileArg) -> Result<Exit, Fa
         record.end.as_ref().is_some_and(|end| matches!(end.ending, Ending::Committed { .. }))
     };
     let options = host::options(Trust::Check);
+    let reader = Reader::live();
+    let pending = host::store().pending(&Reader::live())?;
+    let mut open = host::store().unfinished()?;
+    open.retain(|id| pending.as_ref().is_none_or(|(record, _)| record.begin.id != *id));
     let standing = Standing {
         current: records.iter().rev().find(is_committed),
-        open: host::store().unfinished()?,
+        open,
+        pending,
+        taken_back: host::store().held_still()?,
         report: saved::load(Path::new(STATE_DIR)),
         profile: profile::load(&args.profile, &RealSources, &options).ok(),
-        timers: timers(&Reader::live()).await,
+        opening: opening(&reader).await,
+        timers: timers(&reader).await,
     };
     match context.format {
         Format::Json => {
@@ -60,6 +74,23 @@ pub(super) async fn run(context: &Context, args: &ProfileArg) -> Result<Exit, Fa
         Format::Text => standing.print(&args.profile, &context.out, clock::today())?,
     }
     Ok(Exit::Ok)
+}
+
+/// Who opened the host, if it still is open: the kernel knows, the record only says who it was.
+async fn opening(reader: &Reader) -> Option<Opening> {
+    let elements = reader.break_glass().await.ok()??;
+    match state(&elements, break_glass::opening(reader).as_ref(), clock::since_boot()) {
+        State::Open(opening) => Some(opening),
+        // What is not holdfast's is a finding of verify.
+        State::Shut | State::Foreign(_) => None,
+    }
+}
+
+fn taken_back_why(record: &Record) -> &str {
+    match record.end.as_ref().map(|end| &end.ending) {
+        Some(Ending::RolledBack { why, .. }) => why,
+        _ => "",
+    }
 }
 
 async fn timers(reader: &Reader) -> Vec<(&'static str, Option<UnitStatus>)> {
@@ -102,6 +133,19 @@ impl Standing<'_> {
                 "applied": self.is_applied(),
             },
             "interrupted": self.open,
+            "open": self.opening,
+            "pending": self.pending.as_ref().map(|(record, provisional)| {
+                let mut pending = host::pending_json(record.begin.id, provisional);
+                pending["by"] = json!(record.begin.by);
+                pending["command"] = json!(record.begin.command);
+                pending
+            }),
+            "taken_back": self.taken_back.as_ref().map(|record| json!({
+                "transaction": record.begin.id,
+                "at": record.end.as_ref().map(|end| end.finished),
+                "by": record.begin.by,
+                "why": taken_back_why(record),
+            })),
             "report": self.report,
             "timers": timers,
             "waivers": self.waivers(),
@@ -137,6 +181,27 @@ impl Standing<'_> {
                 text.push_str(&out.paint(Tone::Warn, " (over: counts as nothing)"));
             }
             out.line(text)?;
+        }
+        if let Some(opening) = &self.opening {
+            let text = format!("firewall    open to everybody {}", opening.told());
+            out.line(out.paint(Tone::Bad, &text))?;
+        }
+        if let Some((Record { begin, .. }, provisional)) = &self.pending {
+            let text = format!(
+                "pending     transaction {} by {} (`{}`) is rolled back at {}; from a new login, run: holdfast confirm {}",
+                begin.id, begin.by, begin.command, provisional.until, begin.id
+            );
+            out.line(out.paint(Tone::Warn, &text))?;
+        }
+        if let Some(record) = &self.taken_back {
+            let at = record.end.as_ref().map(|end| end.finished.to_string()).unwrap_or_default();
+            let text = format!(
+                "taken back  transaction {} by {} was rolled back at {at}: {}; nothing is corrected until a person acts: holdfast plan, then holdfast apply or holdfast rollback",
+                record.begin.id,
+                record.begin.by,
+                taken_back_why(record)
+            );
+            out.line(out.paint(Tone::Bad, &text))?;
         }
         for id in &self.open {
             let text = format!("interrupted transaction {id}; it is repaired by: holdfast verify");

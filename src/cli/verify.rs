@@ -44,7 +44,10 @@ pub(super) async fn run(context: &Context, args: &VerifyArgs) -> Result<Exit, Fa
     };
     let loaded = host::load(context, &args.profile, Trust::Check)?;
     let store = host::store();
-    let unfinished = store.unfinished()?;
+    let pending = store.pending(&reader)?;
+    let mut unfinished = store.unfinished()?;
+    // What waits for a person's word was not interrupted.
+    unfinished.retain(|id| pending.as_ref().is_none_or(|(record, _)| record.begin.id != *id));
     let applied = store.applied()?.map(|(_, applied)| applied);
     let looks = session::look(&loaded.profile, &reader).await;
     let now = clock::now();
@@ -72,6 +75,7 @@ pub(super) async fn run(context: &Context, args: &VerifyArgs) -> Result<Exit, Fa
                 "at": now,
                 "profile": { "path": args.profile, "digest": loaded.digest },
                 "interrupted": unfinished,
+                "pending": pending.as_ref().map(|(record, found)| host::pending_json(record.begin.id, found)),
                 "summary": report::json::summary(&results),
                 "results": results,
             });
@@ -83,6 +87,9 @@ pub(super) async fn run(context: &Context, args: &VerifyArgs) -> Result<Exit, Fa
             }
             context.out.say(summary);
         }
+    }
+    if let Some((record, provisional)) = &pending {
+        host::warn_of_pending(context, record.begin.id, provisional);
     }
     for id in &unfinished {
         context.out.warn(&format!(

@@ -5,6 +5,7 @@
 mod dropin;
 pub mod firewall;
 pub mod journal;
+pub mod login;
 pub mod services;
 pub mod ssh;
 pub mod sysctl;
@@ -13,7 +14,7 @@ use std::{fmt, pin::Pin};
 
 use crate::{
     engine::{
-        change::Step,
+        change::{Change, Step},
         check::{CheckMeta, Judgement},
     },
     host::Reader,
@@ -27,6 +28,7 @@ pub const ALL: &[&dyn Control] = &[
     &services::Services,
     &ssh::Ssh,
     &firewall::FirewallControl,
+    &login::LoginControl,
 ];
 
 /// A section of the profile and what it means on a host.
@@ -39,6 +41,18 @@ pub trait Control: Sync + fmt::Debug {
 
     /// Whether the profile manages it, and how. `None`: the section is absent.
     fn mode(&self, profile: &Profile) -> Option<Mode>;
+
+    /// Whether this change, made for this control's sake, can cut off a login. An apply with such a change is rolled
+    /// back unless a person confirms it from a new one.
+    fn can_cut_off_login(&self, _change: &Change) -> bool {
+        false
+    }
+
+    /// Whether its steps can make its checks hold. Where they cannot, a check that differs is no reason to take the
+    /// changes of others back.
+    fn is_mended_by_steps(&self) -> bool {
+        true
+    }
 
     /// Reads the host. Never fails as a whole: what could not be read is judged [`Unknown`](crate::engine::check::Verdict::Unknown).
     fn observe<'a>(
@@ -59,6 +73,11 @@ pub trait Comparison: fmt::Debug {
 
     /// What changes would do, as text before and after, where the change itself is not a file.
     fn previews(&self) -> Vec<Preview> {
+        Vec::new()
+    }
+
+    /// What a person is to know before an apply begins, in a line each.
+    fn warnings(&self) -> Vec<String> {
         Vec::new()
     }
 
@@ -83,7 +102,7 @@ pub struct Obstacle {
 #[derive(Debug, Clone)]
 pub struct Preview {
     /// The change, as it is planned.
-    pub change: crate::engine::change::Change,
+    pub change: Change,
     /// What it is about: the head of the diff.
     pub title: String,
     /// The text now.

@@ -14,6 +14,8 @@ use super::{
 pub struct Return {
     /// The steps.
     pub steps: Vec<Step>,
+    /// The steps of the transactions that this takes back.
+    pub undone: Vec<Step>,
     /// The times to give back to directories after the last step.
     pub times: BTreeMap<String, FileTime>,
     /// What held then; `None`: nothing had been applied yet.
@@ -46,10 +48,10 @@ pub fn plan(records: &[Record], of: u64) -> Result<Return, StoreError> {
     drop_repeated(&mut undo);
     let applied = committed.iter().rev().find(|record| record.begin.id < of);
     let applied = applied.and_then(|record| match &record.end.as_ref()?.ending {
-        Ending::Committed { applied } => Some(applied.clone()),
+        Ending::Committed { applied, .. } => Some(applied.clone()),
         Ending::RolledBack { .. } => None,
     });
-    Ok(Return { steps: undo, times: parent_times(&before), applied })
+    Ok(Return { steps: undo, undone: steps, times: parent_times(&before), applied })
 }
 
 /// Several transactions may each have told a program to read its files; once is enough.

@@ -75,14 +75,23 @@ pub fn judge(
 
 /// Plans what puts the host right. Given no handle to the host, so it cannot change it.
 pub fn plan(looks: &[Look], results: &[CheckResult], scope: Scope) -> Plan {
+    // Nothing that is done here mends these, so nothing is taken back for their sake either.
+    let is_mended = |result: &&CheckResult| {
+        let of = |look: &&Look| look.control.name() == result.control;
+        looks.iter().find(of).is_none_or(|look| look.control.is_mended_by_steps())
+    };
     let is_wanted = |result: &&CheckResult| match scope {
         Scope::Everything => {
             result.mode == Mode::Enforce && matches!(result.outcome, Outcome::Drift | Outcome::Fail)
         }
         Scope::Drift(control) => result.control == control && is_drift(result),
     };
-    let wanted: BTreeSet<String> =
-        results.iter().filter(is_wanted).map(|result| result.check.clone()).collect();
+    let wanted: BTreeSet<String> = results
+        .iter()
+        .filter(is_mended)
+        .filter(is_wanted)
+        .map(|result| result.check.clone())
+        .collect();
     let mut steps: Vec<Step> = Vec::new();
     let is_in_scope = |look: &&Look| match scope {
         Scope::Everything => look.mode == Mode::Enforce,
@@ -104,6 +113,15 @@ pub fn drifted(results: &[CheckResult]) -> Vec<&'static str> {
 
 fn is_drift(result: &CheckResult) -> bool {
     result.mode == Mode::Enforce && result.outcome == Outcome::Drift
+}
+
+/// What a person is to know before an apply begins, of the controls whose changes cannot mend it.
+pub async fn warnings(profile: &Profile, reader: &Reader) -> Vec<String> {
+    let asked = controls::ALL.iter().filter(|control| {
+        !control.is_mended_by_steps() && control.mode(profile) == Some(Mode::Enforce)
+    });
+    let looks = asked.map(|control| control.observe(profile, reader));
+    join_all(looks).await.iter().flat_map(|comparison| comparison.warnings()).collect()
 }
 
 /// What forbids an apply to begin, but for what a person goes on in spite of.

@@ -1,9 +1,10 @@
 //! Transactions on the disk: `/var/lib/holdfast/transactions/<id>/`.
 //!
 //! - `begin.json`: the plan and every before-image, durable before the first change
-//! - `progress`: one byte for each step, set as it begins; its blocks exist from the start, so that a full disk cannot
-//!   stop a transaction halfway
-//! - `end.json`: how it ended. Making it is the commit; a transaction without it was interrupted
+//! - `progress`: one byte for each step, set as it begins, and one that counts the tries to roll back; its blocks exist
+//!   from the start, so that a full disk cannot stop a transaction halfway
+//! - `provisional.json`: it holds, and waits for a person's word; there only where it can cut off a login
+//! - `end.json`: how it ended. Making it is the commit; a transaction with neither of the two was interrupted
 //!
 //! The newest committed `end.json` is also the only record of what was last applied.
 
@@ -14,161 +15,25 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 
-use super::{
-    change::{FileState, FileTime, Step, TableState},
-    outcome::Applied,
+pub use super::record::{
+    Before, Begin, Cause, Confirmation, End, Ending, Image, Kind, ProfileRef, Provisional, Record,
+    Resource, Standing,
 };
-use crate::host::HostError;
+use super::{outcome::Applied, record::FORMAT};
+use crate::host::{HostError, Reader};
 
 /// Where holdfast keeps what it must not lose.
 pub const STATE_DIR: &str = "/var/lib/holdfast";
 
-/// The version of the records' format. Readers refuse a newer one.
-const FORMAT: u32 = 1;
+/// How often a roll-back is tried that fails for a reason which may pass. With 5 s between them, which is what the
+/// units wait, the last is 20 minutes after the first.
+const TRIES: u8 = 240;
 
 /// How many transactions are kept: two days of corrections that are undone every quarter of an hour, and years of those
 /// that people make. Junos keeps 50 configurations.
 const KEPT: usize = 200;
-
-/// A thing whose state is put back by a roll-back.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Resource {
-    /// A path.
-    Path(String),
-    /// A kernel parameter's live value.
-    Sysctl(String),
-    /// holdfast's own nftables table.
-    Table,
-    /// The links that enable, alias and mask a unit.
-    UnitLinks(String),
-    /// Whether a unit runs.
-    Unit(String),
-}
-
-/// The state a resource was in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Image {
-    /// Of a path, and the time of the directory it is in.
-    Path {
-        /// The path itself.
-        state: FileState,
-        /// Modification time of the directory, where there was one.
-        parent_mtime: Option<FileTime>,
-    },
-    /// Of a kernel parameter.
-    Sysctl(Option<String>),
-    /// Of the table.
-    Table(TableState),
-    /// Of the links.
-    UnitLinks(super::change::UnitLinks),
-    /// Of a unit: whether it ran.
-    Unit {
-        /// Active, or about to be.
-        running: bool,
-    },
-}
-
-/// A resource as it was before the first change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Before {
-    /// What.
-    pub resource: Resource,
-    /// How it was.
-    pub image: Image,
-}
-
-/// Why a transaction was begun.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// A person brought the host to a profile.
-    Apply,
-    /// Drift was put right.
-    Correct,
-    /// A person returned to the state before a transaction.
-    Rollback {
-        /// That transaction.
-        of: u64,
-    },
-}
-
-/// The profile a transaction was for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProfileRef {
-    /// Its file.
-    pub path: String,
-    /// Digest of the profile after `extends`, sha256 in hex.
-    pub digest: String,
-}
-
-/// `begin.json`
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Begin {
-    /// Version of the format.
-    pub format: u32,
-    /// Number of the transaction, from 1 up.
-    pub id: u64,
-    /// Why it was begun.
-    pub kind: Kind,
-    /// The command line.
-    pub command: String,
-    /// The person behind it, as far as sudo or the login says.
-    pub by: String,
-    /// When it began.
-    pub started: Timestamp,
-    /// For which profile.
-    pub profile: Option<ProfileRef>,
-    /// What is to be done.
-    pub steps: Vec<Step>,
-    /// How everything was that the steps touch, in the order of the steps.
-    pub before: Vec<Before>,
-}
-
-/// How a transaction ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "result")]
-pub enum Ending {
-    /// Every check it was for holds.
-    Committed {
-        /// What holds now, and is from now on what drift is measured against.
-        applied: Applied,
-    },
-    /// It did not work, and everything was put back.
-    RolledBack {
-        /// Why it was rolled back.
-        why: String,
-        /// What could not be put back, and why. Empty: all of it was, and was looked at again.
-        unrestored: Vec<String>,
-    },
-}
-
-/// `end.json`
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct End {
-    /// Version of the format.
-    pub format: u32,
-    /// When.
-    pub finished: Timestamp,
-    /// How.
-    #[serde(flatten)]
-    pub ending: Ending,
-}
-
-/// A transaction as the disk has it.
-#[derive(Debug, Clone)]
-pub struct Record {
-    /// The plan and the before-images.
-    pub begin: Begin,
-    /// How many steps were begun.
-    pub begun: usize,
-    /// How it ended; `None`: it is under way, or was interrupted.
-    pub end: Option<End>,
-}
 
 /// A failure to keep or read records.
 #[derive(Debug, thiserror::Error)]
@@ -236,12 +101,12 @@ impl Store {
         if let Some(end) = &end {
             check_format(&dir, end.format)?;
         }
-        let progress = dir.join("progress");
-        let begun = match bytes(&progress)? {
-            Some(marks) => marks.iter().take_while(|mark| **mark != 0).count(),
-            None => 0,
-        };
-        Ok(Record { begin, begun, end })
+        let marks = bytes(&dir.join("progress"))?.unwrap_or_default();
+        let begun = marks.iter().take(begin.steps.len()).take_while(|mark| **mark != 0).count();
+        // One that cannot be read counts as none, and what it stood for as interrupted: that is rolled back.
+        let provisional = read(&dir.join("provisional.json")).ok().flatten();
+        let provisional = provisional.filter(|found: &Provisional| found.format <= FORMAT);
+        Ok(Record { begin, begun, provisional, end })
     }
 
     /// Every transaction, oldest first.
@@ -259,7 +124,7 @@ impl Store {
     pub fn applied(&self) -> Result<Option<(u64, Applied)>, StoreError> {
         for id in self.ids()?.into_iter().rev() {
             let end: Option<End> = read(&self.folder(id).join("end.json"))?;
-            if let Some(End { ending: Ending::Committed { applied }, format, .. }) = end {
+            if let Some(End { ending: Ending::Committed { applied, .. }, format, .. }) = end {
                 check_format(&self.folder(id), format)?;
                 return Ok(Some((id, applied)));
             }
@@ -267,13 +132,70 @@ impl Store {
         Ok(None)
     }
 
-    /// The transactions that were begun and not ended: at most one, unless records were moved about.
+    /// The transactions that were begun and not ended, oldest first: at most one, unless records were moved about.
     ///
     /// # Errors
     /// When the folder cannot be listed.
     pub fn unfinished(&self) -> Result<Vec<u64>, StoreError> {
         let ids = self.ids()?;
         Ok(ids.into_iter().filter(|id| !self.folder(*id).join("end.json").exists()).collect())
+    }
+
+    /// The transaction that holds and may still be confirmed.
+    ///
+    /// # Errors
+    /// When a record or the boot's clock cannot be read.
+    pub fn pending(&self, reader: &Reader) -> Result<Option<(Record, Provisional)>, StoreError> {
+        for id in self.unfinished()? {
+            let record = self.record(id)?;
+            if let Some(provisional) = record.provisional.clone()
+                && matches!(provisional.standing(&reader.moment()?), Standing::Waiting(_))
+            {
+                return Ok(Some((record, provisional)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The transaction that was taken back with nobody there, if no person has acted since.
+    ///
+    /// # Errors
+    /// When a record cannot be read.
+    pub fn held_still(&self) -> Result<Option<Record>, StoreError> {
+        for id in self.ids()?.into_iter().rev() {
+            let record = self.record(id)?;
+            if record.begin.kind != Kind::Correct {
+                let end = record.end.as_ref().map(|end| &end.ending);
+                let still =
+                    matches!(end, Some(Ending::RolledBack { cause, .. }) if cause.holds_still());
+                return Ok(still.then_some(record));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Says that a transaction holds and waits for a person's word, or goes on waiting.
+    ///
+    /// # Errors
+    /// When it cannot be written; what was said before still counts.
+    pub fn wait(&self, id: u64, provisional: &Provisional) -> Result<(), StoreError> {
+        write_record(&self.folder(id), "provisional.json", provisional)
+    }
+
+    /// Counts a try to roll back an open transaction of so many steps, and says whether there may be another one.
+    /// Where it cannot be counted there may: a disk that takes nothing is what the tries wait for.
+    pub fn try_again(&self, id: u64, steps: usize) -> bool {
+        let path = self.folder(id).join("progress");
+        let tries = bytes(&path).ok().flatten().and_then(|marks| marks.get(steps).copied());
+        let tries = tries.unwrap_or(0).saturating_add(1);
+        let count = || {
+            let mut file = OpenOptions::new().write(true).open(&path)?;
+            file.seek(SeekFrom::Start(steps as u64))?;
+            file.write_all(&[tries])?;
+            file.sync_data()
+        };
+        drop(count());
+        tries < TRIES
     }
 
     /// The number the next transaction will have.
@@ -297,7 +219,7 @@ impl Store {
         make_dir(&staged)?;
         write_durably(&staged.join("begin.json"), &json(begin))?;
         // At least a block, so that the file's space is really there.
-        let marks = vec![0; begin.steps.len().max(1)];
+        let marks = vec![0; begin.steps.len() + 1];
         write_durably(&staged.join("progress"), &marks)?;
         sync_dir(&staged)?;
         let dir = self.folder(begin.id);
@@ -323,12 +245,12 @@ impl Store {
         Ok(())
     }
 
-    /// Says how an interrupted transaction was ended.
+    /// Says how an open transaction was ended.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn end(&self, id: u64, end: &End) -> Result<(), StoreError> {
-        write_end(&self.folder(id), end)
+        write_record(&self.folder(id), "end.json", end)
     }
 
     fn folder(&self, id: u64) -> PathBuf {
@@ -356,27 +278,20 @@ impl Open {
     /// # Errors
     /// When it cannot be written; the transaction is then not ended.
     pub fn end(&self, end: &End) -> Result<(), StoreError> {
-        write_end(&self.dir, end)
+        write_record(&self.dir, "end.json", end)
     }
 }
 
-impl End {
-    /// An ending, at this time.
-    pub fn new(finished: Timestamp, ending: Ending) -> Self {
-        Self { format: FORMAT, finished, ending }
-    }
-}
-
-impl Begin {
-    /// The format's version that this holdfast writes.
-    pub const FORMAT: u32 = FORMAT;
-}
-
-fn write_end(dir: &Path, end: &End) -> Result<(), StoreError> {
-    let staged = dir.join(".end.json");
-    write_durably(&staged, &json(end))?;
-    rename(&staged, &dir.join("end.json"))?;
+fn write_record(dir: &Path, name: &str, record: &impl Serialize) -> Result<(), StoreError> {
+    let staged = dir.join(format!(".{name}"));
+    write_durably(&staged, &json(record))?;
+    rename(&staged, &dir.join(name))?;
     sync_dir(dir)
+}
+
+/// The bytes that a record takes on the disk.
+pub(super) fn size(record: &impl Serialize) -> u64 {
+    json(record).len() as u64
 }
 
 fn json(value: &impl Serialize) -> Vec<u8> {

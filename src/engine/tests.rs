@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt as _, path::Path}
 use proptest::prelude::*;
 
 use super::{
-    apply::roll_back_to,
+    apply::{RollingBack, roll_back_to},
     change::{Change, Content, FileState, FileTime, Step},
     outcome::Applied,
-    store::{Ending, Kind, Store},
+    store::{Cause, Ending, Kind, Store},
     transaction::{Request, Transaction, recover},
 };
 use crate::host::{Reader, Writer, lock::Lock};
@@ -54,6 +54,7 @@ fn request() -> Request {
         by: "test".into(),
         profile: None,
         despite: Vec::new(),
+        confirm_within: None,
     }
 }
 
@@ -170,7 +171,7 @@ proptest! {
                 transaction.commit(Applied::new()).await.unwrap();
             }
             let rolled = roll_back_to(&bench.writer, &bench.store, 1, request(), |_, _, _| ()).await;
-            rolled.unwrap().unwrap();
+            assert!(matches!(rolled.unwrap(), RollingBack::Done { .. }));
         });
         prop_assert_eq!(tree(&bench.root()), before);
     }
@@ -187,7 +188,12 @@ proptest! {
             bench.store.record(1).unwrap()
         });
         prop_assert_eq!(record.begin.steps, done);
-        let ending = Ending::RolledBack { why: "because".into(), unrestored: Vec::new() };
+        let ending = Ending::RolledBack {
+            why: "because".into(),
+            cause: Cause::Failed,
+            unrestored: Vec::new(),
+            set_aside: Vec::new(),
+        };
         prop_assert_eq!(record.end.unwrap().ending, ending);
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use tokio::{sync::OnceCell, time::timeout};
 use zbus::{
-    Connection, DeserializeDict, Type, proxy, proxy::CacheProperties, wire::OwnedObjectPath,
+    Connection, DeserializeDict, Type, Variant, proxy, proxy::CacheProperties,
+    wire::OwnedObjectPath,
 };
 
 use super::HostError;
@@ -31,6 +32,14 @@ trait Manager {
     fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn try_restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn reload_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    #[allow(clippy::type_complexity, reason = "the interface's own signature")]
+    fn start_transient_unit(
+        &self,
+        name: &str,
+        mode: &str,
+        properties: &[(&str, Variant<'_>)],
+        aux: &[(&str, &[(&str, Variant<'_>)])],
+    ) -> zbus::Result<OwnedObjectPath>;
     #[allow(clippy::type_complexity, reason = "the interface's own signature")]
     fn enable_unit_files(
         &self,
@@ -83,6 +92,15 @@ trait Service {
     fn exec_main_start_timestamp(&self) -> zbus::Result<u64>;
     #[zbus(property)]
     fn exec_reload(&self) -> zbus::Result<Vec<Command>>;
+}
+
+#[proxy(
+    interface = "org.freedesktop.systemd1.Socket",
+    default_service = "org.freedesktop.systemd1"
+)]
+trait Socket {
+    #[zbus(property)]
+    fn listen(&self) -> zbus::Result<Vec<(String, String)>>;
 }
 
 /// A command of a service: path, arguments, whether failure is ignored, when it last began and ended (realtime and
@@ -266,6 +284,25 @@ impl Systemd {
         limited(ask).await.map_err(bus("its properties", name))
     }
 
+    /// The addresses on which a socket unit waits for TCP connections, as systemd writes them: `[::]:22`.
+    ///
+    /// # Errors
+    /// [`HostError::Bus`]; a unit that is not a socket has none.
+    pub async fn listens(&self, name: &str) -> Result<Vec<String>, HostError> {
+        let ask = async {
+            let path = self.manager().await?.load_unit(name).await?;
+            let socket = SocketProxy::builder(&self.connection)
+                .path(path)
+                .cache_properties(CacheProperties::No)
+                .build()
+                .await?;
+            socket.listen().await
+        };
+        let all = limited(ask).await.map_err(bus("its addresses", name))?;
+        let streams = all.into_iter().filter(|(kind, _)| kind == "Stream");
+        Ok(streams.map(|(_, address)| address).collect())
+    }
+
     /// Sets up a unit file and has systemd read it.
     ///
     /// # Errors
@@ -321,22 +358,75 @@ impl Systemd {
         if verb == RunVerb::Reload && !self.unit(name).await?.is_running() {
             return Ok(());
         }
-        let work = async {
-            let manager = self.manager().await?;
-            self.subscribed.get_or_try_init(|| manager.subscribe()).await?;
+        self.job((call, word, name), async |manager| {
             if verb != RunVerb::Reload {
                 // Five starts in ten seconds, and systemd would leave a unit dead that ran until then; and one that
                 // ended badly stays "failed" when it is stopped. It is of no account whether there is anything to reset.
                 drop(manager.reset_failed_unit(name).await);
             }
+            match verb {
+                RunVerb::Start => manager.start_unit(name, "replace").await,
+                RunVerb::Stop => manager.stop_unit(name, "replace").await,
+                RunVerb::Restart => manager.try_restart_unit(name, "replace").await,
+                RunVerb::Reload => manager.reload_unit(name, "replace").await,
+            }
+        })
+        .await
+    }
+
+    /// Makes a timer that starts the service of its name once, after a while, and is gone then. It counts on the
+    /// monotonic clock, which nobody sets.
+    ///
+    /// # Errors
+    /// As [`Self::run`]; a service that is not there is one of them.
+    pub(super) async fn start_timer(
+        &self,
+        name: &str,
+        about: &str,
+        after: Duration,
+    ) -> Result<(), HostError> {
+        let micros = u64::try_from(after.as_micros()).unwrap_or(u64::MAX);
+        let properties = [
+            ("Description", Variant::from(about)),
+            ("TimersMonotonic", Variant::from(vec![("OnActiveSec", micros)])),
+            ("AccuracyUSec", Variant::from(1_000_000_u64)),
+            ("RemainAfterElapse", Variant::from(false)),
+        ];
+        self.job(("StartTransientUnit", "start", name), async |manager| {
+            manager.start_transient_unit(name, "fail", &properties, &[]).await
+        })
+        .await
+    }
+
+    /// Stops a unit, if systemd knows it, without waiting for its end.
+    ///
+    /// # Errors
+    /// [`HostError::Bus`].
+    pub(super) async fn stop_if_there(&self, name: &str) -> Result<(), HostError> {
+        let work = async {
+            match self.manager().await?.stop_unit(name, "replace").await {
+                Err(zbus::Error::MethodError(error, ..)) if error.ends_with(".NoSuchUnit") => {
+                    Ok(())
+                }
+                result => result.map(drop),
+            }
+        };
+        limited(work).await.map_err(bus("StopUnit", name))
+    }
+
+    /// Has systemd begin a job and waits for its end. `what`: the call, the job in a word, the unit.
+    async fn job(
+        &self,
+        what: (&'static str, &'static str, &str),
+        begin: impl AsyncFnOnce(&ManagerProxy<'_>) -> zbus::Result<OwnedObjectPath>,
+    ) -> Result<(), HostError> {
+        let (call, word, name) = what;
+        let work = async {
+            let manager = self.manager().await?;
+            self.subscribed.get_or_try_init(|| manager.subscribe()).await?;
             // Opened before the job is, or its end could be missed.
             let mut ended = manager.receive_job_removed().await?;
-            let job = match verb {
-                RunVerb::Start => manager.start_unit(name, "replace").await?,
-                RunVerb::Stop => manager.stop_unit(name, "replace").await?,
-                RunVerb::Restart => manager.try_restart_unit(name, "replace").await?,
-                RunVerb::Reload => manager.reload_unit(name, "replace").await?,
-            };
+            let job = begin(&manager).await?;
             while let Some(signal) = ended.next().await {
                 let args = signal.args()?;
                 if args.job().as_str() == job.as_str() {

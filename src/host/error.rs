@@ -63,6 +63,30 @@ impl HostError {
         }
     }
 
+    /// Whether the same may work when it is tried again: a disk that is full, a bus that is not there yet.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::File { source, .. } | Self::Start { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::StorageFull
+                    | io::ErrorKind::QuotaExceeded
+                    | io::ErrorKind::ReadOnlyFilesystem
+                    | io::ErrorKind::OutOfMemory
+                    | io::ErrorKind::WouldBlock
+                    | io::ErrorKind::ResourceBusy
+            ),
+            Self::ReadOnly { .. }
+            | Self::Immutable { .. }
+            | Self::NoSpace { .. }
+            | Self::Timeout { .. }
+            | Self::NoProgram { .. }
+            | Self::NoBus { .. } => true,
+            // What systemd itself says no to, it will say no to again.
+            Self::Bus { source, .. } => !matches!(**source, zbus::Error::MethodError(..)),
+            _ => false,
+        }
+    }
+
     /// Whether nobody listens at the address.
     pub fn is_refused(&self) -> bool {
         matches!(self, Self::Connect { source, .. } if source.kind() == io::ErrorKind::ConnectionRefused)

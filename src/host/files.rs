@@ -27,6 +27,17 @@ pub struct Files {
     root: PathBuf,
 }
 
+/// Who may do what with a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access {
+    /// Owner.
+    pub uid: u32,
+    /// Permission bits.
+    pub mode: u32,
+    /// Whether it is a regular file.
+    pub is_file: bool,
+}
+
 impl Files {
     /// The files below `root`; `/` for a live host.
     pub fn below(root: impl Into<PathBuf>) -> Self {
@@ -141,6 +152,22 @@ impl Files {
     /// Whether a directory is at the path, links followed.
     pub fn is_dir(&self, path: &str) -> bool {
         self.locate(path).is_dir()
+    }
+
+    /// Who owns what a path leads to and who may write to it, links followed; `None` when it leads nowhere.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    pub fn access(&self, path: &str) -> Result<Option<Access>, HostError> {
+        match fs::metadata(self.locate(path)) {
+            Ok(meta) => Ok(Some(Access {
+                uid: meta.uid(),
+                mode: meta.permissions().mode() & 0o7777,
+                is_file: meta.is_file(),
+            })),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(HostError::file("look at", path)(error)),
+        }
     }
 
     /// The names in a directory, sorted; none when it is absent.

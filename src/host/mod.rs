@@ -5,12 +5,15 @@
 //! looks at the clock.
 
 pub mod accounts;
+pub mod ancestry;
+pub mod break_glass;
 pub mod bus;
 pub mod clock;
 pub mod docker;
 pub mod endpoints;
 pub mod error;
 pub mod files;
+pub mod journald;
 pub mod launch;
 pub mod lock;
 pub mod nft;

@@ -1,8 +1,8 @@
 //! The handle that can look at everything and change nothing.
 
 use std::{
-    collections::BTreeSet,
-    net::{Ipv4Addr, SocketAddr},
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
 };
 
@@ -10,8 +10,11 @@ use tokio::{net::UdpSocket, sync::OnceCell, time::timeout};
 
 use super::{
     HostError,
-    accounts::{Account, parse_passwd},
+    accounts::{self, Account, Secret, parse_passwd},
+    ancestry::{self, Ancestor},
+    break_glass,
     bus::Systemd,
+    clock::{self, Moment},
     docker::{self, Question},
     endpoints::{self, Endpoint},
     files::Files,
@@ -27,6 +30,9 @@ const READ_ONLY: &[(&str, &[&str])] = &[
     ("nft", &["-n", "-t", "list", "ruleset"]),
     ("podman", &["ps", "--format", "json"]),
 ];
+
+/// A random number that the kernel draws at each boot.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// Loopback takes microseconds; a packet that has not arrived by then was dropped.
 const LOOP_LIMIT: Duration = Duration::from_millis(50);
@@ -60,6 +66,23 @@ impl Reader {
     /// When `/etc/passwd` cannot be read.
     pub fn accounts(&self) -> Result<Vec<Account>, HostError> {
         Ok(parse_passwd(&self.files.text("/etc/passwd")?.unwrap_or_default()))
+    }
+
+    /// The names of an account's groups, as `/etc/group` has them.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn groups_of(&self, account: &Account) -> Result<Vec<String>, HostError> {
+        let text = self.files.text("/etc/group")?.unwrap_or_default();
+        Ok(accounts::groups_of(account, &text))
+    }
+
+    /// By account, what kind of password there is and when the account ends; only root may know.
+    ///
+    /// # Errors
+    /// When `/etc/shadow` cannot be read.
+    pub fn secrets(&self) -> Result<BTreeMap<String, Secret>, HostError> {
+        Ok(accounts::parse_shadow(&self.files.text("/etc/shadow")?.unwrap_or_default()))
     }
 
     /// The live value of a kernel parameter, lines joined by spaces as `sysctl` prints it; `None` when this kernel
@@ -122,6 +145,35 @@ impl Reader {
         sockets::of_process(&self.files, pid)
     }
 
+    /// This process and its ancestors, the nearest first, with the connections that sshds among them serve.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn ancestry(&self) -> Result<Vec<Ancestor>, HostError> {
+        ancestry::ancestry(&self.files)
+    }
+
+    /// The addresses of this host's own interfaces.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn own_addresses(&self) -> Result<BTreeSet<IpAddr>, HostError> {
+        ancestry::own_addresses()
+    }
+
+    /// Now, on the clock of this boot, which nobody sets.
+    ///
+    /// # Errors
+    /// When the kernel does not say which boot this is, or how long it has lasted.
+    pub fn moment(&self) -> Result<Moment, HostError> {
+        let boot = self.files.text(BOOT_ID)?.map(|text| text.trim().to_owned());
+        let boot = boot.filter(|boot| !boot.is_empty());
+        let boot = boot.ok_or_else(|| HostError::Refused(format!("{BOOT_ID} names no boot")))?;
+        let up = clock::up()
+            .map_err(|error| HostError::file("read", "the boot's clock")(error.into()))?;
+        Ok(Moment { boot, up })
+    }
+
     /// Connects to a TCP port of this host, says something, and listens until `enough` has been heard.
     ///
     /// # Errors
@@ -149,6 +201,14 @@ impl Reader {
     /// See [`nft::own_table_text`].
     pub async fn own_table_text(&self, listing: Listing) -> Result<Option<String>, HostError> {
         nft::own_table_text(listing).await
+    }
+
+    /// What a person let in for a time; `None` when there is no set for it.
+    ///
+    /// # Errors
+    /// When nft is missing, not permitted, or lists something else.
+    pub async fn break_glass(&self) -> Result<Option<Vec<nft::Element>>, HostError> {
+        break_glass::elements().await
     }
 
     /// What nft's JSON listing of a desired table says once this kernel has loaded it.

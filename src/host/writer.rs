@@ -8,20 +8,28 @@ use std::{
         DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
     },
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use nix::{
-    fcntl::AT_FDCWD,
+    fcntl::{AT_FDCWD, RenameFlags, renameat2},
     sys::{
         stat::{UtimensatFlags, utimensat},
         time::TimeSpec,
     },
 };
 
-use super::{HostError, Reader, lock::Lock, process, reader::sysctl_path, unit_links::unit_links};
-use crate::engine::change::{
-    Change, FileState, FileTime, Folder, Gate, RunVerb, TableState, UnitLinks, UnitVerb,
+use super::{
+    HostError, Reader, clock, lock::Lock, process, reader::sysctl_path, unit_links::unit_links,
 };
+use crate::engine::{
+    change::{Change, FileState, FileTime, Folder, Gate, RunVerb, TableState, UnitLinks, UnitVerb},
+    document::{self, Bulk},
+    listing,
+};
+
+/// What a file's name ends in that was set aside: no program reads such a file.
+const SET_ASIDE: &str = ".set-aside-by-holdfast";
 
 /// Changes a host, one [`Change`] at a time.
 #[derive(Debug)]
@@ -165,6 +173,44 @@ impl Writer {
         remove_if_there(&staged).map_err(HostError::file("remove", staged.display().to_string()))
     }
 
+    /// Puts a file beside its place under a name that no program reads, whatever is in it, and says which.
+    ///
+    /// # Errors
+    /// When it cannot be renamed.
+    pub fn set_aside(&self, path: &str) -> Result<String, HostError> {
+        let at = self.reader.files().locate(path);
+        for number in 1..=u8::MAX {
+            let beside = match number {
+                1 => format!("{path}{SET_ASIDE}"),
+                number => format!("{path}{SET_ASIDE}.{number}"),
+            };
+            let to = self.reader.files().locate(&beside);
+            match renameat2(AT_FDCWD, &at, AT_FDCWD, &to, RenameFlags::RENAME_NOREPLACE) {
+                Ok(()) => return Ok(beside),
+                Err(nix::Error::EEXIST) => {}
+                Err(error) => return Err(HostError::file("set aside", path)(error.into())),
+            }
+        }
+        Err(HostError::file("set aside", path)(io::ErrorKind::AlreadyExists.into()))
+    }
+
+    /// Has systemd roll a transaction back after a while, whatever becomes of this process and its session.
+    ///
+    /// # Errors
+    /// When systemd does not take it on.
+    pub async fn arm(&self, id: u64, within: Duration) -> Result<(), HostError> {
+        let about = format!("Roll transaction {id} back unless it is confirmed");
+        self.reader.systemd().await?.start_timer(&expiry(id, "timer"), &about, within).await
+    }
+
+    /// Takes that back. What the timer has started already finds the transaction ended, and ends too.
+    ///
+    /// # Errors
+    /// When systemd does not answer.
+    pub async fn disarm(&self, id: u64) -> Result<(), HostError> {
+        self.reader.systemd().await?.stop_if_there(&expiry(id, "timer")).await
+    }
+
     /// Sets a directory's modification time back, after what was in it was put back.
     ///
     /// # Errors
@@ -210,6 +256,11 @@ impl Writer {
     }
 }
 
+/// The unit that rolls a transaction back: an instance of `holdfast-expire@.service`, started by the timer of its name.
+fn expiry(id: u64, kind: &str) -> String {
+    format!("holdfast-expire@{id}.{kind}")
+}
+
 fn parent(path: &str) -> &str {
     Path::new(path).parent().and_then(Path::to_str).unwrap_or("/")
 }
@@ -221,8 +272,10 @@ async fn put_table(to: &TableState) -> Result<(), HostError> {
     let clear = format!("add table {family} {name}\ndelete table {family} {name}\n");
     let (args, input): (&[&str], String) = match to {
         TableState::Absent => (&["-f", "-"], clear),
-        TableState::Listing(text) => (&["-f", "-"], clear + text),
-        TableState::Json(document) => (&["-j", "-f", "-"], document.to_string()),
+        TableState::Listing(text) => (&["-f", "-"], clear + &listing::at(text, clock::now())),
+        TableState::Json(document) => {
+            (&["-j", "-f", "-"], document::at(document, clock::now(), Bulk::Full))
+        }
     };
     process::run("nft", args, Some(input.as_bytes())).await?.success().map(drop)
 }

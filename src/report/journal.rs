@@ -6,9 +6,13 @@
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use systemd_journal_logger::JournalLog;
 
-use crate::engine::{
-    outcome::{CheckResult, Outcome},
-    transaction::RolledBack,
+use crate::{
+    controls::firewall::break_glass::Opening,
+    engine::{
+        outcome::{CheckResult, Outcome},
+        record::Cause,
+        transaction::RolledBack,
+    },
 };
 
 /// The target of events, which sets them apart from what libraries log.
@@ -26,6 +30,14 @@ pub const APPLIED: &str = "43c0a3fd32f448b0a706dd5248b035ec";
 pub const CORRECTED: &str = "cedbfaf2bb444f53b82e766d60f1cf07";
 /// A transaction did not work and was rolled back.
 pub const ROLLED_BACK: &str = "7a998603663042ca942f8db895cc3d6e";
+/// A change holds, and is rolled back unless a person confirms it.
+pub const PENDING: &str = "d20fbd6caf9b4833a6f2f388bbd5dc3f";
+/// A person confirmed a change, from a login that proves that it lets people in.
+pub const CONFIRMED: &str = "7809b703d6db4544b71f146007b0c962";
+/// A change was rolled back because nobody confirmed it in time, or before a reboot.
+pub const UNCONFIRMED: &str = "6fe47f112ab74b09ab7d283da047e601";
+/// A person took a change back before it was confirmed.
+pub const WITHDRAWN: &str = "4d13fb184c984747b303bc7bb69035f5";
 /// A person returned the host to an earlier state.
 pub const RETURNED: &str = "9d06190ae5a944a197e9f519954eb62e";
 /// A transaction that had been interrupted was rolled back.
@@ -34,6 +46,15 @@ pub const RECOVERED: &str = "6fa6a343e92e4cd5b4c9b0d4902915ca";
 pub const FAILED: &str = "12e2589ccddd4b899140df5f2c29d8f0";
 /// A whole `verify` ended.
 pub const VERIFIED: &str = "720c6eb37e464df38af9fb531cb7c0e7";
+
+/// The firewall was loaded at boot.
+pub const FIREWALL_LOADED: &str = "6742dabb07fe40959663da70ec454ea6";
+/// The firewall could not be loaded at boot; the host is closed but for SSH, or open. At priority `crit`.
+pub const FAILED_CLOSED: &str = "0f9cc1aa7a1f4afe8279dab251167384";
+/// A person opened the host for a time.
+pub const OPENED: &str = "19cfd5f5af1042638ea962842ea2c97f";
+/// A person closed it again.
+pub const CLOSED: &str = "cefca2a1d6d443adb705434641664a1f";
 
 /// Lets holdfast's own words through to journald: libraries' are not for the operator's journal.
 struct OwnWords(JournalLog);
@@ -103,6 +124,61 @@ pub fn verified(summary: &str, outcome: &str) {
     log::info!(target: EVENT, MESSAGE_ID = VERIFIED, HOLDFAST_OUTCOME = outcome; "verified: {summary}");
 }
 
+/// Files what was loaded at boot.
+pub fn firewall_loaded(text: &str) {
+    log::info!(target: EVENT, MESSAGE_ID = FIREWALL_LOADED, HOLDFAST_OUTCOME = "loaded"; "{text}");
+}
+
+/// Files, as loudly as can be, that it could not be loaded.
+pub fn failed_closed(outcome: &str, text: &str) {
+    crate::host::journald::critical(FAILED_CLOSED, outcome, text);
+}
+
+/// Files who opened the host, and for how long.
+pub fn opened(opening: &Opening) {
+    log::warn!(
+        target: EVENT,
+        MESSAGE_ID = OPENED,
+        HOLDFAST_OUTCOME = "open",
+        HOLDFAST_BY = opening.by.as_str(),
+        HOLDFAST_UNTIL = opening.until.to_string().as_str();
+        "the host is open to everybody {}", opening.told()
+    );
+}
+
+/// Files who closed it again.
+pub fn closed(by: &str, was: &str) {
+    log::warn!(
+        target: EVENT,
+        MESSAGE_ID = CLOSED,
+        HOLDFAST_OUTCOME = "closed",
+        HOLDFAST_BY = by;
+        "the host is closed again by {by}; it was {was}"
+    );
+}
+
+/// Files that a change waits to be confirmed.
+pub fn pending(transaction: u64, until: &str, changes: &[String]) {
+    log::warn!(
+        target: EVENT,
+        MESSAGE_ID = PENDING,
+        HOLDFAST_OUTCOME = "pending",
+        HOLDFAST_TRANSACTION = transaction;
+        "transaction {transaction} is rolled back at {until} unless it is confirmed: {}", changes.join("; ")
+    );
+}
+
+/// Files that a change was confirmed.
+pub fn confirmed(transaction: u64, words: &str) {
+    log::info!(
+        target: EVENT,
+        MESSAGE_ID = CONFIRMED,
+        HOLDFAST_OUTCOME = "confirmed",
+        HOLDFAST_TRANSACTION = transaction;
+        "transaction {transaction} was {words}"
+    );
+}
+
 /// Files that a transaction was committed. `id` is [`APPLIED`], [`CORRECTED`] or [`RETURNED`].
 pub fn committed(id: &str, transaction: u64, changes: &[String]) {
     log::info!(
@@ -114,14 +190,26 @@ pub fn committed(id: &str, transaction: u64, changes: &[String]) {
     );
 }
 
-/// Files that a transaction was rolled back. `id` is [`ROLLED_BACK`] or [`RECOVERED`].
-pub fn rolled_back(id: &str, rolled_back: &RolledBack) {
-    let RolledBack { id: transaction, why, unrestored } = rolled_back;
-    let (outcome, rest) = if unrestored.is_empty() {
-        ("rolled back, verified", String::new())
-    } else {
-        ("rolled back, not all restored", format!("; not restored: {}", unrestored.join("; ")))
+/// Files that a transaction was rolled back, under the id of what it was rolled back for.
+pub fn rolled_back(rolled_back: &RolledBack) {
+    let RolledBack { id: transaction, why, cause, unrestored, set_aside, open } = rolled_back;
+    let id = match cause {
+        Cause::Failed => ROLLED_BACK,
+        Cause::Interrupted => RECOVERED,
+        Cause::Unconfirmed | Cause::Rebooted => UNCONFIRMED,
+        Cause::Withdrawn => WITHDRAWN,
     };
+    let outcome = rolled_back.outcome();
+    let mut rest = String::new();
+    if !unrestored.is_empty() {
+        rest.push_str(&format!("; not restored: {}", unrestored.join("; ")));
+    }
+    if !set_aside.is_empty() {
+        rest.push_str(&format!("; set aside: {}", set_aside.join(", ")));
+    }
+    if *open {
+        rest.push_str("; it is tried again");
+    }
     log::error!(
         target: EVENT,
         MESSAGE_ID = id,

@@ -6,14 +6,20 @@
 use nftables::{schema::NfListObject, stmt::Statement};
 
 use super::terms::{
-    accept, any_of, at_most, count, ct_state, drop_it, field, from_loopback, ip_version, is,
-    number, numbers, per_second, prefix, rule, run,
+    INPUT, accept, any_of, at_most, count, ct_state, drop_it, field, from_loopback, ip_version, is,
+    log, number, numbers, per_second, prefix, rule, run,
 };
+use crate::profile::schema::Firewall;
 
 /// The comment of the rule that counts every packet; it is found by it.
 pub(super) const SEEN: &str = "packets to this host";
+/// The comment of the rules that log what was dropped.
+pub(super) const LOGGED: &str = "log of what is not let in";
 /// The comment of the rule that counts what was not let in.
 pub(super) const DROPPED: &str = "not let in";
+
+/// What the kernel's log begins each dropped packet with.
+const LOG_PREFIX: &str = "holdfast drop: ";
 
 /// The hop limit of a packet that no router has forwarded: the sender is on the same link.
 const NOT_FORWARDED: u8 = 255;
@@ -24,9 +30,10 @@ const PINGS: (u32, u32) = (10, 20);
 /// First of all: what is counted, and what has been let in before.
 pub(super) fn first() -> Vec<NfListObject<'static>> {
     vec![
-        rule(SEEN, vec![count()]),
-        rule("this host to itself", vec![from_loopback(), accept()]),
+        rule(INPUT, SEEN, vec![count()]),
+        rule(INPUT, "this host to itself", vec![from_loopback(), accept()]),
         rule(
+            INPUT,
             "answers to this host, and what was let in before",
             vec![ct_state(&["established", "related"]), accept()],
         ),
@@ -38,20 +45,22 @@ pub(super) fn icmp(ping: bool) -> Vec<NfListObject<'static>> {
     let icmpv6 = |types| is(field("icmpv6", "type"), types);
     let on_link = || is(field("ip6", "hoplimit"), number(NOT_FORWARDED));
     let mut rules = vec![
-        // Destination unreachable, packet too big, time exceeded, parameter problem.
-        rule("icmpv6 errors", vec![icmpv6(run(1, 4)), accept()]),
+        icmpv6_errors(INPUT),
         // Solicitations and advertisements of routers and neighbours, forward and inverse. Redirects (137) are not among
         // them: RFC 4890 leaves them to the operator, and a server has one router.
         rule(
+            INPUT,
             "neighbour discovery, from this link",
             vec![icmpv6(numbers(&[133, 134, 135, 136, 141, 142])), on_link(), accept()],
         ),
         rule(
+            INPUT,
             "secure neighbour discovery, from this link",
             vec![icmpv6(numbers(&[148, 149])), on_link(), accept()],
         ),
         // A host that is only just getting its address reports from `::`.
         rule(
+            INPUT,
             "multicast listeners, from this link",
             vec![
                 is(field("ip6", "saddr"), any_of([unspecified(), link_local()])),
@@ -60,15 +69,16 @@ pub(super) fn icmp(ping: bool) -> Vec<NfListObject<'static>> {
             ],
         ),
         rule(
+            INPUT,
             "multicast routers, from this link",
             vec![is(field("ip6", "saddr"), link_local()), icmpv6(run(151, 153)), accept()],
         ),
-        // Destination unreachable ("fragmentation needed" is one), time exceeded, parameter problem.
-        rule("icmp errors", vec![is(field("icmp", "type"), numbers(&[3, 11, 12])), accept()]),
+        icmp_errors(INPUT),
     ];
     if ping {
         for (protocol, echo_request) in [("icmpv6", 128u8), ("icmp", 8)] {
             rules.push(rule(
+                INPUT,
                 "ping",
                 vec![
                     is(field(protocol, "type"), number(echo_request)),
@@ -81,9 +91,26 @@ pub(super) fn icmp(ping: bool) -> Vec<NfListObject<'static>> {
     rules
 }
 
+/// Destination unreachable, packet too big, time exceeded, parameter problem.
+pub(super) fn icmpv6_errors(chain: &'static str) -> NfListObject<'static> {
+    rule(chain, "icmpv6 errors", vec![is(field("icmpv6", "type"), run(1, 4)), accept()])
+}
+
+/// Destination unreachable ("fragmentation needed" is one), time exceeded, parameter problem.
+pub(super) fn icmp_errors(chain: &'static str) -> NfListObject<'static> {
+    rule(chain, "icmp errors", vec![is(field("icmp", "type"), numbers(&[3, 11, 12])), accept()])
+}
+
 /// What belongs to no connection and opens none.
 pub(super) fn invalid() -> NfListObject<'static> {
-    rule("belongs to no connection", vec![ct_state(&["invalid"]), drop_it()])
+    rule(INPUT, "belongs to no connection", vec![ct_state(&["invalid"]), drop_it()])
+}
+
+/// The log of what is dropped, if the section wants one. The limit is the log's; what follows drops every packet.
+pub(super) fn log_drops(section: &Firewall, chain: &'static str) -> Option<NfListObject<'static>> {
+    let drops = &section.log_drops;
+    let statements = || vec![at_most(drops.rate, drops.burst), log(LOG_PREFIX)];
+    drops.enabled.then(|| rule(chain, LOGGED, statements()))
 }
 
 /// Offers and answers of DHCP servers. They answer broadcasts and multicasts, so to connection tracking they are no
@@ -95,8 +122,13 @@ pub(super) fn dhcp() -> Vec<NfListObject<'static>> {
     let [from_server, to_client] = udp(67, 68);
     let [from_server6, to_client6] = udp(547, 546);
     vec![
-        rule("dhcp to its client", vec![ip_version("ipv4"), from_server, to_client, accept()]),
         rule(
+            INPUT,
+            "dhcp to its client",
+            vec![ip_version("ipv4"), from_server, to_client, accept()],
+        ),
+        rule(
+            INPUT,
             "dhcpv6 to its client",
             vec![is(field("ip6", "saddr"), link_local()), from_server6, to_client6, accept()],
         ),

@@ -7,14 +7,21 @@ pub(super) const RULESET: &CheckMeta = &CHECKS[0];
 /// The kernel puts packets to it.
 pub(super) const IN_PATH: &CheckMeta = &CHECKS[1];
 
+/// It is known by which interfaces strangers come.
+pub(super) const OUTSIDE: &CheckMeta = &CHECKS[4];
 /// The configuration that an allow takes its ports from can be read.
 pub(super) const FROM_CONFIG: &CheckMeta = &CHECKS[2];
-
 /// Nothing can be reached that the profile does not declare.
 pub(super) const EXPOSURE: &CheckMeta = &CHECKS[3];
 
+/// It will be there after the next boot.
+pub(super) const BOOT: &CheckMeta = &CHECKS[5];
+
+/// Nobody has opened the host.
+pub(super) const BREAK_GLASS: &CheckMeta = &CHECKS[6];
+
 /// Every check of the control.
-pub(super) static CHECKS: [CheckMeta; 4] = [
+pub(super) static CHECKS: [CheckMeta; 7] = [
     CheckMeta {
         id: "firewall.ruleset",
         title: "The kernel's firewall rules are exactly those of the profile",
@@ -73,5 +80,43 @@ pub(super) static CHECKS: [CheckMeta; 4] = [
         fix: "Run: holdfast exposure. Where the firewall is not in force, run: holdfast apply. What should be reachable is \
               named in the profile, under [[firewall.allow]]; what should not is stopped or bound to 127.0.0.1. A container \
               with its own address is filtered in front of this host, or moved to a bridge network.",
+    },
+    CheckMeta {
+        id: "firewall.outside",
+        title: "It is known which interfaces lead outside",
+        severity: Severity::High,
+        evidence: Evidence::Effective,
+        practices: &["net.default-deny"],
+        why: "What a container publishes is judged only where it enters by an interface that leads outside: what \
+              containers send to each other and to the world must pass. Without a name for the outside, every published \
+              port is open, whatever the profile says.",
+        source: "nft(8), meta iifname; Docker: Packet filtering and firewalls (published ports do not meet the input chain)",
+        fix: "Name the interface, as `ip route get 192.0.2.1` shows it: outside = [\"eth0\"] under [firewall]. Then run: \
+              holdfast apply.",
+    },
+    CheckMeta {
+        id: "firewall.boot",
+        title: "The firewall is loaded at boot, before there is a network",
+        severity: Severity::High,
+        evidence: Evidence::Configured,
+        practices: &["net.default-deny"],
+        why: "Rules live in the kernel and are gone after a reboot. A host that comes up without them is open from its \
+              first packet on, at the very moment when nobody looks.",
+        source: "systemd.special(7), network-pre.target; hardening guides of ANSSI (BP-028 R50 and R60) and CIS (nftables \
+                 rules are permanent)",
+        fix: "Run: holdfast apply. If the unit failed, journalctl -u holdfast-firewall.service says why; until then only \
+              SSH is let in after a boot.",
+    },
+    CheckMeta {
+        id: "firewall.break-glass",
+        title: "Nobody has opened the host past its firewall",
+        severity: Severity::Critical,
+        evidence: Evidence::Effective,
+        practices: &["net.default-deny"],
+        why: "While the host is open, everything that listens on it is offered to the whole Internet. A person may need \
+              that for some minutes; an intruder would like it for longer.",
+        source: "NIST SP 800-41 Rev. 1 (temporary rules are to end by themselves)",
+        fix: "Run: holdfast firewall close. What holdfast itself opened ends when it says; what somebody else put into \
+              the set is taken out by holdfast correct, and journalctl says who was logged in.",
     },
 ];

@@ -2,16 +2,19 @@
 
 use std::pin::Pin;
 
+use jiff::Timestamp;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Facts, Found, always,
-    checks::{CHECKS, IN_PATH, RULESET},
+    Expected, Facts, always,
+    checks::{CHECKS, IN_PATH, OUTSIDE, RULESET},
     compare::{Difference, Side, differences},
     exposure::{self, Depth, Exposure, Force},
+    facts::KnownBy,
     ruleset,
     table::{self, Table, Words},
+    whole::Whole,
 };
 use crate::{
     controls::{Comparison, Control, Obstacle, Preview, Wanted},
@@ -23,7 +26,10 @@ use crate::{
         HostError, Reader, clock,
         nft::{Listing, OwnTable},
     },
-    profile::schema::{Firewall, Mode, Profile},
+    profile::{
+        schema::{Firewall, Forward, Mode, Profile},
+        types::Interface,
+    },
 };
 
 /// How many differences a finding names.
@@ -45,6 +51,10 @@ impl Control for FirewallControl {
         &CHECKS
     }
 
+    fn can_cut_off_login(&self, _change: &Change) -> bool {
+        true
+    }
+
     fn mode(&self, profile: &Profile) -> Option<Mode> {
         profile.firewall.as_ref().map(|section| section.mode)
     }
@@ -59,7 +69,7 @@ impl Control for FirewallControl {
                 Some(section) => Some(Observed::of(section, host, Depth::Quick).await),
                 None => None,
             };
-            Box::new(FirewallComparison(comparison)) as Box<dyn Comparison>
+            Box::new(Whole::of(FirewallComparison(comparison), host).await) as Box<dyn Comparison>
         })
     }
 }
@@ -102,14 +112,18 @@ impl Comparison for FirewallComparison {
 pub(super) struct Observed {
     /// The part of the profile that a finding names.
     pub(super) wants: String,
+    /// How forwarded packets are treated, and by which interfaces strangers come.
+    pub(super) forward: Forward,
+    /// What the desired table depends on beside the profile, or why it is not known.
+    pub(super) facts: Result<Facts, String>,
     /// The desired table, or why there is none.
     pub(super) document: Result<Value, String>,
-    /// What the configurations of services say, or why they do not.
-    pub(super) services: Found,
     /// What nft and this kernel make of it, or why that cannot be seen.
     pub(super) canonical: Result<Value, String>,
     /// Whether a packet was sent over loopback, and arrived, before the live table was listed.
     pub(super) looped: bool,
+    /// When the live table was listed.
+    pub(super) at: Timestamp,
     /// What is there, or why that cannot be seen.
     pub(super) live: Result<OwnTable, String>,
     /// What can be reached, or why that cannot be seen.
@@ -134,7 +148,6 @@ impl Observed {
             .as_ref()
             .map_err(Clone::clone)
             .and_then(|facts| ruleset::document(section, facts).map_err(|error| error.to_string()));
-        let services = facts.map(|facts| facts.services).unwrap_or_default();
         let canonical = async {
             match &document {
                 Ok(document) => host.canonical_table(document).await.map_err(|e| obstacle(&e)),
@@ -146,11 +159,13 @@ impl Observed {
             (looped, host.own_table().await.map_err(|error| obstacle(&error)))
         };
         let (canonical, (looped, live)) = tokio::join!(canonical, live);
+        let at = clock::now();
         let wants = wants(section, &document);
         let texts = Texts::default();
+        let forward = section.forward;
         let exposure = Err(String::new());
         let mut observed =
-            Self { wants, document, services, canonical, looped, live, exposure, texts };
+            Self { wants, forward, facts, document, canonical, looped, at, live, exposure, texts };
         if observed.differences() != Ok(Vec::new()) {
             observed.texts = observed.read_texts(host).await;
         }
@@ -166,7 +181,7 @@ impl Observed {
         depth: Depth,
     ) -> Result<Exposure, String> {
         let seen = exposure::look(host, depth).await?;
-        let facts = Facts { services: self.services.clone() };
+        let facts = self.facts.clone().unwrap_or_default();
         let now = clock::now();
         let mut found = exposure::judge(Some(section), &facts, self.in_force(), seen, now);
         if depth == Depth::Quick {
@@ -239,13 +254,22 @@ impl Observed {
             }
             Err(why) => return Err(why.clone()),
         };
+        let expected = self
+            .document
+            .as_ref()
+            .map_or_else(|_| Expected::default(), |document| Expected::of(document, self.at));
         let wanted = Table::from_listing(self.canonical.as_ref().map_err(Clone::clone)?)?;
         let (wanted_words, live_words) =
             (Words::from_listing(&self.texts.canonical), Words::from_listing(&self.texts.live));
         let mut found = differences(
             Side { table: &wanted, words: &wanted_words },
             Side { table: &live, words: &live_words },
+            &expected,
         );
+        if let Ok(OwnTable::Json(listing)) = &self.live {
+            found.extend(expected.wrong_ends(listing));
+            found.extend(expected.bulk_differences(listing));
+        }
         for difference in &mut found {
             if let Difference::Flags { flags: unknown } = difference {
                 *unknown = flags(&self.texts.live);
@@ -267,10 +291,56 @@ impl Observed {
                 ),
                 self.judge_path(),
             ),
+            Judgement::new(
+                OUTSIDE,
+                "what enters from outside is judged on its way to containers",
+                self.judge_outside(),
+            ),
         ];
-        judgements.extend(self.services.judge());
+        judgements.extend(self.facts.iter().flat_map(|facts| facts.services.judge()));
         judgements.extend(exposure::exposed(&self.exposure));
         judgements
+    }
+
+    fn judge_outside(&self) -> Verdict {
+        let not_applicable = |why: &str| Verdict::NotApplicable { why: why.to_owned() };
+        match self.forward {
+            Forward::Containers => {}
+            Forward::Deny => return not_applicable("nothing is forwarded"),
+            Forward::Off => return not_applicable("the profile leaves forwarding to others"),
+        }
+        let facts = match &self.facts {
+            Ok(facts) => facts,
+            Err(why) => return Verdict::Unknown { why: why.clone() },
+        };
+        let list = |names: &[Interface]| {
+            names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        };
+        let names = if facts.outside.is_empty() { "none".into() } else { list(&facts.outside) };
+        let holds = |how: &str| Verdict::Holds { observed: format!("{names}, {how}") };
+        match &facts.known_by {
+            KnownBy::Profile { without } if without.is_empty() => {
+                holds("as the profile names them")
+            }
+            KnownBy::Profile { without } => Verdict::Unknown {
+                why: format!(
+                    "no interface is called {} (yet); those there are: ip -br link",
+                    list(without)
+                ),
+            },
+            KnownBy::Routes => holds("by the default routes"),
+            KnownBy::Table => {
+                holds("as the loaded table names them; there is no default route now")
+            }
+            KnownBy::NothingForwarded => {
+                not_applicable("this host has no default route, and forwards nothing")
+            }
+            KnownBy::Nothing => Verdict::Unknown {
+                why: "there is no default route, so published ports are open to all; \
+                      name the interface in firewall.outside"
+                    .to_owned(),
+            },
+        }
     }
 
     fn judge_ruleset(&self) -> Verdict {
@@ -345,7 +415,7 @@ pub async fn exposure_of(section: Option<&Firewall>, host: &Reader) -> Result<Ex
 }
 
 /// The one change there is: all of the table, at once.
-fn change(document: &Value) -> Change {
+pub(super) fn change(document: &Value) -> Change {
     Change::Table { to: TableState::Json(document.clone()) }
 }
 
@@ -357,7 +427,7 @@ pub(super) fn wants(section: &Firewall, document: &Result<Value, String>) -> Str
     let names: Vec<_> = section
         .allow
         .iter()
-        .filter(|allow| allow.admits_somebody())
+        .filter(|allow| section.admits_somebody(allow))
         .map(|a| a.name.as_str())
         .collect();
     let allows = if names.is_empty() {

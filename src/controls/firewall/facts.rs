@@ -1,13 +1,59 @@
 //! What the desired table depends on beside the profile: read from the host, then handed to pure code.
 
-use super::services::{self, Found};
-use crate::{host::Reader, profile::schema::Firewall};
+use serde_json::Value;
+
+use super::{
+    forward::{FORWARD, OUTSIDE},
+    services::{self, Found},
+};
+use crate::{
+    host::{Reader, nft::OwnTable},
+    profile::{
+        schema::{Firewall, Forward},
+        types::Interface,
+    },
+};
+
+/// The kernel's routes for IPv4. Of this thread's network: the process's own may be another one.
+const ROUTES: &str = "/proc/thread-self/net/route";
+/// The same for IPv6.
+const ROUTES6: &str = "/proc/thread-self/net/ipv6_route";
+/// The interfaces there are, with what they have counted.
+const INTERFACES: &str = "/proc/thread-self/net/dev";
+
+/// The flag of a route that is in use (`RTF_UP`).
+const UP: u32 = 0x1;
+/// The flag of a route that leads nowhere (`RTF_REJECT`).
+const REJECT: u32 = 0x200;
 
 /// Everything of a host that decides what its table must be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
+    /// The interfaces that lead outside, sorted.
+    pub outside: Vec<Interface>,
+    /// How they are known.
+    pub known_by: KnownBy,
     /// The ports of allows that take them from a service's own configuration, or why they cannot be known.
     pub services: Found,
+}
+
+/// How it is known which interfaces lead outside.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum KnownBy {
+    /// The profile names them; these are not there (yet).
+    Profile {
+        /// Names and patterns that no interface has.
+        without: Vec<Interface>,
+    },
+    /// The default routes lead through them.
+    Routes,
+    /// There is no default route; the table that is loaded names them.
+    Table,
+    /// It is not known.
+    #[default]
+    Nothing,
+    /// It is not known, and nothing is forwarded.
+    NothingForwarded,
 }
 
 impl Facts {
@@ -16,6 +62,108 @@ impl Facts {
     /// # Errors
     /// What is missing, for a person, with what to do about it: there is no desired table then, and nothing is changed.
     pub async fn gather(section: &Firewall, host: &Reader) -> Result<Self, String> {
-        Ok(Self { services: services::gather(section, host).await })
+        let (outside, known_by) = outside(section, host).await?;
+        let services = services::gather(section, host).await;
+        Ok(Self { outside, known_by, services })
     }
+}
+
+async fn outside(section: &Firewall, host: &Reader) -> Result<(Vec<Interface>, KnownBy), String> {
+    let read = |path: &str| -> Result<String, String> {
+        // Without IPv6 there is no table of its routes.
+        host.files().text(path).map(Option::unwrap_or_default).map_err(|error| error.chain())
+    };
+    if let Some(named) = &section.outside {
+        let there = interfaces(&read(INTERFACES)?);
+        let is_missing = |name: &&Interface| !there.iter().any(|there| name.matches(there));
+        let without = named.iter().filter(is_missing).cloned().collect();
+        return Ok((sorted(named.clone()), KnownBy::Profile { without }));
+    }
+    let names = [default_routes(&read(ROUTES)?), default_routes6(&read(ROUTES6)?)].concat();
+    if !names.is_empty() {
+        let parse = |name: &String| {
+            name.parse::<Interface>().map_err(|_| {
+                let shown: String = name.escape_debug().collect();
+                format!(
+                    "the default route leads through {shown}, a name that cannot be put into rules; \
+                     set firewall.outside to a pattern that fits it"
+                )
+            })
+        };
+        let names = names.iter().map(parse).collect::<Result<_, _>>()?;
+        return Ok((sorted(names), KnownBy::Routes));
+    }
+    // A route may be gone for a while, as when a lease is renewed; what leads outside has not changed for that.
+    if section.forward == Forward::Containers
+        && let Ok(OwnTable::Json(listing)) = host.own_table().await
+    {
+        let names = named_in(&listing);
+        if !names.is_empty() {
+            return Ok((sorted(names), KnownBy::Table));
+        }
+    }
+    let is_on = |key: &str| host.sysctl(key).ok().flatten().is_none_or(|value| value != "0");
+    let forwards = is_on("net.ipv4.ip_forward") || is_on("net.ipv6.conf.all.forwarding");
+    Ok((Vec::new(), if forwards { KnownBy::Nothing } else { KnownBy::NothingForwarded }))
+}
+
+fn sorted(mut names: Vec<Interface>) -> Vec<Interface> {
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// The interfaces of IPv4's default routes, from `/proc/net/route`.
+pub(super) fn default_routes(table: &str) -> Vec<String> {
+    let route = |line: &str| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let [name, destination, _, flags, _, _, _, mask, ..] = fields.as_slice() else {
+            return None;
+        };
+        let is_default = is_zero(destination) && is_zero(mask) && leads_somewhere(flags);
+        is_default.then(|| (*name).to_owned())
+    };
+    table.lines().skip(1).filter_map(route).collect()
+}
+
+/// The interfaces of IPv6's default routes, from `/proc/net/ipv6_route`.
+pub(super) fn default_routes6(table: &str) -> Vec<String> {
+    let route = |line: &str| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let [destination, len, _, _, _, _, _, _, flags, name] = fields.as_slice() else {
+            return None;
+        };
+        let is_default = is_zero(destination) && is_zero(len) && leads_somewhere(flags);
+        is_default.then(|| (*name).to_owned())
+    };
+    table.lines().filter_map(route).collect()
+}
+
+fn is_zero(hex: &str) -> bool {
+    !hex.is_empty() && hex.bytes().all(|byte| byte == b'0')
+}
+
+fn leads_somewhere(flags: &str) -> bool {
+    u32::from_str_radix(flags, 16).is_ok_and(|flags| flags & UP != 0 && flags & REJECT == 0)
+}
+
+/// The names of all interfaces, from `/proc/net/dev`.
+pub(super) fn interfaces(table: &str) -> Vec<String> {
+    let name = |line: &str| line.split_once(':').map(|(name, _)| name.trim().to_owned());
+    table.lines().filter_map(name).collect()
+}
+
+/// The interfaces that a loaded table takes for those that lead outside, from nft's listing.
+pub(super) fn named_in(listing: &Value) -> Vec<Interface> {
+    let objects = listing.get("nftables").and_then(Value::as_array).into_iter().flatten();
+    let rules = objects.filter_map(|object| object.get("rule"));
+    let interface = |rule: &Value| {
+        let statements = rule.get("expr")?.as_array()?;
+        let jumps = statements.iter().any(|each| each["jump"]["target"] == OUTSIDE);
+        let matched = statements.iter().find_map(|each| each.get("match"))?;
+        let is_ours =
+            rule["chain"] == FORWARD && jumps && matched["left"]["meta"]["key"] == "iifname";
+        matched["right"].as_str().filter(|_| is_ours)?.parse().ok()
+    };
+    rules.filter_map(interface).collect()
 }

@@ -11,11 +11,18 @@
 //! - [`services`]: the ports of allows that take them from a service's own configuration
 //! - [`ruleset`]: the desired table, built with the typed schema of the `nftables` crate, as nft's JSON commands
 //! - [`always`]: the rules that every host has: loopback, answers, ICMP, DHCP
+//! - [`allows`]: what the section lets in, to this host and to the containers on it
+//! - [`forward`]: what goes through this host
+//! - [`sets`]: networks that have a name, sources that end, sources that are counted
 //! - [`terms`]: the few words of nft's language that these are made of
 //! - [`exposure`]: what listens, who serves there, and whether the outside gets to it
 //! - [`table`]: nft's raw JSON listing, made comparable
+//! - [`expected`]: what the document says of its sets that a listing does not
 //! - [`compare`]: what differs between two such tables, in words
 //! - [`control`]: observing, judging, planning
+//! - [`boot`]: what is loaded at boot
+//! - [`break_glass`]: how a person opens the host for a time
+//! - [`whole`]: all of the above as one control
 //! - [`checks`]: what is checked, and why
 //! - [`model`]: what the section lets in, worked out without a kernel
 //!
@@ -29,27 +36,31 @@
 //! packet that was just sent over loopback shows in the table's own counter, so the kernel does put packets to it. That an undeclared port is really closed
 //! can only be seen from another host; nothing on this one stands where such a packet comes from, and a pair of
 //! namespaces with a copy of the rules would prove the copy. The tests do it, from a peer.
-//!
-//! # Room left
-//!
-//! Chains for forwarded and outgoing packets go beside [`always`] and are added in [`ruleset::document`]; named sets are
-//! compared already, element by element.
 
+mod allows;
 mod always;
+pub mod boot;
+pub mod break_glass;
 mod checks;
 mod compare;
 mod control;
+mod expected;
 pub mod exposure;
 mod facts;
+mod forward;
 pub mod model;
 mod ruleset;
 mod services;
+mod sets;
 mod table;
 mod terms;
+mod whole;
 
+pub use crate::engine::document::{Bulk, at};
 pub use compare::{Difference, differences};
 pub use control::{FirewallControl, exposure_of};
-pub use facts::Facts;
+pub use expected::Expected;
+pub use facts::{Facts, KnownBy};
 pub use ruleset::document;
 pub use services::{Found, Ports};
 pub use table::{Table, Words};

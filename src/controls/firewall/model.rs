@@ -12,8 +12,8 @@ use jiff::Timestamp;
 
 use super::Facts;
 use crate::profile::{
-    schema::{Allow, Firewall, Mode},
-    types::{Port, PortRange},
+    schema::{Allow, Firewall, Forward, Mode},
+    types::{Cidr, Moment, Port, PortRange},
 };
 
 /// The allows named in one denial; the rest are counted.
@@ -42,7 +42,8 @@ impl fmt::Display for Protocol {
 pub enum Via {
     /// To a process of the host itself.
     Input,
-    /// To a container or another host, by a published port; the port is the one the client named.
+    /// To a container, by a port that is published for it; the port is the one the client named. The client comes by an
+    /// interface that leads outside: what enters by others is not judged.
     Forward,
 }
 
@@ -79,8 +80,10 @@ pub enum Open {
     Off,
     /// Its mode is `audit`: it is looked at and never loaded.
     Audit,
-    /// It does not judge what is forwarded.
+    /// It does not judge what is forwarded (`forward = "off"`).
     Forward,
+    /// It is not known by which interfaces anything enters from outside, so all that is forwarded passes.
+    NoOutside,
 }
 
 impl fmt::Display for Open {
@@ -89,7 +92,8 @@ impl fmt::Display for Open {
             Self::Absent => "the profile has no firewall",
             Self::Off => "firewall.mode is off",
             Self::Audit => "firewall.mode is audit, so its rules are not loaded",
-            Self::Forward => "the firewall does not judge what is forwarded",
+            Self::Forward => "firewall.forward is off",
+            Self::NoOutside => "it is not known which interfaces lead outside",
         })
     }
 }
@@ -124,6 +128,8 @@ pub enum Denial {
         /// The port.
         door: Door,
     },
+    /// Nothing at all is forwarded.
+    NothingForwarded,
     /// Entries name it, but none of them this source.
     Source {
         /// The port.
@@ -136,6 +142,7 @@ pub enum Denial {
 impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NothingForwarded => f.write_str("firewall.forward is deny"),
             Self::NoAllow { door } => write!(f, "no entry of firewall.allow names {door}"),
             Self::Source { door, allows } => {
                 let each =
@@ -178,6 +185,8 @@ pub struct Piece {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Model {
     open: Option<Open>,
+    forward: Forward,
+    knows_outside: bool,
     entries: Vec<Entry>,
 }
 
@@ -190,14 +199,12 @@ struct Entry {
 }
 
 impl Entry {
-    fn of(allow: &Allow) -> Self {
-        let nets = |from: &Vec<_>| {
-            from.iter().map(|cidr: &crate::profile::types::Cidr| cidr.net()).collect()
-        };
+    fn of(section: &Firewall, allow: &Allow) -> Self {
+        let networks = section.networks(allow);
         let admitting = Admitting {
             name: allow.name.to_string(),
-            from: allow.from.as_ref().map(nets),
-            until: None,
+            from: networks.map(|networks| networks.into_iter().map(Cidr::net).collect()),
+            until: allow.until.map(Moment::end),
         };
         Self { tcp: allow.tcp().to_vec(), udp: allow.udp().to_vec(), allow: admitting }
     }
@@ -213,16 +220,36 @@ impl Entry {
 
 impl Model {
     /// What this section (`None`: absent) lets in at `now`.
-    pub fn of(section: Option<&Firewall>, facts: &Facts, _now: Timestamp) -> Self {
+    pub fn of(section: Option<&Firewall>, facts: &Facts, now: Timestamp) -> Self {
+        let knows_outside = !facts.outside.is_empty();
         let Some(section) = section.map(|section| facts.services.fill(section)) else {
-            return Self { open: Some(Open::Absent), entries: Vec::new() };
+            let (open, forward) = (Some(Open::Absent), Forward::Off);
+            return Self { open, forward, knows_outside, entries: Vec::new() };
         };
         let open = match section.mode {
             Mode::Enforce => None,
             Mode::Audit => Some(Open::Audit),
             Mode::Off => Some(Open::Off),
         };
-        Self { open, entries: section.allow.iter().map(Entry::of).collect() }
+        let lasts = |allow: &&Allow| allow.until.is_none_or(|until| !until.is_over(now));
+        let entries =
+            section.allow.iter().filter(lasts).map(|allow| Entry::of(&section, allow)).collect();
+        Self { open, forward: section.forward, knows_outside, entries }
+    }
+
+    /// What all meet alike, whatever the port and the source.
+    fn all_alike(&self, via: Via) -> Option<Fate> {
+        let of_forward = || match self.forward {
+            Forward::Off => Some(Fate::Open(Open::Forward)),
+            Forward::Deny => Some(Fate::Denied(Denial::NothingForwarded)),
+            Forward::Containers if self.knows_outside => None,
+            Forward::Containers => Some(Fate::Open(Open::NoOutside)),
+        };
+        match (self.open, via) {
+            (Some(open), _) => Some(Fate::Open(open)),
+            (None, Via::Input) => None,
+            (None, Via::Forward) => of_forward(),
+        }
     }
 
     /// What a client at this address meets.
@@ -235,9 +262,8 @@ impl Model {
 
     /// A network cut into parts that each meet one thing, in no order that matters; together they are the network.
     pub fn pieces(&self, from: IpNet, door: Door) -> Vec<Piece> {
-        let open = self.open.or((door.via == Via::Forward).then_some(Open::Forward));
-        if let Some(open) = open {
-            return vec![Piece { from, fate: Fate::Open(open) }];
+        if let Some(fate) = self.all_alike(door.via) {
+            return vec![Piece { from, fate }];
         }
         let mut pieces = Vec::new();
         let mut rest = vec![from];
@@ -256,8 +282,10 @@ impl Model {
     /// The entries that let somebody reach this door, in the order of the profile; an error where the section does not
     /// decide it.
     pub fn admitting(&self, door: Door) -> Result<Vec<&Admitting>, Open> {
-        if let Some(open) = self.open.or((door.via == Via::Forward).then_some(Open::Forward)) {
-            return Err(open);
+        match self.all_alike(door.via) {
+            None => {}
+            Some(Fate::Open(open)) => return Err(open),
+            Some(_) => return Ok(Vec::new()),
         }
         let naming =
             self.entries.iter().filter(|entry| entry.names(door)).map(|entry| &entry.allow);
@@ -293,7 +321,7 @@ fn take_out(rest: &mut Vec<IpNet>, nets: &[IpNet]) -> Vec<IpNet> {
 }
 
 /// The networks that make up `whole` without `part`, which lies in it: one for each bit of its prefix that is longer.
-fn without(whole: IpNet, part: IpNet) -> Vec<IpNet> {
+pub fn without(whole: IpNet, part: IpNet) -> Vec<IpNet> {
     let mut left = Vec::new();
     let mut at = part;
     while at.prefix_len() > whole.prefix_len() {

@@ -3,33 +3,35 @@
 
 use nftables::{
     expr::{
-        CT, Expression, Meta, MetaKey, NamedExpression, Payload, PayloadField, Prefix, Range,
-        SetItem,
+        BinaryOperation, CT, CTDir, Expression, Meta, MetaKey, NamedExpression, Payload,
+        PayloadField, Prefix, Range, SetItem,
     },
     schema::{NfListObject, Rule},
     stmt::{
-        Accept, AnonymousCounter, Counter, Drop, Limit, Log, LogLevel, Match, Operator, Statement,
+        Accept, AnonymousCounter, Counter, Drop, JumpTarget, Limit, Log, LogLevel, Match, Operator,
+        Statement,
     },
     types::NfFamily,
 };
 
 use crate::{
     host::nft::TABLE,
-    profile::types::{Rate, RateUnit},
+    profile::types::{Interface, Rate, RateUnit},
 };
 
-/// The one chain there is so far.
+/// The chain that judges what is sent to this host.
 pub(super) const INPUT: &str = "input";
 
-/// One rule of chain `input`. The comment says what it is for, in listings and in findings.
+/// One rule. The comment says what it is for, in listings and in findings.
 pub(super) fn rule(
+    chain: &'static str,
     comment: impl Into<String>,
     expr: Vec<Statement<'static>>,
 ) -> NfListObject<'static> {
     NfListObject::Rule(Rule {
         family: NfFamily::INet,
         table: TABLE[1].into(),
-        chain: INPUT.into(),
+        chain: chain.into(),
         expr: expr.into(),
         comment: Some(comment.into().into()),
         ..Rule::default()
@@ -44,6 +46,11 @@ pub(super) const fn accept() -> Statement<'static> {
 /// Drops the packet, whatever other tables say.
 pub(super) const fn drop_it() -> Statement<'static> {
     Statement::Drop(None::<Drop>)
+}
+
+/// Goes on in another chain, and comes back when nothing there decides.
+pub(super) fn jump(chain: &'static str) -> Statement<'static> {
+    Statement::Jump(JumpTarget { target: chain.into() })
 }
 
 /// Counts the packet.
@@ -88,18 +95,40 @@ pub(super) const fn is(
 
 /// Goes on only if the connection is in one of these states.
 pub(super) fn ct_state(states: &[&'static str]) -> Statement<'static> {
-    let state = CT { key: "state".into(), family: None, dir: None };
     let right = match states {
         [only] => Expression::String((*only).into()),
         several => Expression::List(
             several.iter().map(|state| Expression::String((*state).into())).collect(),
         ),
     };
-    Statement::Match(Match {
-        left: Expression::Named(NamedExpression::CT(state)),
-        right,
-        op: Operator::IN,
-    })
+    Statement::Match(Match { left: tracked("state", None), right, op: Operator::IN })
+}
+
+/// Goes on only if the connection's destination has been replaced, as container engines do to publish a port.
+pub(super) fn is_dnat() -> Statement<'static> {
+    let right = Expression::String("dnat".into());
+    Statement::Match(Match { left: tracked("status", None), right, op: Operator::IN })
+}
+
+/// The port that the connection was opened to, before its destination was replaced.
+pub(super) fn first_port() -> Expression<'static> {
+    tracked("proto-dst", Some(CTDir::Original))
+}
+
+/// What connection tracking knows.
+fn tracked(key: &'static str, dir: Option<CTDir>) -> Expression<'static> {
+    Expression::Named(NamedExpression::CT(CT { key: key.into(), family: None, dir }))
+}
+
+/// Only packets of this protocol.
+pub(super) fn protocol(number_of_it: u8) -> Statement<'static> {
+    is(meta(MetaKey::L4proto), number(number_of_it))
+}
+
+/// Only packets that entered by an interface of this name or pattern. By name, never by index: interfaces come and go,
+/// and a rule by index cannot even be loaded before there is one.
+pub(super) fn enters_by(interface: &Interface) -> Statement<'static> {
+    is(meta(MetaKey::Iifname), Expression::String(interface.to_string().into()))
 }
 
 /// A field of a packet's header.
@@ -120,6 +149,12 @@ pub(super) fn ip_version(name: &'static str) -> Statement<'static> {
 
 fn meta(key: MetaKey) -> Expression<'static> {
     Expression::Named(NamedExpression::Meta(Meta { key }))
+}
+
+/// What of an address this mask leaves.
+pub(super) fn masked(address: Expression<'static>, mask: &'static str) -> Expression<'static> {
+    let mask = Expression::String(mask.into());
+    Expression::BinaryOperation(Box::new(BinaryOperation::AND(address, mask)))
 }
 
 /// A number.

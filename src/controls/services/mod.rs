@@ -14,7 +14,10 @@ use futures_util::future::join_all;
 use self::compare::{Asked, Compared, Wish};
 use super::{Comparison, Control};
 use crate::{
-    engine::check::CheckMeta,
+    engine::{
+        change::{Change, RunVerb, UnitVerb},
+        check::CheckMeta,
+    },
     host::{Reader, bus::UnitStatus, unit_links::set_up_together},
     profile::schema::{self, Mode, Profile},
 };
@@ -33,6 +36,14 @@ impl Control for Services {
 
     fn checks(&self) -> &'static [CheckMeta] {
         checks::CHECKS
+    }
+
+    fn can_cut_off_login(&self, change: &Change) -> bool {
+        match change {
+            Change::UnitFile { verb, .. } => matches!(verb, UnitVerb::Disable | UnitVerb::Mask),
+            Change::Run { verb, .. } => matches!(verb, RunVerb::Stop | RunVerb::Restart),
+            _ => false,
+        }
     }
 
     fn mode(&self, profile: &Profile) -> Option<Mode> {

@@ -6,7 +6,7 @@ use super::{checks::CHECKS, judge, observe, observed::Observed, plan};
 use crate::{
     controls::{Comparison, Control, Wanted},
     engine::{
-        change::Step,
+        change::{Change, Step},
         check::{CheckMeta, Judgement},
     },
     host::Reader,
@@ -24,6 +24,10 @@ impl Control for Ssh {
 
     fn checks(&self) -> &'static [CheckMeta] {
         &CHECKS
+    }
+
+    fn can_cut_off_login(&self, _change: &Change) -> bool {
+        true
     }
 
     fn mode(&self, profile: &Profile) -> Option<Mode> {

@@ -6,11 +6,11 @@ use super::settings::listen_port;
 
 /// Keyword, in lower case, to its values; one that is printed on several lines has several.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Effective(BTreeMap<String, Vec<String>>);
+pub(in crate::controls) struct Effective(BTreeMap<String, Vec<String>>);
 
 impl Effective {
     /// Reads the output of `sshd -T`.
-    pub(super) fn parse(text: &str) -> Self {
+    pub(in crate::controls) fn parse(text: &str) -> Self {
         let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for line in text.lines() {
             let (keyword, value) = line.split_once(' ').unwrap_or((line, ""));
@@ -23,7 +23,7 @@ impl Effective {
     }
 
     /// The values of a keyword in the order they were printed; none when it was not.
-    pub(super) fn values(&self, keyword: &str) -> &[String] {
+    pub(in crate::controls) fn values(&self, keyword: &str) -> &[String] {
         self.0.get(keyword).map(Vec::as_slice).unwrap_or_default()
     }
 

@@ -27,16 +27,21 @@ const HERE: [IpAddr; 2] = [
 
 /// Who logs in, and where from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Login {
+pub(in crate::controls) struct Login {
     /// The account.
-    pub(super) user: String,
+    pub(in crate::controls) user: String,
     /// The client's address.
-    pub(super) from: IpAddr,
+    pub(in crate::controls) from: IpAddr,
     /// The port it comes to.
-    pub(super) port: u16,
+    pub(in crate::controls) port: u16,
 }
 
 impl Login {
+    /// Whether sshd's `-C` can say it.
+    pub(in crate::controls) fn is_plain(&self) -> bool {
+        is_plain(&self.user)
+    }
+
     /// The value of sshd's `-C`. `host` is the address: `UseDNS` is off unless somebody turned it on.
     pub(super) fn connection(&self) -> String {
         let Self { user, from, port } = self;
@@ -81,10 +86,12 @@ pub(super) fn to_try(profile: &Profile, accounts: &[Account], port: Port) -> (Ve
 fn sources(profile: &Profile, port: Port) -> Vec<IpAddr> {
     let mut sources: Vec<IpAddr> = Vec::new();
     let ports = [port];
-    for allow in profile.firewall.iter().flat_map(|firewall| firewall.allowing(&ports)) {
-        match &allow.from {
-            None => sources.extend(ANYWHERE),
-            Some(from) => sources.extend(from.iter().map(|cidr| cidr.sample())),
+    if let Some(firewall) = &profile.firewall {
+        for allow in firewall.allowing(&ports) {
+            match firewall.networks(allow) {
+                None => sources.extend(ANYWHERE),
+                Some(from) => sources.extend(from.iter().map(|cidr| cidr.sample())),
+            }
         }
     }
     if sources.is_empty() {

@@ -32,3 +32,8 @@ mod tree;
 mod wire;
 
 pub use control::Ssh;
+pub(in crate::controls) use effective::Effective;
+pub(in crate::controls) use logins::Login;
+pub(in crate::controls) use observe::effective;
+pub(in crate::controls) use settings::{Setting, wanted};
+pub(in crate::controls) use tree::Tree;

@@ -139,6 +139,24 @@ async fn ask(host: &Reader, login: Option<&Login>) -> Result<process::Output, Ho
     }
 }
 
+/// What sshd would do with this login, or with any where there is no `Match`; or why that could not be asked.
+pub(in crate::controls) async fn effective(
+    host: &Reader,
+    login: Option<&Login>,
+) -> Result<Effective, String> {
+    match collect(vec![(login.cloned(), ask(host, login).await)]) {
+        Answers::Given(mut given) => {
+            given.pop().map_or_else(|| Err(String::new()), |(_, answer)| answer)
+        }
+        Answers::Refused(words) => Err(format!("sshd refuses its configuration: {words}")),
+        Answers::NoRuntimeDir => Err(
+            "sshd was never started since boot, so it answers nothing; run: systemctl start ssh"
+                .to_owned(),
+        ),
+        Answers::Unknown(why) => Err(why),
+    }
+}
+
 /// Makes one thing of all answers: a refusal or a missing directory concerns all logins.
 fn collect(asked: Vec<(Option<Login>, Result<process::Output, HostError>)>) -> Answers {
     let mut given = Vec::new();

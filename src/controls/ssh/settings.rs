@@ -41,7 +41,7 @@ enum Kind {
 
 /// One keyword of sshd's and the value it is to have.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Setting {
+pub(in crate::controls) struct Setting {
     keyword: &'static str,
     kind: Kind,
     values: Vec<String>,
@@ -59,7 +59,7 @@ pub(super) enum Seen {
 }
 
 /// Everything the profile asks of sshd, in the order of `sshd_config(5)`'s sections.
-pub(super) fn wanted(ssh: &Ssh) -> Vec<Setting> {
+pub(in crate::controls) fn wanted(ssh: &Ssh) -> Vec<Setting> {
     let mut all = Vec::new();
     let mut add = |keyword, kind, values: Option<Vec<String>>| {
         all.extend(values.map(|values| Setting { keyword, kind, values }));
@@ -129,7 +129,7 @@ fn list<T: Display>(values: Option<&Vec<T>>) -> Option<Vec<String>> {
 
 impl Setting {
     /// The keyword as `sshd -T` prints it, which is the subject of its check.
-    pub(super) fn key(&self) -> String {
+    pub(in crate::controls) fn key(&self) -> String {
         self.keyword.to_ascii_lowercase()
     }
 
@@ -148,7 +148,7 @@ impl Setting {
     }
 
     /// The wanted values one by one.
-    pub(super) fn values(&self) -> &[String] {
+    pub(in crate::controls) fn values(&self) -> &[String] {
         &self.values
     }
 

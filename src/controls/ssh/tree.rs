@@ -24,7 +24,7 @@ const MOST_LINES: usize = 100_000;
 const MOST_FILES: usize = 1024;
 
 /// Where configuration files are read from.
-pub(super) trait Source {
+pub(in crate::controls) trait Source {
     /// The text of a file; `None` when there is none, or a folder is there (sshd passes over both).
     fn text(&self, path: &str) -> Result<Option<String>, String>;
     /// The names in a folder, sorted.
@@ -75,7 +75,7 @@ impl Source for With<'_> {
 
 /// A line that sets something.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Line {
+pub(in crate::controls) struct Line {
     /// The file it is in.
     pub(super) file: String,
     /// Its number, from 1.
@@ -85,7 +85,7 @@ pub(super) struct Line {
     /// What follows it, without quotes and comments.
     pub(super) args: Vec<String>,
     /// The criteria of the `Match` it is under.
-    pub(super) scope: Option<String>,
+    pub(in crate::controls) scope: Option<String>,
 }
 
 impl Line {
@@ -100,9 +100,9 @@ impl Line {
 
 /// All of sshd's configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Tree {
+pub(in crate::controls) struct Tree {
     /// Every line that sets something, in sshd's order.
-    pub(super) lines: Vec<Line>,
+    pub(in crate::controls) lines: Vec<Line>,
     /// The files that were read, in order, and whether each was read outside any `Match`.
     pub(super) files: Vec<(String, bool)>,
     /// The folders whose files are included.
@@ -110,14 +110,14 @@ pub(super) struct Tree {
     /// The patterns of every `Include`, absolute.
     pub(super) patterns: Vec<String>,
     /// Where there are `Match` lines.
-    pub(super) matches: Vec<String>,
+    pub(in crate::controls) matches: Vec<String>,
     /// What could not be read, and why.
-    pub(super) unreadable: Vec<String>,
+    pub(in crate::controls) unreadable: Vec<String>,
 }
 
 impl Tree {
     /// Reads everything sshd would.
-    pub(super) fn read(source: &dyn Source) -> Self {
+    pub(in crate::controls) fn read(source: &dyn Source) -> Self {
         let mut tree = Self::default();
         tree.read_file(MAIN, None, 0, source);
         tree

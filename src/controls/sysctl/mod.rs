@@ -21,7 +21,7 @@ use std::pin::Pin;
 use self::{compare::Compared, desired::settings, observed::Observed};
 use super::{Comparison, Control};
 use crate::{
-    engine::check::CheckMeta,
+    engine::{change::Change, check::CheckMeta},
     host::Reader,
     profile::schema::{Mode, Profile},
 };
@@ -37,6 +37,10 @@ impl Control for Sysctl {
 
     fn checks(&self) -> &'static [CheckMeta] {
         checks::CHECKS
+    }
+
+    fn can_cut_off_login(&self, change: &Change) -> bool {
+        matches!(change, Change::Sysctl { key, .. } if key.starts_with("net."))
     }
 
     fn mode(&self, profile: &Profile) -> Option<Mode> {

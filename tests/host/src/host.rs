@@ -15,7 +15,7 @@ use crate::files::Root;
 use crate::peer::Wire;
 use crate::snapshot::{self, Snapshot};
 use crate::supervise::{self, Lifetime, RunDir, Supervisor};
-use crate::{Inside, Output, Peer, Run, Suite, image, layer, machine};
+use crate::{Image, Inside, Output, Peer, Run, Suite, image, layer, machine};
 
 /// How long an orderly shutdown may take: systemd itself gives a unit 90 s.
 const HALT_WITHIN: Duration = Duration::from_secs(100);
@@ -25,6 +25,8 @@ const HALT_WITHIN: Duration = Duration::from_secs(100);
 pub struct Options {
     /// Bare Debian, without holdfast.
     pub blank: bool,
+    /// What it is made of.
+    pub image: Image,
     /// The package to install instead of [`crate::deb`]'s.
     pub deb: Option<PathBuf>,
     /// The host's name; by default `holdfast-` and the release.
@@ -128,9 +130,9 @@ impl Host {
         let mut layers = Vec::new();
         if !options.blank {
             let deb = options.deb.clone().map_or_else(layer::deb, Ok)?;
-            layers.push(layer::ensure(suite, &deb)?);
+            layers.push(layer::ensure(suite, options.image, &deb)?);
         }
-        layers.push(image::ensure(suite)?);
+        layers.push(image::ensure(suite, options.image)?);
         let run = RunDir::create(name, &layers)?;
         let (etc, hostname) = (run.path.join("upper/etc"), options.hostname(suite));
         let hosts = format!(

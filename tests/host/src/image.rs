@@ -1,4 +1,4 @@
-//! Bare Debian root file systems, made once by mmdebstrap.
+//! Bare Debian root file systems, made once by mmdebstrap: the usual one, and those that few tests ask for.
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,6 +16,38 @@ use crate::{Suite, cache, machine};
 const PACKAGES: &str = "systemd,systemd-sysv,libpam-systemd,libnss-systemd,dbus,nftables,iproute2,openssh-server,openssh-client,\
                         procps,kmod,ca-certificates,strace,attr,acl,e2fsprogs,iputils-ping,less";
 
+/// Container engines as Debian ships them, with what each needs of what it only recommends, and a shell that needs no
+/// library, to make images of without a registry.
+const ENGINES: &str = "docker.io,iptables,podman,netavark,crun,busybox-static";
+
+/// A kernel for a virtual machine, and what makes the initramfs that finds its disk.
+const KERNEL: &str = "linux-image-cloud-amd64,initramfs-tools,zstd,busybox-static,udev";
+
+/// What a host is made of. Each is made when a test first asks for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Image {
+    /// What every host has.
+    #[default]
+    Plain,
+    /// With Docker and Podman, and rights for them that go far, though never to this machine itself.
+    Containers,
+    /// With a kernel of its own: for [`crate::Machine`].
+    Machine,
+}
+
+impl Image {
+    /// What it has beyond [`PACKAGES`].
+    fn more(self, suite: Suite) -> String {
+        match (self, suite) {
+            (Image::Plain, _) => String::new(),
+            // Debian 13 has packed Docker's client on its own.
+            (Image::Containers, Suite::Trixie) => format!(",{ENGINES},docker-cli"),
+            (Image::Containers, Suite::Bookworm) => format!(",{ENGINES}"),
+            (Image::Machine, _) => format!(",{KERNEL}"),
+        }
+    }
+}
+
 /// Raised whenever [`finish`] changes, so that older images are not taken for new ones.
 const RECIPE: &str = "1";
 
@@ -23,12 +55,13 @@ const RECIPE: &str = "1";
 ///
 /// # Errors
 /// When this machine lacks something, or mmdebstrap fails; its log is in the error.
-pub fn ensure(suite: Suite) -> Result<PathBuf> {
+pub fn ensure(suite: Suite, image: Image) -> Result<PathBuf> {
     machine::check()?;
-    let key = hex(&Sha256::digest(format!("{suite}\n{PACKAGES}\n{RECIPE}")));
+    let packages = format!("{PACKAGES}{}", image.more(suite));
+    let key = hex(&Sha256::digest(format!("{suite}\n{packages}\n{RECIPE}")));
     let images = cache::subdir("images")?;
     let image = cache::once(&images.join(format!("{suite}-{}", &key[..12])), |partial| {
-        bootstrap(suite, partial)?;
+        bootstrap(suite, &packages, partial)?;
         finish(partial)
     })?;
     cache::prune(&images, KEEP_FOR)?;
@@ -38,8 +71,8 @@ pub fn ensure(suite: Suite) -> Result<PathBuf> {
 /// How long an image that is no longer used is kept: other checkouts may have other package lists.
 const KEEP_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// Unpacks a release with [`PACKAGES`] into an empty directory.
-fn bootstrap(suite: Suite, target: &Path) -> Result<()> {
+/// Unpacks a release with these packages into an empty directory.
+fn bootstrap(suite: Suite, packages: &str, target: &Path) -> Result<()> {
     let mirror = machine::mirror()?;
     let log_path = target.with_extension("log");
     let log = File::create(&log_path).context("Cannot make the log of mmdebstrap")?;
@@ -47,7 +80,7 @@ fn bootstrap(suite: Suite, target: &Path) -> Result<()> {
     let mut command = machine::command("unshare");
     command
         .args(["--mount", "--kill-child", "--fork", "mmdebstrap", "--variant=minbase"])
-        .arg(format!("--include={PACKAGES}"))
+        .arg(format!("--include={packages}"))
         .arg(suite.to_string())
         .args([target, Path::new(&mirror)])
         .stdout(Stdio::null())

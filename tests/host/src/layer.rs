@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
 
-use crate::{Host, Options, Suite, cache, image};
+use crate::{Host, Image, Options, Suite, cache, image};
 
 /// How long a layer that is no longer used is kept: other checkouts build other packages.
 const KEEP_FOR: Duration = Duration::from_secs(24 * 3600);
@@ -47,21 +47,21 @@ fn newest(dir: &Path) -> Option<PathBuf> {
 }
 
 /// The layer over `suite`'s image with `deb` installed, made if needed; layers long out of use are removed.
-pub(crate) fn ensure(suite: Suite, deb: &Path) -> Result<PathBuf> {
-    let base = image::ensure(suite)?;
+pub(crate) fn ensure(suite: Suite, on: Image, deb: &Path) -> Result<PathBuf> {
+    let base = image::ensure(suite, on)?;
     let bytes = fs::read(deb).with_context(|| format!("Cannot read {}", deb.display()))?;
     let digest = image::hex(&Sha256::digest(&bytes));
     let image = base.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let layers = cache::subdir("layers")?;
     let path = layers.join(format!("{image}-{}", &digest[..16]));
-    let layer = cache::once(&path, |partial| install(suite, &bytes, partial))?;
+    let layer = cache::once(&path, |partial| install(suite, on, &bytes, partial))?;
     cache::prune(&layers, KEEP_FOR)?;
     Ok(layer)
 }
 
 /// Installs a package in a booted bare host and keeps what that wrote.
-fn install(suite: Suite, deb: &[u8], layer: &Path) -> Result<()> {
-    let host = Host::with(suite, Options { blank: true, ..Options::default() })?;
+fn install(suite: Suite, on: Image, deb: &[u8], layer: &Path) -> Result<()> {
+    let host = Host::with(suite, Options { blank: true, image: on, ..Options::default() })?;
     host.push("/root/holdfast.deb", deb, 0o644)?;
     // By dpkg in a host without network: what the package needs beyond the image must be declared in the image.
     host.run(["env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "-i", "/root/holdfast.deb"])?

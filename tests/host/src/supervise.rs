@@ -10,6 +10,7 @@
 //! | `nspawn.pid`, `ended` | systemd-nspawn's pid; its exit status once it has ended |
 //! | `cgroup` | the container's cgroup directory, written once PID 1 was seen |
 //! | `console.log` | what systemd-nspawn and the supervisor said |
+//! | `storage` | of hosts with containers: what the engines store, outside the overlay, which overlayfs does not nest in |
 //! | `lifeline` | of named hosts: the FIFO whose word ends them |
 //! | `keep` | present while the supervisor must leave the directory to its owner |
 
@@ -24,7 +25,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use crate::inside::MACHINE_WIDE;
-use crate::{Inside, Options, Suite, cache, machine};
+use crate::{Image, Inside, Options, Suite, cache, machine};
+
+/// Where container engines store images and layers; each is a directory of `storage`.
+const STORAGE: [(&str, &str); 2] =
+    [("docker", "/var/lib/docker"), ("podman", "/var/lib/containers")];
 
 /// How long a supervisor may take to end a host: five seconds of patience inside it, then its own cleaning.
 const END_WITHIN: Duration = Duration::from_secs(20);
@@ -67,7 +72,9 @@ impl RunDir {
         let runs = cache::subdir("run")?;
         // Named so that a sweep does not see it before it is locked.
         let new = runs.join(format!(".new-{}-{id}", std::process::id()));
-        for part in ["upper/etc", "work", "merged"] {
+        let storage = STORAGE.map(|(part, _)| format!("storage/{part}"));
+        let parts = ["upper/etc", "work", "merged"];
+        for part in parts.into_iter().chain(storage.iter().map(String::as_str)) {
             fs::create_dir_all(new.join(part)).context("Cannot make a host's directory")?;
         }
         let lock = cache::lock_file(&new.join("lock"))?;
@@ -177,6 +184,13 @@ fn nspawn(run: &Path, id: &str, suite: Suite, options: &Options) -> Vec<String> 
     let mut capabilities = vec!["CAP_LINUX_IMMUTABLE".to_owned()];
     capabilities.extend(options.capabilities.iter().cloned());
     words.push(format!("--capability={}", capabilities.join(",")));
+    if options.image == Image::Containers {
+        // runc keeps keys apart, and devices from a container by a BPF program on its cgroup.
+        words.push("--system-call-filter=add_key keyctl bpf".into());
+        for (part, place) in STORAGE {
+            words.push(format!("--bind={}/storage/{part}:{place}", run.display()));
+        }
+    }
     words.extend(options.nspawn.iter().cloned());
     // Last, and stronger than any --capability.
     let machine_wide = MACHINE_WIDE.map(|(_, name)| name).join(",");

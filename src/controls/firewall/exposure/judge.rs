@@ -259,7 +259,7 @@ fn idle(section: &Firewall, ways: &[Exposed]) -> Vec<Idle> {
         })
     };
     let mut idle = Vec::new();
-    for allow in section.allow.iter().filter(|allow| allow.admits_somebody()) {
+    for allow in section.allow.iter().filter(|allow| section.admits_somebody(allow)) {
         for (protocol, transport, ranges) in
             [("tcp", Transport::Tcp, allow.tcp()), ("udp", Transport::Udp, allow.udp())]
         {

@@ -9,7 +9,7 @@ use crate::{
     controls::{
         Comparison as _, Wanted,
         firewall::{
-            Facts, Found,
+            Facts, Found, KnownBy,
             control::{FirewallComparison, Observed, Texts, printable, wants},
             document,
         },
@@ -19,17 +19,25 @@ use crate::{
         check::Verdict,
     },
     host::nft::OwnTable,
+    profile::schema::Forward::{Containers, Deny, Off},
 };
 
 fn observed(live: Result<OwnTable, String>) -> Observed {
     let section = section(SECTION);
-    let document = document(&section, &Facts::default()).map_err(|error| error.to_string());
+    let facts = Facts {
+        outside: vec!["eth0".parse().unwrap()],
+        known_by: KnownBy::Routes,
+        services: Found::default(),
+    };
+    let document = document(&section, &facts).map_err(|error| error.to_string());
     Observed {
         wants: wants(&section, &document),
+        forward: section.forward,
+        facts: Ok(facts),
         document,
-        services: Found::default(),
         canonical: Ok(json(FIXTURES[0].loaded)),
         looped: true,
+        at: jiff::Timestamp::UNIX_EPOCH,
         live,
         exposure: Err("not looked at".to_owned()),
         texts: Texts::default(),
@@ -38,10 +46,16 @@ fn observed(live: Result<OwnTable, String>) -> Observed {
 
 /// The verdicts on the ruleset and on whether it is in the path, each as one line.
 fn verdicts(observed: &Observed) -> [String; 2] {
+    let [ruleset, path, _] = all_verdicts(observed);
+    [ruleset, path]
+}
+
+/// The verdicts on the table itself, each as one line.
+fn all_verdicts(observed: &Observed) -> [String; 3] {
     let lines: Vec<_> = observed
         .judge()
         .into_iter()
-        .filter(|judgement| ["firewall.ruleset", "firewall.in-path"].contains(&judgement.meta.id))
+        .take(3)
         .map(|judgement| match judgement.verdict {
             Verdict::Holds { observed } => format!("holds: {observed}"),
             Verdict::Differs { observed } => format!("differs: {observed}"),
@@ -178,8 +192,8 @@ fn the_plan_is_one_step_for_the_wanted_checks_and_the_preview_is_of_it() {
     for wanted in [&["firewall.in-path"][..], &["firewall.in-path", "firewall.ruleset"]] {
         let steps = plan(wanted);
         assert_eq!(steps.len(), 1);
-        let to = TableState::Json(document(&section(SECTION), &Facts::default()).unwrap());
-        assert_eq!(steps[0].change, Change::Table { to });
+        let to = observed(Ok(OwnTable::Absent)).document.unwrap();
+        assert_eq!(steps[0].change, Change::Table { to: TableState::Json(to) });
         assert_eq!(steps[0].because.iter().collect::<BTreeSet<_>>().len(), wanted.len());
     }
     let mut observed = observed(Ok(OwnTable::Absent));
@@ -189,4 +203,46 @@ fn the_plan_is_one_step_for_the_wanted_checks_and_the_preview_is_of_it() {
     assert_eq!(previews.len(), 1);
     assert_eq!(previews[0].before, "");
     assert_eq!(previews[0].change, plan(&["firewall.ruleset"])[0].change);
+}
+
+#[test]
+fn an_outside_that_is_not_known_is_never_a_pass() {
+    let said = |forward, known_by, outside: &[&str]| {
+        let mut observed = observed(Ok(OwnTable::Absent));
+        observed.forward = forward;
+        let outside = outside.iter().map(|name| name.parse().unwrap()).collect();
+        observed.facts = Ok(Facts { outside, known_by, services: Found::default() });
+        all_verdicts(&observed)[2].clone()
+    };
+    let without = |names: &[&str]| KnownBy::Profile {
+        without: names.iter().map(|name| name.parse().unwrap()).collect(),
+    };
+    let cases = [
+        (
+            said(Containers, KnownBy::Routes, &["eth0", "eth1"]),
+            "holds: eth0, eth1, by the default routes",
+        ),
+        (said(Containers, without(&[]), &["en*"]), "holds: en*, as the profile names them"),
+        (
+            said(Containers, without(&["wg0"]), &["en*", "wg0"]),
+            "unknown: no interface is called wg0 (yet)",
+        ),
+        (
+            said(Containers, KnownBy::Table, &["eth0"]),
+            "holds: eth0, as the loaded table names them",
+        ),
+        (
+            said(Containers, KnownBy::Nothing, &[]),
+            "unknown: there is no default route, so published ports are open",
+        ),
+        (
+            said(Containers, KnownBy::NothingForwarded, &[]),
+            "not applicable: this host has no default route",
+        ),
+        (said(Deny, KnownBy::Nothing, &[]), "not applicable: nothing is forwarded"),
+        (said(Off, KnownBy::Nothing, &[]), "not applicable: the profile leaves"),
+    ];
+    for (said, wanted) in cases {
+        assert!(said.starts_with(wanted), "{said}");
+    }
 }

@@ -4,6 +4,7 @@
 //! was inserted, one deleted, a policy changed, a chain, a set and its elements added; and then made dormant.
 
 mod compare;
+mod facts;
 mod judge;
 mod rules;
 

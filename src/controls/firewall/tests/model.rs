@@ -106,6 +106,30 @@ fn what_decides_nothing() {
 }
 
 #[test]
+fn what_is_forwarded() {
+    let through = Door { via: Via::Forward, ..door(443) };
+    let from: IpAddr = "192.0.2.1".parse().unwrap();
+    let outside = Facts { outside: vec!["eth0".parse().unwrap()], ..Facts::default() };
+    let cases = [
+        ("", &outside, "no entry of firewall.allow names tcp 443"),
+        (SECTION, &outside, "web"),
+        (SECTION, &Facts::default(), "it is not known which interfaces lead outside"),
+        ("forward = \"deny\"", &outside, "firewall.forward is deny"),
+        ("forward = \"off\"", &outside, "firewall.forward is off"),
+    ];
+    for (toml, facts, expected) in cases {
+        let section: Firewall = toml::from_str(toml).unwrap();
+        let model = Model::of(Some(&section), facts, Timestamp::UNIX_EPOCH);
+        let said = match model.meets(from, through) {
+            Fate::Admitted(by) => by.name,
+            Fate::Denied(why) => why.to_string(),
+            Fate::Open(open) => open.to_string(),
+        };
+        assert_eq!(said, expected, "{toml}");
+    }
+}
+
+#[test]
 fn who_is_let_in() {
     let model = model(SECTION);
     let names = |port| {

@@ -6,12 +6,22 @@ use serde_json::{Value, json};
 use super::{SECTION, section};
 use crate::controls::firewall::{Facts, document};
 
-/// Comment and statements of each rule.
+/// Comment and statements of each rule of chain `input`.
 fn rules(toml: &str) -> Vec<(String, Value)> {
-    let document = document(&section(toml), &Facts::default()).unwrap();
+    rules_in("input", toml)
+}
+
+fn rules_in(chain: &str, toml: &str) -> Vec<(String, Value)> {
+    let document = document(&section(toml), &outside(&["en*", "eth0"])).unwrap();
     let commands = document["nftables"].as_array().unwrap().iter();
     let rules = commands.filter_map(|command| command["add"].get("rule"));
+    let rules = rules.filter(|rule| rule["chain"] == chain);
     rules.map(|rule| (rule["comment"].as_str().unwrap().to_owned(), rule["expr"].clone())).collect()
+}
+
+fn outside(names: &[&str]) -> Facts {
+    let outside = names.iter().map(|name| name.parse().unwrap()).collect();
+    Facts { outside, ..Facts::default() }
 }
 
 fn comments(toml: &str) -> Vec<String> {
@@ -69,14 +79,15 @@ fn ports_are_sorted_and_merged() {
         ("tcp = [\"1-65535\", 65535]", json!({"range": [1, 65535]})),
     ];
     for (fields, right) in cases {
-        let wanted = json!([is("tcp", "dport", right), {"accept": null}]);
+        let wanted = json!([is("tcp", "dport", right), {"counter": null}, {"accept": null}]);
         assert_eq!(allow(fields), [wanted], "{fields}");
     }
 }
 
 #[test]
 fn sources_are_split_by_version_of_ip() {
-    let rest = || [is("tcp", "dport", json!(22)), json!({"accept": null})];
+    let rest =
+        || [is("tcp", "dport", json!(22)), json!({"counter": null}), json!({"accept": null})];
     let rule = |source: Value| Value::Array([source].into_iter().chain(rest()).collect());
     let prefix = |addr: &str, len: u8| json!({"prefix": {"addr": addr, "len": len}});
     let version = |name: &str| json!({"match": {"left": {"meta": {"key": "nfproto"}}, "right": name, "op": "=="}});
@@ -121,6 +132,67 @@ fn ping_and_log_are_as_the_section_says() {
     let limit = json!({"limit": {"rate": 3, "per": "hour", "burst": 7}});
     let log = json!({"log": {"prefix": "holdfast drop: ", "level": "info"}});
     assert_eq!(rules.last().unwrap().1, json!([limit, log]));
+}
+
+#[test]
+fn what_enters_from_outside_is_judged_by_the_port_it_was_sent_to() {
+    let toml = "[[allow]]\nname = \"it\"\ntcp = [80, \"20000-20010\"]\nudp = [4122]\nfrom = [\"192.0.2.0/24\"]";
+    let comments: Vec<_> =
+        rules_in("forward", toml).into_iter().map(|(comment, _)| comment).collect();
+    assert_eq!(
+        comments,
+        [
+            "answers, and what was let through before",
+            "icmpv6 errors",
+            "icmp errors",
+            "from outside by en*",
+            "from outside by eth0"
+        ]
+    );
+    let jump = json!([{"match": {"left": {"meta": {"key": "iifname"}}, "right": "en*", "op": "=="}}, {"jump": {"target": "outside"}}]);
+    assert_eq!(rules_in("forward", toml)[3].1, jump);
+    let outside: Vec<_> =
+        rules_in("outside", toml).into_iter().map(|(_, statements)| statements).collect();
+    let dnat = json!({"match": {"left": {"ct": {"key": "status"}}, "right": "dnat", "op": "in"}});
+    assert_eq!(outside[0], json!([dnat, {"jump": {"target": "published"}}]));
+    assert_eq!(outside.last().unwrap(), &json!([{"drop": null}]));
+    let source = is("ip", "saddr", json!({"prefix": {"addr": "192.0.2.0", "len": 24}}));
+    let rule = |protocol: u8, ports: Value| {
+        let protocol =
+            json!({"match": {"left": {"meta": {"key": "l4proto"}}, "right": protocol, "op": "=="}});
+        let port = json!({"match": {"left": {"ct": {"key": "proto-dst", "dir": "original"}}, "right": ports, "op": "=="}});
+        json!([source, protocol, port, {"counter": null}, {"accept": null}])
+    };
+    let published: Vec<_> =
+        rules_in("published", toml).into_iter().map(|(_, statements)| statements).collect();
+    assert_eq!(
+        published,
+        [rule(6, json!(80)), rule(6, json!({"range": [20000, 20010]})), rule(17, json!(4122))]
+    );
+}
+
+#[test]
+fn forwarding_is_denied_or_left_alone_as_the_section_says() {
+    let chains = |toml: &str| -> Vec<(String, Value)> {
+        let document = document(&section(toml), &outside(&["eth0"])).unwrap();
+        let commands = document["nftables"].as_array().unwrap().clone();
+        let chains =
+            commands.into_iter().filter_map(|command| command["add"].get("chain").cloned());
+        chains.map(|c| (c["name"].as_str().unwrap().to_owned(), c["policy"].clone())).collect()
+    };
+    let input = ("input".to_owned(), json!("drop"));
+    assert_eq!(chains("forward = \"off\""), std::slice::from_ref(&input));
+    assert_eq!(
+        chains("forward = \"deny\""),
+        [input.clone(), ("forward".to_owned(), json!("drop"))]
+    );
+    let named = |name: &str| (name.to_owned(), Value::Null);
+    let all =
+        [input, ("forward".to_owned(), json!("accept")), named("outside"), named("published")];
+    assert_eq!(chains(""), all);
+    let denied = rules_in("forward", "forward = \"deny\"");
+    assert_eq!(denied.last().unwrap().0, "log of what is not let in");
+    assert!(denied.iter().all(|(_, statements)| !statements.to_string().contains("jump")));
 }
 
 proptest! {

@@ -10,16 +10,17 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{ExitCode, Stdio};
 
 use anyhow::{Context as _, Result, bail};
-use holdfast_test_host::{Host, Named, Options, Suite};
+use holdfast_test_host::{Host, Image, Named, Options, Suite};
 
 const USAGE: &str = "\
-usage: test-host image [--suite SUITE]                make the image now rather than at the first boot
-       test-host boot NAME [--suite SUITE] [--blank]  boot a host that stays up; --blank: without holdfast
+usage: test-host image [OPTION...]                    make the image now rather than at the first boot
+       test-host boot NAME [OPTION...]                boot a host that stays up
        test-host run NAME -- COMMAND [ARG...]         run a command in it, with its exit status
        test-host shell NAME                           a shell in it
        test-host list                                 the hosts that are up
        test-host stop NAME                            take it down, with all that was in it
-SUITE is bookworm or trixie (the default).";
+OPTION is --suite SUITE (bookworm, or trixie, the default), --containers (with Docker and Podman), --machine (with a kernel) or --blank (without
+holdfast).";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -36,12 +37,12 @@ fn main() -> ExitCode {
 fn act(words: &[&str]) -> Result<ExitCode> {
     match words {
         ["image", options @ ..] => {
-            let (suite, _) = parse(options)?;
-            println!("{}", holdfast_test_host::ensure_image(suite)?.display());
+            let (suite, options) = parse(options)?;
+            println!("{}", holdfast_test_host::ensure_image(suite, options.image)?.display());
         }
         ["boot", name, options @ ..] if !name.starts_with('-') => {
-            let (suite, blank) = parse(options)?;
-            Host::leave_running(name, suite, &Options { blank, ..Options::default() })?;
+            let (suite, options) = parse(options)?;
+            Host::leave_running(name, suite, &options)?;
             println!("{name} is up: test-host shell {name}");
         }
         ["run", name, "--", command @ ..] if !command.is_empty() => return enter(name, command),
@@ -62,14 +63,16 @@ fn act(words: &[&str]) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The options `--suite SUITE` and `--blank`.
-fn parse(mut words: &[&str]) -> Result<(Suite, bool)> {
-    let (mut suite, mut blank) = (Suite::Trixie, false);
+/// What [`USAGE`] calls options.
+fn parse(mut words: &[&str]) -> Result<(Suite, Options)> {
+    let (mut suite, mut options) = (Suite::Trixie, Options::default());
     loop {
         match words {
-            [] => return Ok((suite, blank)),
+            [] => return Ok((suite, options)),
             ["--suite", name, rest @ ..] => (suite, words) = (name.parse()?, rest),
-            ["--blank", rest @ ..] => (blank, words) = (true, rest),
+            ["--blank", rest @ ..] => (options.blank, words) = (true, rest),
+            ["--machine", rest @ ..] => (options.image, words) = (Image::Machine, rest),
+            ["--containers", rest @ ..] => (options.image, words) = (Image::Containers, rest),
             [word, ..] => bail!("Unknown option {word}\n{USAGE}"),
         }
     }
