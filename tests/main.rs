@@ -24,6 +24,7 @@ mod package;
 mod services;
 mod ssh;
 mod sysctl;
+mod vm;
 
 /// A file in this folder that is not listed above would never run.
 #[test]
