@@ -2,6 +2,7 @@
 
 mod forward;
 mod namespaces;
+mod sources;
 
 use std::{
     io::{Read as _, Write as _},

@@ -14,12 +14,16 @@ mod support;
 
 mod boot;
 mod cli;
+mod confirm;
 mod containers;
 mod engine;
+mod exposure;
 mod firewall;
+mod from_config;
 mod gap;
 mod journal;
 mod kill;
+mod login;
 mod package;
 mod services;
 mod ssh;

@@ -7,6 +7,7 @@ mod apply;
 mod check;
 mod confirm;
 mod explain;
+mod exposure;
 mod firewall;
 mod history;
 mod host;
@@ -98,6 +99,8 @@ enum Command {
     Status(ProfileArg),
     /// Open the host for a time, and close it again
     Firewall(firewall::FirewallArgs),
+    /// List everything that listens, and whether the outside can reach it and by which rule
+    Exposure(ProfileArg),
     /// Explain a check: why, where that is written, how to put it right
     Explain(explain::ExplainArgs),
     /// For holdfast-expire@.service: roll a change back when its time is over
@@ -137,6 +140,7 @@ pub async fn run(cli: Cli, environment: Environment) -> Exit {
         Command::History => history::run(&context),
         Command::Status(args) => status::run(&context, &args).await,
         Command::Firewall(args) => firewall::run(&context, &args).await,
+        Command::Exposure(args) => exposure::run(&context, &args).await,
         Command::Explain(args) => explain::run(&context, &args),
         Command::Util(args) => util::run(&context, &args),
     };

@@ -9,6 +9,8 @@ pub mod ancestry;
 pub mod break_glass;
 pub mod bus;
 pub mod clock;
+pub mod docker;
+pub mod endpoints;
 pub mod error;
 pub mod files;
 pub mod journald;

@@ -94,7 +94,7 @@ pub fn last_resort(profile: Option<&Profile>, listening: &[Port]) -> Firewall {
 
 fn from_anywhere(ports: Vec<PortRange>) -> Vec<Allow> {
     let name = "ssh".parse::<RuleName>().ok();
-    name.map(|name| Allow { name, tcp: Some(ports), udp: None, from: None }).into_iter().collect()
+    name.map(|name| Allow { tcp: Some(ports), ..Allow::named(name) }).into_iter().collect()
 }
 
 /// The ports that sshd's configuration names: `Port 2222` on a line of its own. Empty: none is named.

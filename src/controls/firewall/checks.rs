@@ -8,16 +8,20 @@ pub(super) const RULESET: &CheckMeta = &CHECKS[0];
 pub(super) const IN_PATH: &CheckMeta = &CHECKS[1];
 
 /// It is known by which interfaces strangers come.
-pub(super) const OUTSIDE: &CheckMeta = &CHECKS[2];
+pub(super) const OUTSIDE: &CheckMeta = &CHECKS[4];
+/// The configuration that an allow takes its ports from can be read.
+pub(super) const FROM_CONFIG: &CheckMeta = &CHECKS[2];
+/// Nothing can be reached that the profile does not declare.
+pub(super) const EXPOSURE: &CheckMeta = &CHECKS[3];
 
 /// It will be there after the next boot.
-pub(super) const BOOT: &CheckMeta = &CHECKS[3];
+pub(super) const BOOT: &CheckMeta = &CHECKS[5];
 
 /// Nobody has opened the host.
-pub(super) const BREAK_GLASS: &CheckMeta = &CHECKS[4];
+pub(super) const BREAK_GLASS: &CheckMeta = &CHECKS[6];
 
 /// Every check of the control.
-pub(super) static CHECKS: [CheckMeta; 5] = [
+pub(super) static CHECKS: [CheckMeta; 7] = [
     CheckMeta {
         id: "firewall.ruleset",
         title: "The kernel's firewall rules are exactly those of the profile",
@@ -45,6 +49,37 @@ pub(super) static CHECKS: [CheckMeta; 5] = [
         fix: "Run: holdfast apply. If the count stays at 0 while the host has traffic, look for what takes packets away \
               first: nft list ruleset (hooks ingress and prerouting), and whether holdfast runs in the host's own network \
               namespace.",
+    },
+    CheckMeta {
+        id: "firewall.from-config",
+        title: "The ports that a service's own configuration names are known",
+        severity: Severity::High,
+        evidence: Evidence::Configured,
+        practices: &["net.p2p", "net.default-deny"],
+        why: "An allow with from_config opens what the service's own configuration says. While that cannot be read nothing \
+              is opened, so that peers may not reach the service; the rest of the firewall stands. What the configuration \
+              newly says is opened by a person's apply only: whoever can write that file could otherwise open any port.",
+        source: "sBTC signer best practices (listen_on is reachable, nothing else is)",
+        fix: "Put right what is named (holdfast never writes that file), then run: holdfast plan, and holdfast apply. Where \
+              the configuration is somewhere else, say config_file, env_file, unit or container in the allow; where it cannot be \
+              read at all, say the ports under tcp and udp instead of from_config.",
+    },
+    CheckMeta {
+        id: "firewall.exposure",
+        title: "Nothing can be reached from outside that the profile does not declare",
+        severity: Severity::Critical,
+        evidence: Evidence::Effective,
+        practices: &["net.default-deny", "net.p2p"],
+        why: "The rules say what may be let in; this says what is there to be reached: every listening socket and every \
+              published container port, held against the rules that are in force now. While they are not provably in \
+              force, everything that listens is open. `firewall.exposure/unfiltered` is about what no rule of this host \
+              stands before: published ports where forwarded packets are not judged, and containers with an address of \
+              their own (macvlan, ipvlan).",
+        source: "sBTC signer best practices (only listen_on reachable, everything else denied); docs.docker.com, Packet \
+                 filtering and firewalls (published ports bypass a firewall on the host)",
+        fix: "Run: holdfast exposure. Where the firewall is not in force, run: holdfast apply. What should be reachable is \
+              named in the profile, under [[firewall.allow]]; what should not is stopped or bound to 127.0.0.1. A container \
+              with its own address is filtered in front of this host, or moved to a bridge network.",
     },
     CheckMeta {
         id: "firewall.outside",

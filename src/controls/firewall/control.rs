@@ -2,13 +2,15 @@
 
 use std::pin::Pin;
 
+use jiff::Timestamp;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Facts, always,
-    checks::{CHECKS, IN_PATH, OUTSIDE, RULESET},
+    Expected, Facts, always,
+    checks::{CHECKS, EXPOSURE, FROM_CONFIG, IN_PATH, OUTSIDE, RULESET},
     compare::{Difference, Side, differences},
+    exposure::{self, Depth, Exposure},
     facts::KnownBy,
     ruleset,
     table::{self, Table, Words},
@@ -21,7 +23,7 @@ use crate::{
         check::{CheckMeta, Judgement, Verdict},
     },
     host::{
-        HostError, Reader,
+        HostError, Reader, clock,
         nft::{Listing, OwnTable},
     },
     profile::{
@@ -64,7 +66,7 @@ impl Control for FirewallControl {
     ) -> Pin<Box<dyn Future<Output = Box<dyn Comparison>> + 'a>> {
         Box::pin(async move {
             let comparison = match &profile.firewall {
-                Some(section) => Some(Observed::of(section, host).await),
+                Some(section) => Some(Observed::of(section, host, Depth::Quick).await),
                 None => None,
             };
             Box::new(Whole::of(FirewallComparison(comparison), host).await) as Box<dyn Comparison>
@@ -120,8 +122,12 @@ pub(super) struct Observed {
     pub(super) canonical: Result<Value, String>,
     /// Whether a packet was sent over loopback, and arrived, before the live table was listed.
     pub(super) looped: bool,
+    /// When the live table was listed.
+    pub(super) at: Timestamp,
     /// What is there, or why that cannot be seen.
     pub(super) live: Result<OwnTable, String>,
+    /// What can be reached, or why that cannot be seen.
+    pub(super) exposure: Result<Exposure, String>,
     /// Both as text, asked for only when they differ.
     pub(super) texts: Texts,
 }
@@ -136,12 +142,12 @@ pub(super) struct Texts {
 }
 
 impl Observed {
-    async fn of(section: &Firewall, host: &Reader) -> Self {
+    async fn of(section: &Firewall, host: &Reader, depth: Depth) -> Self {
         let facts = Facts::gather(section, host).await;
-        let document = match &facts {
-            Ok(facts) => ruleset::document(section, facts).map_err(|error| error.to_string()),
-            Err(why) => Err(why.clone()),
-        };
+        let document = facts
+            .as_ref()
+            .map_err(Clone::clone)
+            .and_then(|facts| ruleset::document(section, facts).map_err(|error| error.to_string()));
         let canonical = async {
             match &document {
                 Ok(document) => host.canonical_table(document).await.map_err(|e| obstacle(&e)),
@@ -153,14 +159,52 @@ impl Observed {
             (looped, host.own_table().await.map_err(|error| obstacle(&error)))
         };
         let (canonical, (looped, live)) = tokio::join!(canonical, live);
+        let at = clock::now();
         let wants = wants(section, &document);
         let texts = Texts::default();
         let forward = section.forward;
-        let mut observed = Self { wants, forward, facts, document, canonical, looped, live, texts };
+        let exposure = Err(String::new());
+        let mut observed =
+            Self { wants, forward, facts, document, canonical, looped, at, live, exposure, texts };
         if observed.differences() != Ok(Vec::new()) {
             observed.texts = observed.read_texts(host).await;
         }
+        observed.exposure = observed.look_outside(section, host, depth).await;
         observed
+    }
+
+    /// What can be reached now.
+    async fn look_outside(
+        &self,
+        section: &Firewall,
+        host: &Reader,
+        depth: Depth,
+    ) -> Result<Exposure, String> {
+        let seen = exposure::look(host, depth).await?;
+        let facts = self.facts.clone().unwrap_or_default();
+        let now = clock::now();
+        let mut found = exposure::judge(Some(section), &facts, self.in_force(), seen, now);
+        if depth == Depth::Quick {
+            found.name_owners(|inodes| exposure::owners(host, inodes));
+        }
+        Ok(found)
+    }
+
+    /// Whether the live table is the desired one and decides about packets; an error says why that is not so, or not
+    /// known.
+    fn in_force(&self) -> Result<(), String> {
+        for verdict in [self.judge_ruleset(), self.judge_path()] {
+            match verdict {
+                Verdict::Differs { observed } => {
+                    return Err(format!("the firewall is not in force: {observed}"));
+                }
+                Verdict::Unknown { why } => {
+                    return Err(format!("whether the firewall is in force cannot be seen: {why}"));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// For people only, so what cannot be had stays empty.
@@ -200,13 +244,22 @@ impl Observed {
             }
             Err(why) => return Err(why.clone()),
         };
+        let expected = self
+            .document
+            .as_ref()
+            .map_or_else(|_| Expected::default(), |document| Expected::of(document, self.at));
         let wanted = Table::from_listing(self.canonical.as_ref().map_err(Clone::clone)?)?;
         let (wanted_words, live_words) =
             (Words::from_listing(&self.texts.canonical), Words::from_listing(&self.texts.live));
         let mut found = differences(
             Side { table: &wanted, words: &wanted_words },
             Side { table: &live, words: &live_words },
+            &expected,
         );
+        if let Ok(OwnTable::Json(listing)) = &self.live {
+            found.extend(expected.wrong_ends(listing));
+            found.extend(expected.bulk_differences(listing));
+        }
         for difference in &mut found {
             if let Difference::Flags { flags: unknown } = difference {
                 *unknown = flags(&self.texts.live);
@@ -216,11 +269,16 @@ impl Observed {
     }
 
     pub(super) fn judge(&self) -> Vec<Judgement> {
-        vec![
+        let mut judgements = vec![
             Judgement::new(RULESET, self.wants.clone(), self.judge_ruleset()),
+            // With the digest: putting this right loads the whole table, so that another table is another expectation
+            // here too, and nothing that nobody has applied is loaded unattended.
             Judgement::new(
                 IN_PATH,
-                "packets to this host are put to table inet holdfast",
+                format!(
+                    "packets to this host are put to table inet holdfast{}",
+                    digest(&self.document)
+                ),
                 self.judge_path(),
             ),
             Judgement::new(
@@ -228,7 +286,22 @@ impl Observed {
                 "what enters from outside is judged on its way to containers",
                 self.judge_outside(),
             ),
-        ]
+        ];
+        let services = self.facts.iter().flat_map(|facts| &facts.services.0);
+        judgements.extend(services.map(|(name, found)| {
+            let (expected, verdict) = match found {
+                Ok(ports) => (ports.to_string(), Verdict::Holds { observed: ports.to_string() }),
+                // Unknown, not different: no step of ours can put it right, and it must not keep the rest of the
+                // firewall from being applied.
+                Err(why) => {
+                    let why = format!("nothing is opened: {why}");
+                    ("the ports are known".to_owned(), Verdict::Unknown { why: printable(&why) })
+                }
+            };
+            Judgement::new(FROM_CONFIG, expected, verdict).about(name)
+        }));
+        judgements.extend(exposed(&self.exposure));
+        judgements
     }
 
     fn judge_outside(&self) -> Verdict {
@@ -330,6 +403,56 @@ impl Observed {
     }
 }
 
+/// What can be reached on a host with this section, in full: for a person who asks.
+///
+/// # Errors
+/// When the kernel's lists of sockets cannot be read.
+pub async fn exposure_of(section: Option<&Firewall>, host: &Reader) -> Result<Exposure, String> {
+    if let Some(section) = section {
+        return Observed::of(section, host, Depth::Full).await.exposure;
+    }
+    let seen = exposure::look(host, Depth::Full).await?;
+    let force = Err("the profile has no firewall".to_owned());
+    Ok(exposure::judge(None, &Facts::default(), force, seen, clock::now()))
+}
+
+/// What is said of what can be reached: what the table keeps out, and apart from it what no table of ours can.
+fn exposed(found: &Result<Exposure, String>) -> Vec<Judgement> {
+    let expected = "nothing can be reached that is not declared";
+    let found = match found {
+        Ok(found) => found,
+        Err(why) => {
+            return vec![Judgement::new(EXPOSURE, expected, Verdict::Unknown { why: why.clone() })];
+        }
+    };
+    let of = |filtered: bool| -> Vec<String> {
+        let ways = found.findings().filter(|way| way.filtered == filtered);
+        ways.map(|way| format!("{} ({})", way.door(), way.who())).collect()
+    };
+    let open = of(true);
+    let verdict = if open.is_empty() {
+        let observed = format!("{} ways in, none that is not declared", found.ways.len());
+        Verdict::Holds { observed }
+    } else {
+        Verdict::Differs { observed: format!("can be reached: {}", some_of(&open)) }
+    };
+    let mut judgements = vec![Judgement::new(EXPOSURE, expected, verdict)];
+    let mut unfiltered = of(false);
+    unfiltered.extend(
+        found.apart.iter().map(|each| {
+            format!("container {} at {} ({})", each.container, each.address, each.driver)
+        }),
+    );
+    if !unfiltered.is_empty() {
+        // Not our difference: no step of ours ends it, and it must not keep the rest from being applied.
+        let why = format!("no rule of this host stands before: {}", some_of(&unfiltered));
+        let verdict = Verdict::Unknown { why: printable(&why) };
+        let expected = "a rule of this host stands before everything that is served";
+        judgements.push(Judgement::new(EXPOSURE, expected, verdict).about("unfiltered"));
+    }
+    judgements
+}
+
 /// The one change there is: all of the table, at once.
 pub(super) fn change(document: &Value) -> Change {
     Change::Table { to: TableState::Json(document.clone()) }
@@ -343,7 +466,7 @@ pub(super) fn wants(section: &Firewall, document: &Result<Value, String>) -> Str
     let names: Vec<_> = section
         .allow
         .iter()
-        .filter(|allow| allow.admits_somebody())
+        .filter(|allow| section.admits_somebody(allow))
         .map(|a| a.name.as_str())
         .collect();
     let allows = if names.is_empty() {
@@ -351,7 +474,13 @@ pub(super) fn wants(section: &Firewall, document: &Result<Value, String>) -> Str
     } else {
         format!("let in: {}", names.join(", "))
     };
-    let digest = document.as_ref().map_or_else(
+    let digest = digest(document);
+    format!("table inet holdfast drops by default; {allows}{digest}")
+}
+
+/// A few digits that tell one desired table from another; nothing where there is none.
+fn digest(document: &Result<Value, String>) -> String {
+    document.as_ref().map_or_else(
         |_| String::new(),
         |document| {
             let digest = Sha256::digest(document.to_string());
@@ -359,14 +488,18 @@ pub(super) fn wants(section: &Firewall, document: &Result<Value, String>) -> Str
                 digest.iter().take(DIGEST_SHOWN).map(|byte| format!("{byte:02x}")).collect();
             format!(" (rules {hex})")
         },
-    );
-    format!("table inet holdfast drops by default; {allows}{digest}")
+    )
 }
 
 /// The first few differences, and how many more there are.
 fn named(found: &[Difference]) -> String {
-    let mut line = found.iter().take(SHOWN).map(ToString::to_string).collect::<Vec<_>>().join("; ");
-    if let Some(more) = found.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+    some_of(&found.iter().map(ToString::to_string).collect::<Vec<_>>())
+}
+
+/// The first few, and how many more there are.
+fn some_of(all: &[String]) -> String {
+    let mut line = all.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join("; ");
+    if let Some(more) = all.len().checked_sub(SHOWN).filter(|more| *more > 0) {
         line.push_str(&format!("; and {more} more"));
     }
     line

@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use super::forward::{FORWARD, OUTSIDE};
+use super::{
+    forward::{FORWARD, OUTSIDE},
+    services::{self, Found},
+};
 use crate::{
     host::{Reader, nft::OwnTable},
     profile::{
@@ -30,6 +33,8 @@ pub struct Facts {
     pub outside: Vec<Interface>,
     /// How they are known.
     pub known_by: KnownBy,
+    /// The ports of allows that take them from a service's own configuration, or why they cannot be known.
+    pub services: Found,
 }
 
 /// How it is known which interfaces lead outside.
@@ -58,7 +63,8 @@ impl Facts {
     /// What is missing, for a person, with what to do about it: there is no desired table then, and nothing is changed.
     pub async fn gather(section: &Firewall, host: &Reader) -> Result<Self, String> {
         let (outside, known_by) = outside(section, host).await?;
-        Ok(Self { outside, known_by })
+        let services = services::gather(section, host).await;
+        Ok(Self { outside, known_by, services })
     }
 }
 

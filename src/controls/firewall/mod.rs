@@ -8,12 +8,16 @@
 //! ```
 //!
 //! - [`facts`]: what the desired table depends on beside the profile
+//! - [`services`]: the ports of allows that take them from a service's own configuration
 //! - [`ruleset`]: the desired table, built with the typed schema of the `nftables` crate, as nft's JSON commands
 //! - [`always`]: the rules that every host has: loopback, answers, ICMP, DHCP
 //! - [`allows`]: what the section lets in, to this host and to the containers on it
 //! - [`forward`]: what goes through this host
+//! - [`sets`]: networks that have a name, sources that end, sources that are counted
 //! - [`terms`]: the few words of nft's language that these are made of
+//! - [`exposure`]: what listens, who serves there, and whether the outside gets to it
 //! - [`table`]: nft's raw JSON listing, made comparable
+//! - [`expected`]: what the document says of its sets that a listing does not
 //! - [`compare`]: what differs between two such tables, in words
 //! - [`control`]: observing, judging, planning
 //! - [`boot`]: what is loaded at boot
@@ -40,18 +44,25 @@ pub mod break_glass;
 mod checks;
 mod compare;
 mod control;
+mod expected;
+pub mod exposure;
 mod facts;
 mod forward;
 pub mod model;
 mod ruleset;
+mod services;
+mod sets;
 mod table;
 mod terms;
 mod whole;
 
+pub use crate::engine::document::{Bulk, at};
 pub use compare::{Difference, differences};
-pub use control::FirewallControl;
+pub use control::{FirewallControl, exposure_of};
+pub use expected::Expected;
 pub use facts::{Facts, KnownBy};
 pub use ruleset::document;
+pub use services::{Found, Ports};
 pub use table::{Table, Words};
 
 #[cfg(test)]

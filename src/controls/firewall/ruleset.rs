@@ -15,18 +15,24 @@ use super::{
     allows::{self, At},
     always, break_glass,
     forward::{self, FORWARD},
+    sets,
     terms::{INPUT, count, rule},
 };
 use crate::{host::nft::TABLE, profile::schema::Firewall};
 
+/// How many commands the document begins with that replace the table.
+const TABLE_COMMANDS: usize = 3;
+
 /// The hook's usual place, `filter`.
 const PRIORITY: i32 = 0;
 
-/// The commands that make the table what the section wants, for `nft -j -f -`.
+/// The commands that make the table what the section wants. It does not depend on the time: [`at`](super::at) makes of
+/// it what nft is given.
 ///
 /// # Errors
 /// When the typed document cannot be put into JSON, which is a mistake of this program.
 pub fn document(section: &Firewall, facts: &Facts) -> Result<Value, serde_json::Error> {
+    let section = &facts.services.fill(section);
     let mut batch = Batch::new();
     // `destroy table` would do in newer versions; nft 1.0.6 does not know it, so: see that it is there, then delete it.
     batch.add(table());
@@ -57,7 +63,13 @@ pub fn document(section: &Firewall, facts: &Facts) -> Result<Value, serde_json::
     for object in chains.into_iter().chain(rules).chain(through).chain(forwarded) {
         batch.add(object);
     }
-    serde_json::to_value(batch.to_nftables())
+    let mut document = serde_json::to_value(batch.to_nftables())?;
+    allows::put_limits(&mut document, section);
+    if let Some(commands) = document.get_mut("nftables").and_then(Value::as_array_mut) {
+        // After the table, before the rules that name them.
+        commands.splice(TABLE_COMMANDS..TABLE_COMMANDS, sets::declared(section));
+    }
+    Ok(document)
 }
 
 fn table() -> NfListObject<'static> {

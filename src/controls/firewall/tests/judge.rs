@@ -9,7 +9,7 @@ use crate::{
     controls::{
         Comparison as _, Wanted,
         firewall::{
-            Facts, KnownBy,
+            Facts, Found, KnownBy,
             control::{FirewallComparison, Observed, Texts, printable, wants},
             document,
         },
@@ -24,7 +24,11 @@ use crate::{
 
 fn observed(live: Result<OwnTable, String>) -> Observed {
     let section = section(SECTION);
-    let facts = Facts { outside: vec!["eth0".parse().unwrap()], known_by: KnownBy::Routes };
+    let facts = Facts {
+        outside: vec!["eth0".parse().unwrap()],
+        known_by: KnownBy::Routes,
+        services: Found::default(),
+    };
     let document = document(&section, &facts).map_err(|error| error.to_string());
     Observed {
         wants: wants(&section, &document),
@@ -33,7 +37,9 @@ fn observed(live: Result<OwnTable, String>) -> Observed {
         document,
         canonical: Ok(json(FIXTURES[0].loaded)),
         looped: true,
+        at: jiff::Timestamp::UNIX_EPOCH,
         live,
+        exposure: Err("not looked at".to_owned()),
         texts: Texts::default(),
     }
 }
@@ -44,11 +50,12 @@ fn verdicts(observed: &Observed) -> [String; 2] {
     [ruleset, path]
 }
 
-/// Every verdict as one line.
+/// The verdicts on the table itself, each as one line.
 fn all_verdicts(observed: &Observed) -> [String; 3] {
     let lines: Vec<_> = observed
         .judge()
         .into_iter()
+        .take(3)
         .map(|judgement| match judgement.verdict {
             Verdict::Holds { observed } => format!("holds: {observed}"),
             Verdict::Differs { observed } => format!("differs: {observed}"),
@@ -204,7 +211,7 @@ fn an_outside_that_is_not_known_is_never_a_pass() {
         let mut observed = observed(Ok(OwnTable::Absent));
         observed.forward = forward;
         let outside = outside.iter().map(|name| name.parse().unwrap()).collect();
-        observed.facts = Ok(Facts { outside, known_by });
+        observed.facts = Ok(Facts { outside, known_by, services: Found::default() });
         all_verdicts(&observed)[2].clone()
     };
     let without = |names: &[&str]| KnownBy::Profile {
