@@ -30,6 +30,7 @@ mod recovery;
 mod services;
 mod ssh;
 mod sysctl;
+mod vm;
 
 /// A file in this folder that is not listed above would never run.
 #[test]
