@@ -23,11 +23,14 @@ mod from_config;
 mod gap;
 mod journal;
 mod kill;
+mod login;
+mod neighbours;
 mod package;
 mod recovery;
 mod services;
 mod ssh;
 mod sysctl;
+mod vm;
 
 /// A file in this folder that is not listed above would never run.
 #[test]

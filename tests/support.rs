@@ -40,10 +40,16 @@ macro_rules! on_hosts {
     };
 }
 
-/// Runs a test on a fresh host; on failure says what the host's journal has from holdfast.
+/// Somebody's key: a host that is to be managed over SSH has one before anything else, or an apply is refused.
+const SOMEBODYS_KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHqGyH1sMbwqQzbmqVAkvXzBqhEqJHkz4Y8Wf0Yb0cYE somebody\n";
+
+/// Runs a test on a fresh host, as a provider hands them out: root admits somebody's key.
 pub(crate) fn on(suite: Suite, image: Image, body: impl FnOnce(&Host)) {
     let options = Options { image, ..Options::default() };
     let host = Host::with(suite, options).expect("a booted host with holdfast installed");
+    host.sh("install -d -m 700 /root/.ssh").unwrap().ok().unwrap();
+    host.push("/root/.ssh/authorized_keys", SOMEBODYS_KEY, 0o600).expect("the key is pushed");
     body(&host);
 }
 

@@ -134,9 +134,10 @@ impl FileState {
 pub enum TableState {
     /// No such table.
     Absent,
-    /// The desired table as nft's JSON: the commands for `nft -j -f -` that replace the old one, in one transaction.
+    /// The desired table: commands that replace the old one, in one transaction. See [`super::document`] for what is
+    /// not yet nft's JSON in it.
     Json(serde_json::Value),
-    /// nft's own listing of the table as it was found, which nft reads back.
+    /// nft's own listing of the table as it was found. See [`super::listing`] for what is not as nft wrote it.
     Listing(String),
 }
 

@@ -4,9 +4,10 @@ use std::{collections::BTreeMap, path::Path};
 
 use super::{
     change::{Change, FileState, RunVerb, Step, TableState},
+    listing,
     store::{Before, Image, Resource},
 };
-use crate::host::{HostError, Reader, nft::Listing, unit_links::unit_links};
+use crate::host::{HostError, Reader, clock, nft::Listing, unit_links::unit_links};
 
 /// What a change touches. `None`: it only looks.
 pub fn resource_of(change: &Change) -> Option<Resource> {
@@ -51,12 +52,12 @@ pub async fn look(resource: &Resource, reader: &Reader) -> Result<Image, HostErr
             }
         }
         Resource::Sysctl(key) => Image::Sysctl(reader.sysctl(key)?),
-        Resource::Table => Image::Table(
-            reader
-                .own_table_text(Listing::Exact)
-                .await?
-                .map_or(TableState::Absent, TableState::Listing),
-        ),
+        Resource::Table => {
+            let text = reader.own_table_text(Listing::Exact).await?;
+            Image::Table(text.map_or(TableState::Absent, |text| {
+                TableState::Listing(listing::keep(&text, clock::now()))
+            }))
+        }
         Resource::UnitLinks(unit) => Image::UnitLinks(unit_links(reader, unit)?),
         Resource::Unit(unit) => {
             Image::Unit { running: reader.systemd().await?.unit(unit).await?.is_running() }
@@ -71,6 +72,9 @@ pub fn is_restored(wanted: &Image, found: &Image) -> bool {
             is_state(wanted, found)
         }
         (Image::UnitLinks(wanted), Image::UnitLinks(found)) => wanted.links == found.links,
+        (Image::Table(TableState::Listing(wanted)), Image::Table(TableState::Listing(found))) => {
+            listing::is_same(wanted, found, clock::now())
+        }
         _ => wanted == found,
     }
 }

@@ -6,6 +6,7 @@
 //! - [`session`]: one look at a host: judged, planned for (pure)
 //! - [`change`]: what can be done to a host (data)
 //! - [`image`]: before-images and how to put them back (pure, but for looking)
+//! - [`document`], [`listing`]: the firewall's table as it is recorded, and what is loaded of it later
 //! - [`transaction`]: a plan being carried out
 //! - [`recovery`]: taking back what was carried out, and what an interrupted or unconfirmed transaction left
 //! - [`record`], [`store`]: transactions on the disk
@@ -16,8 +17,10 @@ pub mod apply;
 pub mod change;
 pub mod check;
 pub mod confirm;
+pub mod document;
 pub mod early;
 pub mod image;
+pub mod listing;
 pub mod outcome;
 pub mod record;
 pub mod recovery;

@@ -1,6 +1,6 @@
 //! systemd's manager over the system bus: the dozen calls holdfast makes, and no more.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use tokio::{sync::OnceCell, time::timeout};
 use zbus::{
@@ -90,12 +90,6 @@ trait Service {
     fn exec_main_start_timestamp(&self) -> zbus::Result<u64>;
     #[zbus(property)]
     fn exec_reload(&self) -> zbus::Result<Vec<Command>>;
-    #[zbus(property)]
-    fn exec_start(&self) -> zbus::Result<Vec<Command>>;
-    #[zbus(property)]
-    fn environment(&self) -> zbus::Result<Vec<String>>;
-    #[zbus(property)]
-    fn environment_files(&self) -> zbus::Result<Vec<(String, bool)>>;
 }
 
 #[proxy(
@@ -109,24 +103,7 @@ trait Socket {
 
 /// A command of a service: path, arguments, whether failure is ignored, when it last began and ended (realtime and
 /// monotonic microseconds), pid, code and status.
-type Command = (String, Vec<String>, bool, u64, u64, u64, u64, u32, i32, i32);
-
-/// How systemd starts a service. Not for printing: passwords stand in command lines.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct ServiceLaunch {
-    /// The last of its commands, the program first, as the unit has it: variables are not replaced.
-    pub command: Vec<String>,
-    /// The value that `Environment=` gives to the one variable that was asked for.
-    pub variable: Option<String>,
-    /// Its `EnvironmentFile=`s in order, and whether each may be missing. They win over `Environment=`.
-    pub environment_files: Vec<(String, bool)>,
-}
-
-impl fmt::Debug for ServiceLaunch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServiceLaunch").finish_non_exhaustive()
-    }
-}
+pub(super) type Command = (String, Vec<String>, bool, u64, u64, u64, u64, u32, i32, i32);
 
 /// What systemd knows of a service's processes. Times are in microseconds since the epoch, 0 for never.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -235,7 +212,7 @@ impl From<UnitProperties> for UnitStatus {
 /// A connection to systemd's manager.
 #[derive(Debug)]
 pub struct Systemd {
-    connection: Connection,
+    pub(super) connection: Connection,
     /// Whether it tells us of ended jobs; it refuses to be asked twice.
     subscribed: OnceCell<()>,
 }
@@ -256,6 +233,11 @@ impl Systemd {
 
     async fn manager(&self) -> zbus::Result<ManagerProxy<'_>> {
         ManagerProxy::builder(&self.connection).cache_properties(CacheProperties::No).build().await
+    }
+
+    /// Where a unit is on the bus, loaded for the purpose if need be.
+    pub(super) async fn path_of(&self, name: &str) -> zbus::Result<OwnedObjectPath> {
+        self.manager().await?.load_unit(name).await
     }
 
     /// What systemd knows of a unit, loaded for the purpose if need be.
@@ -319,46 +301,6 @@ impl Systemd {
         Ok(streams.map(|(_, address)| address).collect())
     }
 
-    /// How systemd starts a service; `None` when there is no such unit. Of its environment only `variable` is kept, in
-    /// whatever case it is written: the rest may be secret.
-    ///
-    /// # Errors
-    /// [`HostError::Bus`]; a unit that is not a service has none.
-    pub async fn launch(
-        &self,
-        name: &str,
-        variable: &str,
-    ) -> Result<Option<ServiceLaunch>, HostError> {
-        if !self.unit(name).await?.exists() {
-            return Ok(None);
-        }
-        let ask = async {
-            let path = self.manager().await?.load_unit(name).await?;
-            let service = ServiceProxy::builder(&self.connection)
-                .path(path)
-                .cache_properties(CacheProperties::No)
-                .build()
-                .await?;
-            let (commands, environment, environment_files) = tokio::try_join!(
-                service.exec_start(),
-                service.environment(),
-                service.environment_files()
-            )?;
-            let assigned = environment.iter().filter_map(|each| each.split_once('='));
-            let assigned = assigned.filter(|(name, _)| name.eq_ignore_ascii_case(variable));
-            Ok(ServiceLaunch {
-                command: commands
-                    .into_iter()
-                    .next_back()
-                    .map(|command| command.1)
-                    .unwrap_or_default(),
-                variable: assigned.map(|(_, value)| value.to_owned()).last(),
-                environment_files,
-            })
-        };
-        limited(ask).await.map(Some).map_err(bus("its properties", name))
-    }
-
     /// Sets up a unit file and has systemd read it.
     ///
     /// # Errors
@@ -400,12 +342,12 @@ impl Systemd {
     }
 }
 
-fn bus(call: &'static str, unit: &str) -> impl FnOnce(zbus::Error) -> HostError {
+pub(super) fn bus(call: &'static str, unit: &str) -> impl FnOnce(zbus::Error) -> HostError {
     let unit = unit.to_owned();
     move |source| HostError::Bus { call, unit, source: Box::new(source) }
 }
 
-async fn limited<T>(work: impl Future<Output = zbus::Result<T>>) -> zbus::Result<T> {
+pub(super) async fn limited<T>(work: impl Future<Output = zbus::Result<T>>) -> zbus::Result<T> {
     let late = || Err(zbus::Error::Failure(format!("no answer within {CALL_LIMIT:?}")));
     timeout(CALL_LIMIT, work).await.unwrap_or_else(|_| late())
 }

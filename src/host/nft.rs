@@ -8,7 +8,8 @@ use nix::sched::{CloneFlags, unshare};
 use serde_json::Value;
 
 pub use super::break_glass::Element;
-use super::{HostError, break_glass, process};
+use super::{HostError, break_glass, clock, process};
+use crate::engine::document::{self, Bulk};
 
 /// The family and name of the only table holdfast touches.
 pub const TABLE: [&str; 2] = ["inet", "holdfast"];
@@ -33,8 +34,8 @@ pub enum OwnTable {
 pub enum Listing {
     /// JSON, with counters, in numbers.
     Json,
-    /// Text that nft reads back the same wherever it runs: without counters, in numbers, so that `/etc/protocols` does
-    /// not decide how it looks.
+    /// Text that nft reads back the same wherever it runs: in numbers, so that `/etc/protocols` does not decide how it
+    /// looks; with what is left of the time of elements (and so with counters).
     Exact,
     /// Text for people: without counters, with nft's own words for states and ICMP types.
     Words,
@@ -44,7 +45,7 @@ impl Listing {
     fn args(self) -> Vec<&'static str> {
         let mut args = match self {
             Self::Json => vec!["-j", "-n"],
-            Self::Exact => vec!["-s", "-n"],
+            Self::Exact => vec!["-n"],
             Self::Words => vec!["-s"],
         };
         args.extend(["list", "table", TABLE[0], TABLE[1]]);
@@ -91,8 +92,8 @@ pub(super) fn is_absent(output: &process::Output) -> bool {
     output.code == Some(1) && output.stderr.starts_with("Error: No such file or directory")
 }
 
-/// Loads a document (nft's JSON commands) into a network namespace of its own and lists the table back.
-/// Nothing of the host's own network is touched.
+/// Loads a document into a network namespace of its own and lists the table back. Its large sets are declared and
+/// stay empty: what nft makes of a network is known. Nothing of the host's own network is touched.
 ///
 /// # Errors
 /// [`HostError::Failed`] with nft's words when the document is not one that nft and this kernel accept.
@@ -116,7 +117,7 @@ async fn in_scratch_namespace(
     document: &Value,
     listing: Listing,
 ) -> Result<process::Output, HostError> {
-    let bytes = document.to_string().into_bytes();
+    let bytes = document::at(document, clock::now(), Bulk::Empty).into_bytes();
     // A thread of its own, because the namespace is the thread's: it must end with it and serve nothing else.
     let (send, receive) = tokio::sync::oneshot::channel();
     std::thread::Builder::new()

@@ -19,9 +19,13 @@ use nix::{
     },
 };
 
-use super::{HostError, Reader, lock::Lock, process, reader::sysctl_path, unit_links::unit_links};
-use crate::engine::change::{
-    Change, FileState, FileTime, Folder, Gate, RunVerb, TableState, UnitLinks, UnitVerb,
+use super::{
+    HostError, Reader, clock, lock::Lock, process, reader::sysctl_path, unit_links::unit_links,
+};
+use crate::engine::{
+    change::{Change, FileState, FileTime, Folder, Gate, RunVerb, TableState, UnitLinks, UnitVerb},
+    document::{self, Bulk},
+    listing,
 };
 
 /// What a file's name ends in that was set aside: no program reads such a file.
@@ -268,8 +272,10 @@ async fn put_table(to: &TableState) -> Result<(), HostError> {
     let clear = format!("add table {family} {name}\ndelete table {family} {name}\n");
     let (args, input): (&[&str], String) = match to {
         TableState::Absent => (&["-f", "-"], clear),
-        TableState::Listing(text) => (&["-f", "-"], clear + text),
-        TableState::Json(document) => (&["-j", "-f", "-"], document.to_string()),
+        TableState::Listing(text) => (&["-f", "-"], clear + &listing::at(text, clock::now())),
+        TableState::Json(document) => {
+            (&["-j", "-f", "-"], document::at(document, clock::now(), Bulk::Full))
+        }
     };
     process::run("nft", args, Some(input.as_bytes())).await?.success().map(drop)
 }

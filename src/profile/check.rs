@@ -286,7 +286,11 @@ fn fits_choice(node: &Node, words: &[(&str, Option<&str>)]) -> Result<(), Box<Di
 fn fits_format(node: &Node, format: &Format, schema: &Schema) -> Result<(), Box<Diagnostic>> {
     let text = match (&node.value, format.accepts) {
         (Value::Text(text), Accepts::Text | Accepts::TextOrInteger) => text.clone(),
-        (Value::Datetime(text), Accepts::Text) if format.name == "holdfast-date" => text.clone(),
+        (Value::Datetime(text), Accepts::Text)
+            if matches!(format.name, "holdfast-date" | "holdfast-moment") =>
+        {
+            text.clone()
+        }
         (Value::Integer(number), Accepts::TextOrInteger) => number.to_string(),
         (Value::Integer(number), Accepts::Integer(..)) => {
             in_range(node.span, *number, schema)?;

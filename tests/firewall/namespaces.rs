@@ -89,7 +89,9 @@ impl Namespace {
 
     /// Loads what holdfast would.
     pub(super) fn load(&self, section: &Firewall) {
-        self.run("nft", &["-j", "-f", "-"], &self.document(section).to_string());
+        let commands =
+            firewall::at(&self.document(section), jiff::Timestamp::now(), firewall::Bulk::Full);
+        self.run("nft", &["-j", "-f", "-"], &commands);
     }
 
     /// The handle of the rule with this comment.
@@ -392,7 +394,9 @@ fn lets_in(section: &Firewall, protocol: &str, from: std::net::IpAddr, port: u16
     section.allow.iter().any(|allow| {
         let ports = if protocol == "tcp" { allow.tcp() } else { allow.udp() };
         ports.iter().any(|range| (range.first().get()..=range.last().get()).contains(&port))
-            && allow.from.as_ref().is_none_or(|nets| nets.iter().any(|n| n.net().contains(&from)))
+            && section
+                .networks(allow)
+                .is_none_or(|nets| nets.iter().any(|n| n.net().contains(&from)))
     })
 }
 

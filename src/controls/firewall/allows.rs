@@ -1,14 +1,25 @@
 //! What the section lets in, as rules: the same words for the ports of this host and for those that containers publish.
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use nftables::{schema::NfListObject, stmt::Statement};
+use std::collections::BTreeMap;
 
-use super::terms::{
-    INPUT, accept, any_of, count, field, first_port, ip_version, is, prefix, protocol, rule, run,
+use ipnet::IpNet;
+use nftables::{
+    expr::Expression,
+    schema::NfListObject,
+    stmt::{Set, SetOp, Statement},
+};
+use serde_json::Value;
+
+use super::{
+    sets::{self, Version},
+    terms::{
+        INPUT, accept, any_of, count, drop_it, field, first_port, ip_version, is, masked, prefix,
+        protocol, rule, run,
+    },
 };
 use crate::profile::{
-    schema::{Allow, Firewall},
-    types::{Cidr, PortRange},
+    schema::{Allow, Firewall, NamedSet},
+    types::{Cidr, PortRange, Source},
 };
 
 /// The chain that judges what is sent to a port that a container publishes.
@@ -65,24 +76,76 @@ pub(super) fn comment(allow: &Allow) -> String {
     format!("allow {}", allow.name)
 }
 
-/// The rules of every allow.
-pub(super) fn rules(section: &Firewall, at: At) -> Vec<NfListObject<'static>> {
-    section.allow.iter().flat_map(|allow| rules_of(allow, at)).collect()
+/// The comment of the rules that drop what comes too often.
+pub(super) fn over_comment(allow: &Allow) -> String {
+    format!("too often for {}", allow.name)
 }
 
-/// One rule for each protocol, version of IP and, where there is no other way, run of ports.
-fn rules_of(allow: &Allow, at: At) -> Vec<NfListObject<'static>> {
+/// The rules of every allow. Those that let in without counting come first: a source that is named in one is not
+/// counted by another that is for everybody.
+pub(super) fn rules(section: &Firewall, at: At) -> Vec<NfListObject<'static>> {
+    let (plain, counted): (Vec<_>, Vec<_>) =
+        section.allow.iter().partition(|allow| allow.rate.is_none());
+    plain.into_iter().chain(counted).flat_map(|allow| rules_of(section, allow, at)).collect()
+}
+
+/// One rule for each protocol, way to tell the source and, where there is no other way, run of ports; before it, if
+/// sources are counted, those that drop what comes too often.
+fn rules_of(section: &Firewall, allow: &Allow, at: At) -> Vec<NfListObject<'static>> {
     let mut rules = Vec::new();
     for (name, number, ports) in [("tcp", 6, allow.tcp()), ("udp", 17, allow.udp())] {
         for ports in at.ports(name, number, ports) {
-            for source in sources(allow.from.as_deref()) {
-                let statements =
-                    source.into_iter().chain(ports.clone()).chain([count(), accept()]).collect();
+            for source in sources(section, allow) {
+                let matched: Vec<_> = source.matched.into_iter().chain(ports.clone()).collect();
+                if allow.rate.is_some() {
+                    rules.extend(source.versions.iter().map(|version| {
+                        let counted = counted_in(allow, *version);
+                        let statements = [matched.clone(), vec![counted, count(), drop_it()]];
+                        rule(at.chain(), over_comment(allow), statements.concat())
+                    }));
+                }
+                let statements = [matched, vec![count(), accept()]].concat();
                 rules.push(rule(at.chain(), comment(allow), statements));
             }
         }
     }
     rules
+}
+
+/// Goes on if the source of the packet comes more often than the allow lets it. IPv6 sources are counted by /64, which
+/// is what one customer has at least.
+fn counted_in(allow: &Allow, version: Version) -> Statement<'static> {
+    let source = field(version.header(), "saddr");
+    let elem = match version {
+        Version::V4 => source,
+        Version::V6 => masked(source, "ffff:ffff:ffff:ffff::"),
+    };
+    let set = format!("@{}", sets::name(sets::Kind::Rate, allow.name.as_str(), version));
+    Statement::Set(Set { op: SetOp::Update, elem, set: set.into() })
+}
+
+/// Puts the limits into the statements that add to a set: the typed schema has no place for them.
+pub(super) fn put_limits(document: &mut Value, section: &Firewall) {
+    let limits: BTreeMap<String, Value> = section
+        .allow
+        .iter()
+        .filter_map(|allow| Some((allow, allow.rate?)))
+        .flat_map(|(allow, rate)| {
+            Version::BOTH.map(|version| {
+                let set = sets::name(sets::Kind::Rate, allow.name.as_str(), version);
+                (format!("@{set}"), sets::over(rate))
+            })
+        })
+        .collect();
+    let commands = document.get_mut("nftables").and_then(Value::as_array_mut).into_iter().flatten();
+    let rules = commands.filter_map(|command| command.get_mut("add")?.get_mut("rule"));
+    let statements = rules.filter_map(|rule| rule.get_mut("expr")?.as_array_mut()).flatten();
+    for update in statements.filter_map(|statement| statement.get_mut("set")?.as_object_mut()) {
+        let limit = update.get("set").and_then(Value::as_str).and_then(|set| limits.get(set));
+        if let Some(limit) = limit.cloned() {
+            update.insert("stmt".to_owned(), limit);
+        }
+    }
 }
 
 /// Sorted, without overlaps, neighbours joined.
@@ -99,38 +162,62 @@ fn merged(ports: &[PortRange]) -> Vec<(u16, u16)> {
     runs
 }
 
-/// The matches on the source, one for each rule that is needed. `[None]`: from anywhere. Empty: from nowhere.
-fn sources(from: Option<&[Cidr]>) -> Vec<Option<Statement<'static>>> {
-    let Some(from) = from else { return vec![None] };
-    let (mut v4, mut v6): (Vec<Ipv4Net>, Vec<Ipv6Net>) = (Vec::new(), Vec::new());
-    for cidr in from {
-        match cidr.net() {
-            IpNet::V4(net) => v4.push(net),
-            IpNet::V6(net) => v6.push(net),
-        }
+/// A way to tell that a packet comes from where it may.
+struct From {
+    /// The match; `None`: it may come from anywhere.
+    matched: Option<Statement<'static>>,
+    /// Which versions of IP it may be of.
+    versions: Vec<Version>,
+}
+
+/// One for each rule that is needed. Empty: from nowhere.
+fn sources(section: &Firewall, allow: &Allow) -> Vec<From> {
+    let one = |matched, version| From { matched: Some(matched), versions: vec![version] };
+    let in_set = |kind, name: &str, version: Version| {
+        let set = Expression::String(format!("@{}", sets::name(kind, name, version)).into());
+        one(is(field(version.header(), "saddr"), set), version)
+    };
+    if allow.until.is_some() {
+        let versions = Version::BOTH.into_iter();
+        let some = versions.filter(|version| !sets::ending(section, allow, *version).is_empty());
+        return some.map(|v| in_set(sets::Kind::Until, allow.name.as_str(), v)).collect();
     }
-    let v4 = Ipv4Net::aggregate(&v4).into_iter().map(IpNet::V4).collect::<Vec<_>>();
-    let v6 = Ipv6Net::aggregate(&v6).into_iter().map(IpNet::V6).collect::<Vec<_>>();
-    [source_match("ip", "ipv4", &v4), source_match("ip6", "ipv6", &v6)]
-        .into_iter()
-        .flatten()
-        .map(Some)
-        .collect()
+    let Some(from) = &allow.from else {
+        return vec![From { matched: None, versions: Version::BOTH.to_vec() }];
+    };
+    let network = |source: &Source| match source {
+        Source::Network(network) => Some(*network),
+        Source::Set(_) => None,
+    };
+    let networks: Vec<Cidr> = from.iter().filter_map(network).collect();
+    let mut named: Vec<&NamedSet> = from
+        .iter()
+        .filter_map(|source| match source {
+            Source::Set(name) => section.named_set(name),
+            Source::Network(_) => None,
+        })
+        .collect();
+    named.sort_by_key(|set| &set.name);
+    named.dedup_by_key(|set| &set.name);
+    let mut sources = Vec::new();
+    for version in Version::BOTH {
+        let matched = source_match(version, &sets::aggregated(&networks, version));
+        sources.extend(matched.map(|matched| one(matched, version)));
+        let some = named.iter().filter(|set| !sets::aggregated(&set.elements, version).is_empty());
+        sources.extend(some.map(|set| in_set(sets::Kind::Named, set.name.as_str(), version)));
+    }
+    sources
 }
 
 /// `ip saddr …`; `None` when there is no network of this version.
-fn source_match(
-    protocol: &'static str,
-    version: &'static str,
-    nets: &[IpNet],
-) -> Option<Statement<'static>> {
+fn source_match(version: Version, nets: &[IpNet]) -> Option<Statement<'static>> {
     let network = |net: &IpNet| prefix(&net.network(), net.prefix_len());
     let right = match nets {
         [] => return None,
         // Every address of this version.
-        [all] if all.prefix_len() == 0 => return Some(ip_version(version)),
+        [all] if all.prefix_len() == 0 => return Some(ip_version(version.family())),
         [one] => network(one),
         several => any_of(several.iter().map(network)),
     };
-    Some(is(field(protocol, "saddr"), right))
+    Some(is(field(version.header(), "saddr"), right))
 }

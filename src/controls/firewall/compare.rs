@@ -8,7 +8,10 @@ use std::{
 use serde_json::Value;
 use similar::{Algorithm, DiffTag, capture_diff_slices};
 
-use super::table::{Chain, Table, Words, plain};
+use super::{
+    expected::{Expected, key, words},
+    table::{Chain, Table, Words},
+};
 
 /// How much of a rule is shown: a set in it may have thousands of elements.
 const RULE_SHOWN: usize = 160;
@@ -41,6 +44,10 @@ pub enum Difference {
     ElementAdded { kind: String, name: String, element: String },
     /// One of ours is gone.
     ElementMissing { kind: String, name: String, element: String },
+    /// One of ours ends at another moment.
+    ElementEnds { set: String, element: String, wanted: String, live: String },
+    /// One of ours does not end.
+    ElementStays { set: String, element: String },
 }
 
 impl fmt::Display for Difference {
@@ -70,6 +77,12 @@ impl fmt::Display for Difference {
             Self::ElementMissing { kind, name, element } => {
                 write!(f, "element missing from {kind} {name}: {element}")
             }
+            Self::ElementEnds { set, element, wanted, live } => {
+                write!(f, "element {element} of set {set} ends {live}, not {wanted}")
+            }
+            Self::ElementStays { set, element } => {
+                write!(f, "element {element} of set {set} does not end")
+            }
         }
     }
 }
@@ -97,7 +110,7 @@ impl Side<'_> {
 }
 
 /// Every difference of the live table from the desired one, as nft and this kernel list both: the most telling first.
-pub fn differences(wanted: Side<'_>, live: Side<'_>) -> Vec<Difference> {
+pub fn differences(wanted: Side<'_>, live: Side<'_>, expected: &Expected) -> Vec<Difference> {
     let mut found = Vec::new();
     if live.table.has_flags && !wanted.table.has_flags {
         found.push(Difference::Flags { flags: None });
@@ -120,7 +133,7 @@ pub fn differences(wanted: Side<'_>, live: Side<'_>) -> Vec<Difference> {
             }));
         }
     }
-    objects(wanted.table, live.table, &mut found);
+    objects(wanted.table, live.table, expected, &mut found);
     found
 }
 
@@ -179,7 +192,7 @@ fn rules(chain: &str, wanted: Side<'_>, live: Side<'_>, found: &mut Vec<Differen
     }));
 }
 
-fn objects(wanted: &Table, live: &Table, found: &mut Vec<Difference>) {
+fn objects(wanted: &Table, live: &Table, expected: &Expected, found: &mut Vec<Difference>) {
     for ((kind, name), object) in &wanted.objects {
         let (kind, name) = (kind.clone(), name.clone());
         match live.objects.get(&(kind.clone(), name.clone())) {
@@ -194,9 +207,14 @@ fn objects(wanted: &Table, live: &Table, found: &mut Vec<Difference>) {
                     found
                         .push(Difference::ObjectChanged { kind: kind.clone(), name: name.clone() });
                 }
+                if expected.is_counting(&name) || expected.is_bulk(&name) {
+                    continue;
+                }
                 let (old, new) = (elements(object), elements(now));
                 let of = |side: &BTreeMap<String, String>, other: &BTreeMap<String, String>| {
-                    let only = side.iter().filter(|(key, _)| !other.contains_key(*key));
+                    let only = side.iter().filter(|(key, _)| {
+                        !other.contains_key(*key) && !expected.ends_about_now(&name, key)
+                    });
                     only.map(|(_, element)| (kind.clone(), name.clone(), element.clone()))
                         .collect::<Vec<_>>()
                 };
@@ -221,20 +239,5 @@ fn objects(wanted: &Table, live: &Table, found: &mut Vec<Difference>) {
 /// The elements of a set or map: what they are, by what is compared. Their order means nothing.
 fn elements(object: &Value) -> BTreeMap<String, String> {
     let elements = object.get("elem").and_then(Value::as_array).into_iter().flatten();
-    elements.map(|element| (element.to_string(), element_words(element))).collect()
-}
-
-fn element_words(element: &Value) -> String {
-    if let Some(prefix) = element.get("prefix")
-        && let (Some(addr), Some(len)) = (prefix.get("addr"), prefix.get("len"))
-    {
-        return format!("{}/{len}", plain(addr));
-    }
-    if let Some([first, last]) = element.get("range").and_then(Value::as_array).map(Vec::as_slice) {
-        return format!("{}-{}", plain(first), plain(last));
-    }
-    if let Some(value) = element.get("elem").and_then(|elem| elem.get("val")) {
-        return element_words(value);
-    }
-    plain(element)
+    elements.map(|element| (key(element), words(element))).collect()
 }

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use super::Facts;
 use crate::profile::{
     schema::{Allow, Firewall, Forward, Mode},
-    types::{Port, PortRange},
+    types::{Cidr, Moment, Port, PortRange},
 };
 
 /// The allows named in one denial; the rest are counted.
@@ -199,14 +199,12 @@ struct Entry {
 }
 
 impl Entry {
-    fn of(allow: &Allow) -> Self {
-        let nets = |from: &Vec<_>| {
-            from.iter().map(|cidr: &crate::profile::types::Cidr| cidr.net()).collect()
-        };
+    fn of(section: &Firewall, allow: &Allow) -> Self {
+        let networks = section.networks(allow);
         let admitting = Admitting {
             name: allow.name.to_string(),
-            from: allow.from.as_ref().map(nets),
-            until: None,
+            from: networks.map(|networks| networks.into_iter().map(Cidr::net).collect()),
+            until: allow.until.map(Moment::end),
         };
         Self { tcp: allow.tcp().to_vec(), udp: allow.udp().to_vec(), allow: admitting }
     }
@@ -222,7 +220,7 @@ impl Entry {
 
 impl Model {
     /// What this section (`None`: absent) lets in at `now`.
-    pub fn of(section: Option<&Firewall>, facts: &Facts, _now: Timestamp) -> Self {
+    pub fn of(section: Option<&Firewall>, facts: &Facts, now: Timestamp) -> Self {
         let knows_outside = !facts.outside.is_empty();
         let Some(section) = section.map(|section| facts.services.fill(section)) else {
             let (open, forward) = (Some(Open::Absent), Forward::Off);
@@ -233,7 +231,9 @@ impl Model {
             Mode::Audit => Some(Open::Audit),
             Mode::Off => Some(Open::Off),
         };
-        let entries = section.allow.iter().map(Entry::of).collect();
+        let lasts = |allow: &&Allow| allow.until.is_none_or(|until| !until.is_over(now));
+        let entries =
+            section.allow.iter().filter(lasts).map(|allow| Entry::of(&section, allow)).collect();
         Self { open, forward: section.forward, knows_outside, entries }
     }
 

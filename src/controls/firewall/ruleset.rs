@@ -15,14 +15,19 @@ use super::{
     allows::{self, At},
     always, break_glass,
     forward::{self, FORWARD},
+    sets,
     terms::{INPUT, count, rule},
 };
 use crate::{host::nft::TABLE, profile::schema::Firewall};
 
+/// How many commands the document begins with that replace the table.
+const TABLE_COMMANDS: usize = 3;
+
 /// The hook's usual place, `filter`.
 const PRIORITY: i32 = 0;
 
-/// The commands that make the table what the section wants, for `nft -j -f -`.
+/// The commands that make the table what the section wants. It does not depend on the time: [`at`](super::at) makes of
+/// it what nft is given.
 ///
 /// # Errors
 /// When the typed document cannot be put into JSON, which is a mistake of this program.
@@ -58,7 +63,13 @@ pub fn document(section: &Firewall, facts: &Facts) -> Result<Value, serde_json::
     for object in chains.into_iter().chain(rules).chain(through).chain(forwarded) {
         batch.add(object);
     }
-    serde_json::to_value(batch.to_nftables())
+    let mut document = serde_json::to_value(batch.to_nftables())?;
+    allows::put_limits(&mut document, section);
+    if let Some(commands) = document.get_mut("nftables").and_then(Value::as_array_mut) {
+        // After the table, before the rules that name them.
+        commands.splice(TABLE_COMMANDS..TABLE_COMMANDS, sets::declared(section));
+    }
+    Ok(document)
 }
 
 fn table() -> NfListObject<'static> {

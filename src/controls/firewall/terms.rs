@@ -3,8 +3,8 @@
 
 use nftables::{
     expr::{
-        CT, CTDir, Expression, Meta, MetaKey, NamedExpression, Payload, PayloadField, Prefix,
-        Range, SetItem,
+        BinaryOperation, CT, CTDir, Expression, Meta, MetaKey, NamedExpression, Payload,
+        PayloadField, Prefix, Range, SetItem,
     },
     schema::{NfListObject, Rule},
     stmt::{
@@ -149,6 +149,12 @@ pub(super) fn ip_version(name: &'static str) -> Statement<'static> {
 
 fn meta(key: MetaKey) -> Expression<'static> {
     Expression::Named(NamedExpression::Meta(Meta { key }))
+}
+
+/// What of an address this mask leaves.
+pub(super) fn masked(address: Expression<'static>, mask: &'static str) -> Expression<'static> {
+    let mask = Expression::String(mask.into());
+    Expression::BinaryOperation(Box::new(BinaryOperation::AND(address, mask)))
 }
 
 /// A number.

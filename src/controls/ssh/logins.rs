@@ -86,10 +86,12 @@ pub(super) fn to_try(profile: &Profile, accounts: &[Account], port: Port) -> (Ve
 fn sources(profile: &Profile, port: Port) -> Vec<IpAddr> {
     let mut sources: Vec<IpAddr> = Vec::new();
     let ports = [port];
-    for allow in profile.firewall.iter().flat_map(|firewall| firewall.allowing(&ports)) {
-        match &allow.from {
-            None => sources.extend(ANYWHERE),
-            Some(from) => sources.extend(from.iter().map(|cidr| cidr.sample())),
+    if let Some(firewall) = &profile.firewall {
+        for allow in firewall.allowing(&ports) {
+            match firewall.networks(allow) {
+                None => sources.extend(ANYWHERE),
+                Some(from) => sources.extend(from.iter().map(|cidr| cidr.sample())),
+            }
         }
     }
     if sources.is_empty() {

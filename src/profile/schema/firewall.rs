@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Mode;
 use crate::profile::types::{
-    Cidr, ContainerName, FilePath, Interface, Port, PortRange, Rate, RateUnit, RuleName, UnitName,
+    Cidr, ContainerName, FilePath, Interface, Moment, Port, PortRange, Rate, RateUnit, RuleName,
+    Source, UnitName,
 };
 
 /// What may reach this host over the network. Everything that is not allowed is dropped; answers
@@ -34,6 +35,11 @@ pub struct Firewall {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outside: Option<Vec<Interface>>,
 
+    /// Networks that have a name, for `from`. Absent or empty: there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-holdfast-merge-key" = "name"))]
+    pub set: Vec<NamedSet>,
+
     /// What is let in. Absent or empty: nothing is, not even SSH.
     #[serde(default)]
     #[schemars(extend("x-holdfast-merge-key" = "name"))]
@@ -48,19 +54,60 @@ impl Default for Firewall {
             ping: true,
             forward: Forward::default(),
             outside: None,
+            set: Vec::new(),
             allow: Vec::new(),
         }
     }
 }
 
 impl Firewall {
-    /// The entries that let anybody reach one of these TCP ports, in order.
+    /// The entries that let anybody reach one of these TCP ports, in order. Whether they have ended is not asked.
     pub fn allowing<'a>(&'a self, ports: &'a [Port]) -> impl Iterator<Item = &'a Allow> {
         self.allow.iter().filter(|allow| {
-            allow.admits_somebody()
+            self.admits_somebody(allow)
                 && ports.iter().any(|port| allow.tcp().iter().any(|range| range.contains(*port)))
         })
     }
+
+    /// Where an entry lets come from, with the networks of its sets. `None`: from anywhere. A set that is not there
+    /// has none.
+    pub fn networks(&self, allow: &Allow) -> Option<Vec<Cidr>> {
+        let of = |source: &Source| match source {
+            Source::Network(network) => vec![*network],
+            Source::Set(name) => self.named_set(name).map_or_else(Vec::new, |s| s.elements.clone()),
+        };
+        Some(allow.from.as_ref()?.iter().flat_map(of).collect())
+    }
+
+    /// The set of this name.
+    pub fn named_set(&self, name: &RuleName) -> Option<&NamedSet> {
+        self.set.iter().find(|set| set.name == *name)
+    }
+
+    /// Whether there is any source that an entry lets in.
+    pub fn admits_somebody(&self, allow: &Allow) -> bool {
+        self.networks(allow).is_none_or(|networks| !networks.is_empty())
+    }
+
+    /// Whether some source is let in by both.
+    pub fn share_a_source(&self, one: &Allow, other: &Allow) -> bool {
+        match (self.networks(one), self.networks(other)) {
+            (None, other) | (other, None) => other.is_none_or(|networks| !networks.is_empty()),
+            (Some(a), Some(b)) => a.iter().any(|a| b.iter().any(|b| a.overlaps(*b))),
+        }
+    }
+}
+
+/// Networks that have a name: `from = ["@office"]` means all of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NamedSet {
+    /// The name; unique among the sets, and the key by which profiles that extend this one replace
+    /// or remove it.
+    pub name: RuleName,
+
+    /// The networks. Empty: none, so an entry that lets in nobody else lets in nobody.
+    pub elements: Vec<Cidr>,
 }
 
 /// What is done about packets that go through this host.
@@ -129,9 +176,21 @@ pub struct Allow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub udp: Option<Vec<PortRange>>,
 
-    /// Where from. Absent: from anywhere. Empty: from nowhere, so nobody gets in by this entry.
+    /// Where from: networks, and `@` with the name of a set. Absent: from anywhere. Empty: from
+    /// nowhere, so nobody gets in by this entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<Vec<Cidr>>,
+    pub from: Option<Vec<Source>>,
+
+    /// When it ends, by itself: the kernel forgets the sources at that moment, whether or not
+    /// holdfast runs then. Connections that are open go on. Absent: it does not end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Moment>,
+
+    /// How often one source may open a connection (an IPv6 source is its /64); what comes more
+    /// often is dropped. As many as the rate names may come at once. Entries without a rate are
+    /// asked first. Absent: as often as it likes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
 
     /// The service whose own configuration says which ports and protocols these are, so that it
     /// and the firewall cannot disagree. Instead of `tcp` and `udp`. A configuration that is
@@ -192,6 +251,8 @@ impl Allow {
             tcp: None,
             udp: None,
             from: None,
+            until: None,
+            rate: None,
             from_config: None,
             config_file: None,
             env_file: None,
@@ -208,20 +269,6 @@ impl Allow {
     /// The UDP ports, none when absent.
     pub fn udp(&self) -> &[PortRange] {
         self.udp.as_deref().unwrap_or_default()
-    }
-
-    /// Whether there is any source it lets in.
-    pub fn admits_somebody(&self) -> bool {
-        self.from.as_ref().is_none_or(|from| !from.is_empty())
-    }
-
-    /// Whether some source is let in by both.
-    pub fn shares_source_with(&self, other: &Self) -> bool {
-        match (&self.from, &other.from) {
-            (None, _) => other.admits_somebody(),
-            (_, None) => self.admits_somebody(),
-            (Some(a), Some(b)) => a.iter().any(|a| b.iter().any(|b| a.overlaps(*b))),
-        }
     }
 }
 

@@ -8,8 +8,8 @@ use std::str::FromStr;
 
 use super::{
     Algorithm, CheckId, Cidr, ContainerName, FilePath, HttpUrl, Interface, KeysFile, MaxStartups,
-    Port, PortRange, Rate, RuleName, Size, SshKey, SysctlKey, SysctlValue, Text, TimeSpan,
-    TimeZoneName, UnitName, Until, UserName,
+    Moment, Port, PortRange, Rate, RuleName, Size, Source, SshKey, SysctlKey, SysctlValue, Text,
+    TimeSpan, TimeZoneName, UnitName, Until, UserName,
 };
 
 /// Why a text is not a value of the kind asked for, and what to write instead.
@@ -105,10 +105,12 @@ pub static FORMATS: &[Format] = &[
     format::<TimeSpan>(),
     format::<Rate>(),
     format::<Until>(),
+    format::<Moment>(),
     format::<Size>(),
     format::<Port>(),
     format::<PortRange>(),
     format::<Cidr>(),
+    format::<Source>(),
     format::<Interface>(),
     format::<HttpUrl>(),
     format::<UserName>(),

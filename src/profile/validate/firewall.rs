@@ -1,21 +1,51 @@
 //! `[firewall]`: entries that let nothing in, that say a thing twice, or that shut everybody out.
 
+use jiff::Timestamp;
+
 use super::At;
 use crate::profile::diagnostic::Diagnostic;
 use crate::profile::schema::{Allow, Firewall, Mode, Profile};
-use crate::profile::types::{Cidr, Port, PortRange};
+use crate::profile::types::{Cidr, Port, PortRange, RuleName, Source};
 
-pub(super) fn validate(firewall: &Firewall, at: At<'_>, found: &mut Vec<Diagnostic>) {
+pub(super) fn validate(
+    firewall: &Firewall,
+    at: At<'_>,
+    now: Timestamp,
+    complete: bool,
+    found: &mut Vec<Diagnostic>,
+) {
     let list = at.key("allow");
     for (index, allow) in firewall.allow.iter().enumerate() {
-        entry(allow, list.item(index), found);
+        entry(firewall, allow, list.item(index), complete, found);
+        ended(allow, list.item(index), now, found);
         for (other_index, other) in firewall.allow[..index].iter().enumerate() {
-            overlap(other, list.item(other_index), allow, list.item(index), found);
+            overlap(firewall, (other, list.item(other_index)), (allow, list.item(index)), found);
+        }
+    }
+    let sets = at.key("set");
+    for (index, set) in firewall.set.iter().enumerate() {
+        networks(&set.elements, sets.item(index).key("elements"), found);
+        let source = Source::Set(set.name.clone());
+        let is_used = |allow: &Allow| allow.from.iter().flatten().any(|from| *from == source);
+        if complete && !firewall.allow.iter().any(is_used) {
+            let message = format!("no entry of `firewall.allow` is from `@{}`", set.name);
+            found.push(
+                Diagnostic::warning(sets.item(index).key("name").span, message).help(format!(
+                    "write from = [\"@{}\"] where it is meant, or drop it",
+                    set.name
+                )),
+            );
         }
     }
 }
 
-fn entry(allow: &Allow, at: At<'_>, found: &mut Vec<Diagnostic>) {
+fn entry(
+    firewall: &Firewall,
+    allow: &Allow,
+    at: At<'_>,
+    complete: bool,
+    found: &mut Vec<Diagnostic>,
+) {
     from_config(allow, at, found);
     if allow.from_config.is_none() && allow.tcp().is_empty() && allow.udp().is_empty() {
         found.push(
@@ -25,7 +55,70 @@ fn entry(allow: &Allow, at: At<'_>, found: &mut Vec<Diagnostic>) {
     }
     ports(allow.tcp(), at.key("tcp"), found);
     ports(allow.udp(), at.key("udp"), found);
-    networks(allow.from.as_deref().unwrap_or_default(), at.key("from"), found);
+    let from = allow.from.as_deref().unwrap_or_default();
+    let at = at.key("from");
+    let named: Vec<(usize, Cidr)> = from
+        .iter()
+        .enumerate()
+        .filter_map(|(index, source)| match source {
+            Source::Network(network) => Some((index, *network)),
+            Source::Set(_) => None,
+        })
+        .collect();
+    distinct_networks(&named, at, found);
+    for (index, source) in from.iter().enumerate() {
+        let Source::Set(name) = source else { continue };
+        if from[..index].contains(source) {
+            found.push(
+                Diagnostic::error(
+                    at.item(index).span,
+                    format!("`{source}` stands in this list twice"),
+                )
+                .help("leave one of them out"),
+            );
+        }
+        match firewall.named_set(name) {
+            None if complete => found.push(unknown_set(firewall, name, at.item(index))),
+            None => {}
+            Some(set) => {
+                for (other, network) in &named {
+                    let Some(same) = set.elements.iter().find(|each| each.overlaps(*network))
+                    else {
+                        continue;
+                    };
+                    let message = format!("`{network}` and `{same}` of `{source}` overlap");
+                    found.push(
+                        Diagnostic::warning(at.item(*other).span, message)
+                            .help("name each network once, here or in the set"),
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn unknown_set(firewall: &Firewall, name: &RuleName, at: At<'_>) -> Diagnostic {
+    let nearest = firewall
+        .set
+        .iter()
+        .map(|set| (strsim::damerau_levenshtein(set.name.as_str(), name.as_str()), &set.name))
+        .min()
+        .filter(|(distance, _)| *distance <= 2);
+    let help = match nearest {
+        Some((_, known)) => format!("did you mean `@{known}`?"),
+        None => format!("[[firewall.set]] with name = \"{name}\" and elements = [...]"),
+    };
+    Diagnostic::error(at.span, format!("there is no set `{name}`")).help(help)
+}
+
+fn ended(allow: &Allow, at: At<'_>, now: Timestamp, found: &mut Vec<Diagnostic>) {
+    if let Some(until) = allow.until.filter(|until| until.is_over(now)) {
+        let message = format!("`{}` ended on {until}: it lets nobody in", allow.name);
+        found.push(
+            Diagnostic::warning(at.key("until").span, message)
+                .help("drop it (`remove = true` if it is inherited), or set a later end"),
+        );
+    }
 }
 
 /// Ports come from one place, and where they come from is said only of ports that do.
@@ -85,12 +178,18 @@ fn ports(ranges: &[PortRange], at: At<'_>, found: &mut Vec<Diagnostic>) {
 }
 
 fn networks(networks: &[Cidr], at: At<'_>, found: &mut Vec<Diagnostic>) {
-    for (index, network) in networks.iter().enumerate() {
-        if let Some(first) = networks[..index].iter().position(|other| other.overlaps(*network)) {
-            let message = format!("`{network}` and `{}` in one list overlap", networks[first]);
+    distinct_networks(&networks.iter().copied().enumerate().collect::<Vec<_>>(), at, found);
+}
+
+/// The networks of a list, by their place in it.
+fn distinct_networks(networks: &[(usize, Cidr)], at: At<'_>, found: &mut Vec<Diagnostic>) {
+    for (place, (index, network)) in networks.iter().enumerate() {
+        let earlier = networks[..place].iter().find(|(_, other)| other.overlaps(*network));
+        if let Some((first, other)) = earlier {
+            let message = format!("`{network}` and `{other}` in one list overlap");
             found.push(
-                Diagnostic::error(at.item(index).span, message)
-                    .and(at.item(first).span, "first here")
+                Diagnostic::error(at.item(*index).span, message)
+                    .and(at.item(*first).span, "first here")
                     .help("name the wider one only"),
             );
         }
@@ -98,13 +197,14 @@ fn networks(networks: &[Cidr], at: At<'_>, found: &mut Vec<Diagnostic>) {
 }
 
 fn overlap(
-    first: &Allow,
-    first_at: At<'_>,
-    second: &Allow,
-    second_at: At<'_>,
+    firewall: &Firewall,
+    (first, first_at): (&Allow, At<'_>),
+    (second, second_at): (&Allow, At<'_>),
     found: &mut Vec<Diagnostic>,
 ) {
-    if !first.shares_source_with(second) {
+    // One of them ends, or counts: both are meant.
+    let is_plain = |allow: &Allow| allow.until.is_none() && allow.rate.is_none();
+    if !is_plain(first) || !is_plain(second) || !firewall.share_a_source(first, second) {
         return;
     }
     for (protocol, mine, others) in

@@ -9,7 +9,7 @@ mod firewall;
 mod journal;
 mod lists;
 
-use jiff::civil;
+use jiff::{Timestamp, civil, tz::TimeZone};
 
 use super::diagnostic::Diagnostic;
 use super::schema::Profile;
@@ -27,7 +27,8 @@ pub(crate) fn validate(
 ) {
     let at = At { node: Some(tree), span: tree.span };
     if let Some(section) = &profile.firewall {
-        firewall::validate(section, at.key("firewall"), found);
+        let now = today.to_zoned(TimeZone::UTC).map_or(Timestamp::MIN, |day| day.timestamp());
+        firewall::validate(section, at.key("firewall"), now, complete, found);
     }
     if let Some(section) = &profile.journal {
         journal::validate(section, at.key("journal"), found);

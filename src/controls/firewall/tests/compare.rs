@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{FIXTURES, Fixture};
 use crate::controls::firewall::{
+    Expected,
     compare::{Side, differences},
     table::{Table, Words},
 };
@@ -12,7 +13,8 @@ fn between(wanted: &Value, live: &Value, texts: (&str, &str)) -> Vec<String> {
     let (wanted, live) = (Table::from_listing(wanted).unwrap(), Table::from_listing(live).unwrap());
     let (wanted_words, live_words) = (Words::from_listing(texts.0), Words::from_listing(texts.1));
     let side = |table, words| Side { table, words };
-    let found = differences(side(&wanted, &wanted_words), side(&live, &live_words));
+    let found =
+        differences(side(&wanted, &wanted_words), side(&live, &live_words), &Expected::default());
     found.iter().map(ToString::to_string).collect()
 }
 
@@ -123,7 +125,7 @@ fn missing_chains_and_elements_are_named() {
         between(&one, &other, ("", "")),
         [
             "element added to set friends: 192.0.2.77",
-            "element missing from set friends: 192.0.2.8-192.0.2.9"
+            "element missing from set friends: 192.0.2.8/31"
         ]
     );
     let none = json!({"nftables": []});

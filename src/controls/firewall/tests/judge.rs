@@ -37,6 +37,7 @@ fn observed(live: Result<OwnTable, String>) -> Observed {
         document,
         canonical: Ok(json(FIXTURES[0].loaded)),
         looped: true,
+        at: jiff::Timestamp::UNIX_EPOCH,
         live,
         exposure: Err("not looked at".to_owned()),
         texts: Texts::default(),
