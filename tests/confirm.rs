@@ -422,6 +422,20 @@ on_hosts! {
 }
 
 on_hosts! {
+    /// Without the program nobody would take back what nobody confirms.
+    fn the_package_stays_while_a_change_waits(host: &Host) {
+        give(host, PROFILE);
+        let id = apply_for(host, "10m");
+        let removal = host.run(["dpkg", "--remove", "holdfast"]).unwrap();
+        assert_ne!(removal.status, Some(0), "{removal:?}");
+        assert!(removal.stderr.contains("a change waits to be confirmed"), "{}", removal.stderr);
+        holdfast(host, &["rollback", &id.to_string()]).ok().unwrap();
+        assert_disarmed(host);
+        host.run(["dpkg", "--remove", "holdfast"]).unwrap().ok().unwrap();
+    }
+}
+
+on_hosts! {
     /// One change at a time, by its number: the same profile gets more time, anything else waits.
     fn one_change_at_a_time(host: &Host) {
         give(host, PROFILE);
