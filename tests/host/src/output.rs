@@ -13,8 +13,9 @@ use anyhow::{Context as _, Result, bail};
 /// How long a program may run unless [`Run::limit`] says otherwise.
 const DEFAULT_LIMIT: Duration = Duration::from_secs(120);
 
-/// How long to read on after a program's end: what it left in the background may keep its output open for ever.
-const DRAIN: Duration = Duration::from_millis(300);
+/// How long to read on after a program's end: what it left in the background may keep its output open for ever. On a
+/// machine with more to do than it can, 300 ms have cut off what a program had written.
+const DRAIN: Duration = Duration::from_secs(2);
 
 /// What a program left.
 #[derive(Clone, Debug, PartialEq, Eq)]
