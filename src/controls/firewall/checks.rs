@@ -10,8 +10,11 @@ pub(super) const IN_PATH: &CheckMeta = &CHECKS[1];
 /// It is known by which interfaces strangers come.
 pub(super) const OUTSIDE: &CheckMeta = &CHECKS[2];
 
+/// The lists of blocked networks can be read.
+pub(super) const BLOCKLISTS: &CheckMeta = &CHECKS[3];
+
 /// Every check of the control.
-pub(super) static CHECKS: [CheckMeta; 3] = [
+pub(super) static CHECKS: [CheckMeta; 4] = [
     CheckMeta {
         id: "firewall.ruleset",
         title: "The kernel's firewall rules are exactly those of the profile",
@@ -52,5 +55,16 @@ pub(super) static CHECKS: [CheckMeta; 3] = [
         source: "nft(8), meta iifname; Docker: Packet filtering and firewalls (published ports do not meet the input chain)",
         fix: "Name the interface, as `ip route get 192.0.2.1` shows it: outside = [\"eth0\"] under [firewall]. Then run: \
               holdfast apply.",
+    },
+    CheckMeta {
+        id: "firewall.blocklists",
+        title: "The lists of blocked networks can be read",
+        severity: Severity::Medium,
+        evidence: Evidence::Configured,
+        practices: &["net.default-deny"],
+        why: "A list that is half read blocks half of those it names, and nobody notices. So one broken line is one too \
+              many: nothing is changed until the list is whole.",
+        source: "nft(8), SETS",
+        fix: "Each broken line is named with file, line and column: mend it, or drop the entry of [[firewall.block]].",
     },
 ];

@@ -1,8 +1,14 @@
 //! What the desired table depends on beside the profile: read from the host, then handed to pure code.
 
+use std::collections::BTreeMap;
+
+use ipnet::IpNet;
 use serde_json::Value;
 
-use super::forward::{FORWARD, OUTSIDE};
+use super::{
+    blocklist,
+    forward::{FORWARD, OUTSIDE},
+};
 use crate::{
     host::{Reader, nft::OwnTable},
     profile::{
@@ -30,6 +36,8 @@ pub struct Facts {
     pub outside: Vec<Interface>,
     /// How they are known.
     pub known_by: KnownBy,
+    /// The networks of each block, by its name.
+    pub blocks: BTreeMap<String, Vec<IpNet>>,
 }
 
 /// How it is known which interfaces lead outside.
@@ -57,8 +65,12 @@ impl Facts {
     /// # Errors
     /// What is missing, for a person, with what to do about it: there is no desired table then, and nothing is changed.
     pub async fn gather(section: &Firewall, host: &Reader) -> Result<Self, String> {
+        let blocks = blocklist::read(section, host)?;
         let (outside, known_by) = outside(section, host).await?;
-        Ok(Self { outside, known_by })
+        if outside.is_empty() && section.egress.is_some() {
+            return Err("there is no default route, so it is not known what leaves; name the interface in firewall.outside".to_owned());
+        }
+        Ok(Self { outside, known_by, blocks })
     }
 }
 

@@ -13,6 +13,8 @@
 //! - [`allows`]: what the section lets in, to this host and to the containers on it
 //! - [`forward`]: what goes through this host
 //! - [`sets`]: networks that have a name, sources that end, sources that are counted
+//! - [`block`], [`blocklist`]: sources that are let in by nothing
+//! - [`egress`]: what leaves
 //! - [`terms`]: the few words of nft's language that these are made of
 //! - [`table`]: nft's raw JSON listing, made comparable
 //! - [`expected`]: what the document says of its sets that a listing does not
@@ -34,9 +36,12 @@
 
 mod allows;
 mod always;
+mod block;
+mod blocklist;
 mod checks;
 mod compare;
 mod control;
+mod egress;
 mod expected;
 mod facts;
 mod forward;

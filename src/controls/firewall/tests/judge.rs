@@ -24,7 +24,11 @@ use crate::{
 
 fn observed(live: Result<OwnTable, String>) -> Observed {
     let section = section(SECTION);
-    let facts = Facts { outside: vec!["eth0".parse().unwrap()], known_by: KnownBy::Routes };
+    let facts = Facts {
+        outside: vec!["eth0".parse().unwrap()],
+        known_by: KnownBy::Routes,
+        ..Facts::default()
+    };
     let document = document(&section, &facts).map_err(|error| error.to_string());
     Observed {
         wants: wants(&section, &document),
@@ -205,7 +209,7 @@ fn an_outside_that_is_not_known_is_never_a_pass() {
         let mut observed = observed(Ok(OwnTable::Absent));
         observed.forward = forward;
         let outside = outside.iter().map(|name| name.parse().unwrap()).collect();
-        observed.facts = Ok(Facts { outside, known_by });
+        observed.facts = Ok(Facts { outside, known_by, ..Facts::default() });
         all_verdicts(&observed)[2].clone()
     };
     let without = |names: &[&str]| KnownBy::Profile {
