@@ -12,15 +12,25 @@
 #[macro_use]
 mod support;
 
+mod boot;
 mod cli;
+mod confirm;
+mod containers;
 mod engine;
+mod exposure;
 mod firewall;
+mod from_config;
+mod gap;
 mod journal;
 mod kill;
+mod login;
+mod neighbours;
 mod package;
+mod recovery;
 mod services;
 mod ssh;
 mod sysctl;
+mod vm;
 
 /// A file in this folder that is not listed above would never run.
 #[test]

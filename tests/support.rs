@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-pub(crate) use holdfast_test_host::{Host, Output, Suite, changes};
+pub(crate) use holdfast_test_host::{Host, Image, Options, Output, Suite, changes};
 use serde_json::Value;
 
 /// A profile on its own, enough to hold a fresh host to something of every control.
@@ -13,9 +13,13 @@ pub(crate) const PROFILE: &str = "/etc/holdfast/profile.toml";
 
 /// A test for each suite, with a fresh host that has holdfast installed from its package.
 ///
-/// `on_hosts! { fn name(host: &Host) { … } }` makes a module `name` with one test per suite.
+/// `on_hosts! { fn name(host: &Host) { … } }` makes a module `name` with one test per suite. `Image::Containers; fn …`
+/// makes it with hosts of another image.
 macro_rules! on_hosts {
     ($(#[doc = $doc:literal])* fn $name:ident($host:ident: &Host) $body:block) => {
+        on_hosts! { Image::Plain; $(#[doc = $doc])* fn $name($host: &Host) $body }
+    };
+    ($image:expr; $(#[doc = $doc:literal])* fn $name:ident($host:ident: &Host) $body:block) => {
         $(#[doc = $doc])*
         mod $name {
             #[allow(unused_imports, reason = "not every test uses all of its file's imports")]
@@ -25,20 +29,27 @@ macro_rules! on_hosts {
 
             #[test]
             fn bookworm() {
-                $crate::support::on(Suite::Bookworm, body);
+                $crate::support::on(Suite::Bookworm, $image, body);
             }
 
             #[test]
             fn trixie() {
-                $crate::support::on(Suite::Trixie, body);
+                $crate::support::on(Suite::Trixie, $image, body);
             }
         }
     };
 }
 
-/// Runs a test on a fresh host; on failure says what the host's journal has from holdfast.
-pub(crate) fn on(suite: Suite, body: impl FnOnce(&Host)) {
-    let host = Host::boot(suite).expect("a booted host with holdfast installed");
+/// Somebody's key: a host that is to be managed over SSH has one before anything else, or an apply is refused.
+const SOMEBODYS_KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHqGyH1sMbwqQzbmqVAkvXzBqhEqJHkz4Y8Wf0Yb0cYE somebody\n";
+
+/// Runs a test on a fresh host, as a provider hands them out: root admits somebody's key.
+pub(crate) fn on(suite: Suite, image: Image, body: impl FnOnce(&Host)) {
+    let options = Options { image, ..Options::default() };
+    let host = Host::with(suite, options).expect("a booted host with holdfast installed");
+    host.sh("install -d -m 700 /root/.ssh").unwrap().ok().unwrap();
+    host.push("/root/.ssh/authorized_keys", SOMEBODYS_KEY, 0o600).expect("the key is pushed");
     body(&host);
 }
 

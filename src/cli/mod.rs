@@ -7,6 +7,8 @@ mod apply;
 mod check;
 mod confirm;
 mod explain;
+mod exposure;
+mod firewall;
 mod history;
 mod host;
 mod plan;
@@ -95,6 +97,10 @@ enum Command {
     History,
     /// Show where this host stands
     Status(ProfileArg),
+    /// Open the host for a time, and close it again
+    Firewall(firewall::FirewallArgs),
+    /// List everything that listens, and whether the outside can reach it and by which rule
+    Exposure(ProfileArg),
     /// Explain a check: why, where that is written, how to put it right
     Explain(explain::ExplainArgs),
     /// For holdfast-expire@.service: roll a change back when its time is over
@@ -133,6 +139,8 @@ pub async fn run(cli: Cli, environment: Environment) -> Exit {
         Command::Rollback(args) => rollback::run(&context, &args).await,
         Command::History => history::run(&context),
         Command::Status(args) => status::run(&context, &args).await,
+        Command::Firewall(args) => firewall::run(&context, &args).await,
+        Command::Exposure(args) => exposure::run(&context, &args).await,
         Command::Explain(args) => explain::run(&context, &args),
         Command::Util(args) => util::run(&context, &args),
     };

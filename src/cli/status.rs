@@ -12,8 +12,12 @@ use super::{
     out::{Out, Tone},
 };
 use crate::{
+    controls::firewall::{
+        self,
+        break_glass::{self, Opening, State, state},
+    },
     engine::store::{Ending, Provisional, Record, STATE_DIR},
-    host::{Reader, bus::UnitStatus, clock},
+    host::{Reader, bus::UnitStatus, clock, nft::OwnTable},
     profile::{self, Loaded, RealSources, Trust, schema::Waiver},
     report::{
         self,
@@ -38,6 +42,10 @@ struct Standing<'a> {
     report: Option<Saved>,
     /// The profile, if it can be read.
     profile: Option<Loaded>,
+    /// Who opened the host, while it is open.
+    opening: Option<Opening>,
+    /// What the firewall's rules have counted since they were loaded, in packets; empty where there is no table.
+    counts: Vec<(String, u64)>,
     /// The timers; `None` where systemd did not answer.
     timers: Vec<(&'static str, Option<UnitStatus>)>,
 }
@@ -49,6 +57,7 @@ pub(super) async fn run(context: &Context, args: &ProfileArg) -> Result<Exit, Fa
         record.end.as_ref().is_some_and(|end| matches!(end.ending, Ending::Committed { .. }))
     };
     let options = host::options(Trust::Check);
+    let reader = Reader::live();
     let pending = host::store().pending(&Reader::live())?;
     let mut open = host::store().unfinished()?;
     open.retain(|id| pending.as_ref().is_none_or(|(record, _)| record.begin.id != *id));
@@ -59,7 +68,9 @@ pub(super) async fn run(context: &Context, args: &ProfileArg) -> Result<Exit, Fa
         taken_back: host::store().held_still()?,
         report: saved::load(Path::new(STATE_DIR)),
         profile: profile::load(&args.profile, &RealSources, &options).ok(),
-        timers: timers(&Reader::live()).await,
+        opening: opening(&reader).await,
+        counts: counts(&reader).await,
+        timers: timers(&reader).await,
     };
     match context.format {
         Format::Json => {
@@ -71,10 +82,27 @@ pub(super) async fn run(context: &Context, args: &ProfileArg) -> Result<Exit, Fa
     Ok(Exit::Ok)
 }
 
+/// Who opened the host, if it still is open: the kernel knows, the record only says who it was.
+async fn opening(reader: &Reader) -> Option<Opening> {
+    let elements = reader.break_glass().await.ok()??;
+    match state(&elements, break_glass::opening(reader).as_ref(), clock::since_boot()) {
+        State::Open(opening) => Some(opening),
+        // What is not holdfast's is a finding of verify.
+        State::Shut | State::Foreign(_) => None,
+    }
+}
+
 fn taken_back_why(record: &Record) -> &str {
     match record.end.as_ref().map(|end| &end.ending) {
         Some(Ending::RolledBack { why, .. }) => why,
         _ => "",
+    }
+}
+
+async fn counts(reader: &Reader) -> Vec<(String, u64)> {
+    match reader.own_table().await {
+        Ok(OwnTable::Json(listing)) => firewall::counts(&listing),
+        _ => Vec::new(),
     }
 }
 
@@ -117,7 +145,11 @@ impl Standing<'_> {
                 "valid": self.profile.is_some(),
                 "applied": self.is_applied(),
             },
+            "firewall": self.counts.iter()
+                .map(|(rule, packets)| json!({ "rule": rule, "packets": packets }))
+                .collect::<Vec<_>>(),
             "interrupted": self.open,
+            "open": self.opening,
             "pending": self.pending.as_ref().map(|(record, provisional)| {
                 let mut pending = host::pending_json(record.begin.id, provisional);
                 pending["by"] = json!(record.begin.by);
@@ -156,6 +188,11 @@ impl Standing<'_> {
             };
             out.line(format!("timer       {name}: {text}"))?;
         }
+        for (rule, packets) in &self.counts {
+            // Whoever may add a rule may put anything into its comment.
+            let rule: String = rule.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+            out.line(format!("firewall    {rule}: {packets} packets"))?;
+        }
         for waiver in self.waivers() {
             let mut text = format!(
                 "waiver      {} until {} by {}: {}",
@@ -165,6 +202,10 @@ impl Standing<'_> {
                 text.push_str(&out.paint(Tone::Warn, " (over: counts as nothing)"));
             }
             out.line(text)?;
+        }
+        if let Some(opening) = &self.opening {
+            let text = format!("firewall    open to everybody {}", opening.told());
+            out.line(out.paint(Tone::Bad, &text))?;
         }
         if let Some((Record { begin, .. }, provisional)) = &self.pending {
             let text = format!(

@@ -11,13 +11,14 @@
 //! - [`recovery`]: taking back what was carried out, and what an interrupted or unconfirmed transaction left
 //! - [`record`], [`store`]: transactions on the disk
 //! - [`witness`]: whether a login proves that the changed host lets people in (pure)
-//! - [`apply`], [`rollback`], [`confirm`]: the flows that commands call
+//! - [`apply`], [`rollback`], [`confirm`], [`early`]: the flows that commands call
 
 pub mod apply;
 pub mod change;
 pub mod check;
 pub mod confirm;
 pub mod document;
+pub mod early;
 pub mod image;
 pub mod listing;
 pub mod outcome;

@@ -34,3 +34,8 @@ pub(super) fn up() -> nix::Result<Duration> {
     let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME)?;
     Ok(Duration::from(now))
 }
+
+/// Whole seconds since boot, suspends included: a clock that nobody can set.
+pub fn since_boot() -> u64 {
+    up().map(|up| up.as_secs()).unwrap_or_default()
+}

@@ -6,10 +6,15 @@
 
 pub mod accounts;
 pub mod ancestry;
+pub mod break_glass;
 pub mod bus;
 pub mod clock;
+pub mod docker;
+pub mod endpoints;
 pub mod error;
 pub mod files;
+pub mod journald;
+pub mod launch;
 pub mod lock;
 pub mod nft;
 pub mod process;

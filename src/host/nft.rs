@@ -7,11 +7,15 @@
 use nix::sched::{CloneFlags, unshare};
 use serde_json::Value;
 
-use super::{HostError, clock, process};
+pub use super::break_glass::Element;
+use super::{HostError, break_glass, clock, process};
 use crate::engine::document::{self, Bulk};
 
 /// The family and name of the only table holdfast touches.
 pub const TABLE: [&str; 2] = ["inet", "holdfast"];
+
+/// The set of protocols that a person let in for a time; see `controls::firewall::break_glass`.
+pub const BREAK_GLASS: &str = "break-glass";
 
 /// The live table, as nft lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,12 +81,14 @@ pub async fn own_table_text(listing: Listing) -> Result<Option<String>, HostErro
     if is_absent(&output) {
         return Ok(None);
     }
-    Ok(Some(String::from_utf8_lossy(&output.success()?).into_owned()))
+    let text = String::from_utf8_lossy(&output.success()?).into_owned();
+    // What is let in for a time is no state to go back to.
+    Ok(Some(if listing == Listing::Exact { break_glass::shut(&text) } else { text }))
 }
 
 /// Whether nft says that there is no such table. A program that cannot be loaded also says "No such file or directory"
 /// (of a library), but never in nft's own form.
-fn is_absent(output: &process::Output) -> bool {
+pub(super) fn is_absent(output: &process::Output) -> bool {
     output.code == Some(1) && output.stderr.starts_with("Error: No such file or directory")
 }
 

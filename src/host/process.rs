@@ -18,11 +18,12 @@ use super::HostError;
 const PROGRAM_DIRS: [&str; 4] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
 /// The package that brings each program holdfast runs, for the error that says what to install.
-const PACKAGES: [(&str, &str); 4] = [
+const PACKAGES: [(&str, &str); 5] = [
     ("nft", "nftables"),
     ("sshd", "openssh-server"),
     ("journalctl", "systemd"),
     ("systemctl", "systemd"),
+    ("podman", "podman"),
 ];
 
 /// No program holdfast runs needs longer; sshd and nft take milliseconds.

@@ -12,8 +12,11 @@ use super::{
     HostError,
     accounts::{self, Account, Secret, parse_passwd},
     ancestry::{self, Ancestor},
+    break_glass,
     bus::Systemd,
     clock::{self, Moment},
+    docker::{self, Question},
+    endpoints::{self, Endpoint},
     files::Files,
     nft::{self, Listing, OwnTable},
     process::{self, Output},
@@ -21,7 +24,14 @@ use super::{
 };
 
 /// The commands a reader may run: a program and the arguments it must be given first. All of them only print.
-const READ_ONLY: &[(&str, &[&str])] = &[("sshd", &["-T"]), ("sshd", &["-t"])];
+const READ_ONLY: &[(&str, &[&str])] = &[
+    ("sshd", &["-T"]),
+    ("sshd", &["-t"]),
+    ("nft", &["-n", "-t", "list", "ruleset"]),
+    ("podman", &["ps", "--format", "json"]),
+    ("nft", &["-j", "-t", "list", "ruleset"]),
+    ("nft", &["-a", "-s", "-n", "list", "chain"]),
+];
 
 /// A random number that the kernel draws at each boot.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -121,6 +131,14 @@ impl Reader {
         sockets::listeners(&self.files)
     }
 
+    /// Every socket at which somebody may knock, of all transports.
+    ///
+    /// # Errors
+    /// When one of the kernel's lists cannot be read.
+    pub fn endpoints(&self) -> Result<Vec<Endpoint>, HostError> {
+        endpoints::all(&self.files)
+    }
+
     /// The sockets (their inodes) a process has open; of another user's process only root may know.
     ///
     /// # Errors
@@ -187,6 +205,14 @@ impl Reader {
         nft::own_table_text(listing).await
     }
 
+    /// What a person let in for a time; `None` when there is no set for it.
+    ///
+    /// # Errors
+    /// When nft is missing, not permitted, or lists something else.
+    pub async fn break_glass(&self) -> Result<Option<Vec<nft::Element>>, HostError> {
+        break_glass::elements().await
+    }
+
     /// What nft's JSON listing of a desired table says once this kernel has loaded it.
     ///
     /// # Errors
@@ -220,6 +246,22 @@ impl Reader {
             socket.recv(&mut [0; 16]).await
         };
         matches!(timeout(LOOP_LIMIT, there_and_back).await, Ok(Ok(_)))
+    }
+
+    /// Whether Docker's engine runs on this host.
+    pub fn has_docker(&self) -> bool {
+        docker::runs(&self.files)
+    }
+
+    /// Docker's answer; `None` when it knows of no such container.
+    ///
+    /// # Errors
+    /// When it cannot be reached, does not answer within 2 s, or answers with what cannot be read.
+    pub async fn docker(
+        &self,
+        question: Question<'_>,
+    ) -> Result<Option<serde_json::Value>, HostError> {
+        docker::ask(&self.files, question).await
     }
 
     /// Whether this host is a container, and of what kind: systemd writes it down at boot.

@@ -6,10 +6,13 @@
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use systemd_journal_logger::JournalLog;
 
-use crate::engine::{
-    outcome::{CheckResult, Outcome},
-    record::Cause,
-    transaction::RolledBack,
+use crate::{
+    controls::firewall::break_glass::Opening,
+    engine::{
+        outcome::{CheckResult, Outcome},
+        record::Cause,
+        transaction::RolledBack,
+    },
 };
 
 /// The target of events, which sets them apart from what libraries log.
@@ -43,6 +46,15 @@ pub const RECOVERED: &str = "6fa6a343e92e4cd5b4c9b0d4902915ca";
 pub const FAILED: &str = "12e2589ccddd4b899140df5f2c29d8f0";
 /// A whole `verify` ended.
 pub const VERIFIED: &str = "720c6eb37e464df38af9fb531cb7c0e7";
+
+/// The firewall was loaded at boot.
+pub const FIREWALL_LOADED: &str = "6742dabb07fe40959663da70ec454ea6";
+/// The firewall could not be loaded at boot; the host is closed but for SSH, or open. At priority `crit`.
+pub const FAILED_CLOSED: &str = "0f9cc1aa7a1f4afe8279dab251167384";
+/// A person opened the host for a time.
+pub const OPENED: &str = "19cfd5f5af1042638ea962842ea2c97f";
+/// A person closed it again.
+pub const CLOSED: &str = "cefca2a1d6d443adb705434641664a1f";
 
 /// Lets holdfast's own words through to journald: libraries' are not for the operator's journal.
 struct OwnWords(JournalLog);
@@ -110,6 +122,39 @@ pub fn findings(results: &[CheckResult]) {
 /// Files that a whole verification ended.
 pub fn verified(summary: &str, outcome: &str) {
     log::info!(target: EVENT, MESSAGE_ID = VERIFIED, HOLDFAST_OUTCOME = outcome; "verified: {summary}");
+}
+
+/// Files what was loaded at boot.
+pub fn firewall_loaded(text: &str) {
+    log::info!(target: EVENT, MESSAGE_ID = FIREWALL_LOADED, HOLDFAST_OUTCOME = "loaded"; "{text}");
+}
+
+/// Files, as loudly as can be, that it could not be loaded.
+pub fn failed_closed(outcome: &str, text: &str) {
+    crate::host::journald::critical(FAILED_CLOSED, outcome, text);
+}
+
+/// Files who opened the host, and for how long.
+pub fn opened(opening: &Opening) {
+    log::warn!(
+        target: EVENT,
+        MESSAGE_ID = OPENED,
+        HOLDFAST_OUTCOME = "open",
+        HOLDFAST_BY = opening.by.as_str(),
+        HOLDFAST_UNTIL = opening.until.to_string().as_str();
+        "the host is open to everybody {}", opening.told()
+    );
+}
+
+/// Files who closed it again.
+pub fn closed(by: &str, was: &str) {
+    log::warn!(
+        target: EVENT,
+        MESSAGE_ID = CLOSED,
+        HOLDFAST_OUTCOME = "closed",
+        HOLDFAST_BY = by;
+        "the host is closed again by {by}; it was {was}"
+    );
 }
 
 /// Files that a change waits to be confirmed.

@@ -1,5 +1,6 @@
 //! Findings for people, machines and the journal.
 
+pub mod exposure;
 pub mod journal;
 pub mod json;
 pub mod saved;

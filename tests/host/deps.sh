@@ -21,6 +21,8 @@ need nsenter util-linux
 need unshare util-linux
 need setpriv util-linux
 need mount mount
+need qemu-system-x86_64 qemu-system-x86
+need mkfs.ext4 e2fsprogs
 need cc "gcc libc6-dev"
 
 [ -n "$missing" ] || exit 0

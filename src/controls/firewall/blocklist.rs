@@ -74,11 +74,8 @@ fn text_of(path: &str, host: &Reader) -> Result<String, String> {
         ));
     }
     String::from_utf8(content.as_bytes().to_vec()).map_err(|error| {
-        let line = content.as_bytes()[..error.utf8_error().valid_up_to()]
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count();
-        format!("{path}:{}: this line is not UTF-8", line + 1)
+        let whole = &content.as_bytes()[..error.utf8_error().valid_up_to()];
+        format!("{path}:{}: this line is not UTF-8", whole.split(|byte| *byte == b'\n').count())
     })
 }
 

@@ -10,9 +10,11 @@ use super::{
     Expected, Facts, always, blocklist,
     checks::{BLOCKLISTS, CHECKS, IN_PATH, OUTSIDE, RULESET},
     compare::{Difference, Side, differences},
+    exposure::{self, Depth, Exposure, Force},
     facts::KnownBy,
     ruleset,
     table::{self, Table, Words},
+    whole::Whole,
 };
 use crate::{
     controls::{Comparison, Control, Obstacle, Preview, Wanted},
@@ -64,10 +66,10 @@ impl Control for FirewallControl {
     ) -> Pin<Box<dyn Future<Output = Box<dyn Comparison>> + 'a>> {
         Box::pin(async move {
             let comparison = match &profile.firewall {
-                Some(section) => Some(Observed::of(section, host).await),
+                Some(section) => Some(Observed::of(section, host, Depth::Quick).await),
                 None => None,
             };
-            Box::new(FirewallComparison(comparison)) as Box<dyn Comparison>
+            Box::new(Whole::of(FirewallComparison(comparison), host).await) as Box<dyn Comparison>
         })
     }
 }
@@ -125,6 +127,8 @@ pub(super) struct Observed {
     pub(super) at: Timestamp,
     /// What is there, or why that cannot be seen.
     pub(super) live: Result<OwnTable, String>,
+    /// What can be reached, or why that cannot be seen.
+    pub(super) exposure: Result<Exposure, String>,
     /// Both as text, asked for only when they differ.
     pub(super) texts: Texts,
 }
@@ -139,12 +143,12 @@ pub(super) struct Texts {
 }
 
 impl Observed {
-    async fn of(section: &Firewall, host: &Reader) -> Self {
+    async fn of(section: &Firewall, host: &Reader, depth: Depth) -> Self {
         let facts = Facts::gather(section, host).await;
-        let document = match &facts {
-            Ok(facts) => ruleset::document(section, facts).map_err(|error| error.to_string()),
-            Err(why) => Err(why.clone()),
-        };
+        let document = facts
+            .as_ref()
+            .map_err(Clone::clone)
+            .and_then(|facts| ruleset::document(section, facts).map_err(|error| error.to_string()));
         let canonical = async {
             match &document {
                 Ok(document) => host.canonical_table(document).await.map_err(|e| obstacle(&e)),
@@ -160,12 +164,58 @@ impl Observed {
         let wants = wants(section, &document);
         let texts = Texts::default();
         let forward = section.forward;
+        let exposure = Err(String::new());
         let mut observed =
-            Self { wants, forward, facts, document, canonical, looped, at, live, texts };
+            Self { wants, forward, facts, document, canonical, looped, at, live, exposure, texts };
         if observed.differences() != Ok(Vec::new()) {
             observed.texts = observed.read_texts(host).await;
         }
+        observed.exposure = observed.look_outside(section, host, depth).await;
         observed
+    }
+
+    /// What can be reached now.
+    async fn look_outside(
+        &self,
+        section: &Firewall,
+        host: &Reader,
+        depth: Depth,
+    ) -> Result<Exposure, String> {
+        let seen = exposure::look(host, depth).await?;
+        let facts = self.facts.clone().unwrap_or_default();
+        let now = clock::now();
+        let mut found = exposure::judge(Some(section), &facts, self.in_force(), seen, now);
+        if depth == Depth::Quick {
+            found.name_owners(|inodes| exposure::owners(host, inodes));
+        }
+        Ok(found)
+    }
+
+    /// Whether the live table is the desired one and decides about packets.
+    fn in_force(&self) -> Force {
+        let is_flagged = match &self.live {
+            Ok(OwnTable::Absent) => return Force::No(format!("not in force: {MISSING}")),
+            Ok(OwnTable::TextOnly(_)) => true,
+            Ok(OwnTable::Json(live)) => {
+                Table::from_listing(live).is_ok_and(|table| table.has_flags)
+            }
+            Err(why) => return Force::Unproven(format!("not to be seen: {why}")),
+        };
+        if is_flagged {
+            return Force::No(format!("not in force: {FLAGGED}"));
+        }
+        match self.judge_ruleset() {
+            Verdict::Differs { observed } => {
+                return Force::Unproven(format!("not the desired table: {observed}"));
+            }
+            Verdict::Unknown { why } => return Force::Unproven(format!("not to be seen: {why}")),
+            _ => {}
+        }
+        match self.judge_path() {
+            Verdict::Differs { observed } => Force::No(format!("not in force: {observed}")),
+            Verdict::Unknown { why } => Force::Unproven(format!("not to be seen: {why}")),
+            _ => Force::Yes,
+        }
     }
 
     /// For people only, so what cannot be had stays empty.
@@ -232,9 +282,14 @@ impl Observed {
     pub(super) fn judge(&self) -> Vec<Judgement> {
         let mut judgements = vec![
             Judgement::new(RULESET, self.wants.clone(), self.judge_ruleset()),
+            // With the digest: putting this right loads the whole table, so that another table is another expectation
+            // here too, and nothing that nobody has applied is loaded unattended.
             Judgement::new(
                 IN_PATH,
-                "packets to this host are put to table inet holdfast",
+                format!(
+                    "packets to this host are put to table inet holdfast{}",
+                    digest(&self.document)
+                ),
                 self.judge_path(),
             ),
             Judgement::new(
@@ -244,6 +299,8 @@ impl Observed {
             ),
         ];
         judgements.extend(self.judge_lists());
+        judgements.extend(self.facts.iter().flat_map(|facts| facts.services.judge()));
+        judgements.extend(exposure::exposed(&self.exposure));
         judgements
     }
 
@@ -365,8 +422,21 @@ impl Observed {
     }
 }
 
+/// What can be reached on a host with this section, in full: for a person who asks.
+///
+/// # Errors
+/// When the kernel's lists of sockets cannot be read.
+pub async fn exposure_of(section: Option<&Firewall>, host: &Reader) -> Result<Exposure, String> {
+    if let Some(section) = section {
+        return Observed::of(section, host, Depth::Full).await.exposure;
+    }
+    let seen = exposure::look(host, Depth::Full).await?;
+    let force = Force::No("the profile has no firewall".to_owned());
+    Ok(exposure::judge(None, &Facts::default(), force, seen, clock::now()))
+}
+
 /// The one change there is: all of the table, at once.
-fn change(document: &Value) -> Change {
+pub(super) fn change(document: &Value) -> Change {
     Change::Table { to: TableState::Json(document.clone()) }
 }
 
@@ -386,7 +456,13 @@ pub(super) fn wants(section: &Firewall, document: &Result<Value, String>) -> Str
     } else {
         format!("let in: {}", names.join(", "))
     };
-    let digest = document.as_ref().map_or_else(
+    let digest = digest(document);
+    format!("table inet holdfast drops by default; {allows}{digest}")
+}
+
+/// A few digits that tell one desired table from another; nothing where there is none.
+fn digest(document: &Result<Value, String>) -> String {
+    document.as_ref().map_or_else(
         |_| String::new(),
         |document| {
             let digest = Sha256::digest(document.to_string());
@@ -394,14 +470,18 @@ pub(super) fn wants(section: &Firewall, document: &Result<Value, String>) -> Str
                 digest.iter().take(DIGEST_SHOWN).map(|byte| format!("{byte:02x}")).collect();
             format!(" (rules {hex})")
         },
-    );
-    format!("table inet holdfast drops by default; {allows}{digest}")
+    )
 }
 
 /// The first few differences, and how many more there are.
 fn named(found: &[Difference]) -> String {
-    let mut line = found.iter().take(SHOWN).map(ToString::to_string).collect::<Vec<_>>().join("; ");
-    if let Some(more) = found.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+    some_of(&found.iter().map(ToString::to_string).collect::<Vec<_>>())
+}
+
+/// The first few, and how many more there are.
+pub(super) fn some_of(all: &[String]) -> String {
+    let mut line = all.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join("; ");
+    if let Some(more) = all.len().checked_sub(SHOWN).filter(|more| *more > 0) {
         line.push_str(&format!("; and {more} more"));
     }
     line

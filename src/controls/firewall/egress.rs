@@ -37,7 +37,7 @@ const PRIVATE_V4: [(u32, u8); 5] =
 /// Unique local and link-local addresses: RFC 4193, RFC 4291.
 const PRIVATE_V6: [(u128, u8); 2] = [(0xfc00 << 112, 7), (0xfe80 << 112, 10)];
 
-/// ICMP's and ICMPv6's numbers among the protocols of IP.
+/// The numbers of ICMP for IPv4 and for IPv6 among the protocols of IP.
 const ICMP: [u8; 2] = [1, 58];
 
 /// The chains, and then their rules. Empty where the section says nothing of what leaves.

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{
     blocklist,
     forward::{FORWARD, OUTSIDE},
+    services::{self, Found},
 };
 use crate::{
     host::{Reader, nft::OwnTable},
@@ -36,6 +37,8 @@ pub struct Facts {
     pub outside: Vec<Interface>,
     /// How they are known.
     pub known_by: KnownBy,
+    /// The ports of allows that take them from a service's own configuration, or why they cannot be known.
+    pub services: Found,
     /// The networks of each block, by its name.
     pub blocks: BTreeMap<String, Vec<IpNet>>,
 }
@@ -70,7 +73,8 @@ impl Facts {
         if outside.is_empty() && section.egress.is_some() {
             return Err("there is no default route, so it is not known what leaves; name the interface in firewall.outside".to_owned());
         }
-        Ok(Self { outside, known_by, blocks })
+        let services = services::gather(section, host).await;
+        Ok(Self { outside, known_by, services, blocks })
     }
 }
 

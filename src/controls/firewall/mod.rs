@@ -8,6 +8,7 @@
 //! ```
 //!
 //! - [`facts`]: what the desired table depends on beside the profile
+//! - [`services`]: the ports of allows that take them from a service's own configuration
 //! - [`ruleset`]: the desired table, built with the typed schema of the `nftables` crate, as nft's JSON commands
 //! - [`always`]: the rules that every host has: loopback, answers, ICMP, DHCP
 //! - [`allows`]: what the section lets in, to this host and to the containers on it
@@ -16,10 +17,15 @@
 //! - [`block`], [`blocklist`]: sources that are let in by nothing
 //! - [`egress`]: what leaves
 //! - [`terms`]: the few words of nft's language that these are made of
+//! - [`exposure`]: what listens, who serves there, and whether the outside gets to it
 //! - [`table`]: nft's raw JSON listing, made comparable
 //! - [`expected`]: what the document says of its sets that a listing does not
 //! - [`compare`]: what differs between two such tables, in words
 //! - [`control`]: observing, judging, planning
+//! - [`boot`]: what is loaded at boot
+//! - [`break_glass`]: how a person opens the host for a time
+//! - [`foreign`], [`neighbours`]: other tables, and what leads around ours; other firewalls
+//! - [`whole`]: all of the above as one control
 //! - [`checks`]: what is checked, and why
 //! - [`model`]: what the section lets in, worked out without a kernel
 //!
@@ -38,26 +44,34 @@ mod allows;
 mod always;
 mod block;
 mod blocklist;
+pub mod boot;
+pub mod break_glass;
 mod checks;
 mod compare;
 mod control;
 mod egress;
 mod expected;
+pub mod exposure;
 mod facts;
+pub mod foreign;
 mod forward;
 pub mod model;
+mod neighbours;
 mod ruleset;
+mod services;
 mod sets;
 mod table;
 mod terms;
+mod whole;
 
 pub use crate::engine::document::{Bulk, at};
 pub use compare::{Difference, differences};
-pub use control::FirewallControl;
+pub use control::{FirewallControl, exposure_of};
 pub use expected::Expected;
 pub use facts::{Facts, KnownBy};
 pub use ruleset::document;
-pub use table::{Table, Words};
+pub use services::{Found, Ports};
+pub use table::{Table, Words, counts};
 
 #[cfg(test)]
 mod tests;

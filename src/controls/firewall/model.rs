@@ -19,6 +19,9 @@ use crate::profile::{
 /// The allows named in one denial; the rest are counted.
 const MOST_NAMED: usize = 3;
 
+/// The most blocked networks that are cut out of one network that is judged.
+const MOST_BLOCKED: usize = 64;
+
 /// TCP or UDP; nothing else has ports that the section speaks of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Protocol {
@@ -130,6 +133,11 @@ pub enum Denial {
     },
     /// Nothing at all is forwarded.
     NothingForwarded,
+    /// A block lists this source.
+    Blocked {
+        /// Its name.
+        block: String,
+    },
     /// Entries name it, but none of them this source.
     Source {
         /// The port.
@@ -143,6 +151,7 @@ impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NothingForwarded => f.write_str("firewall.forward is deny"),
+            Self::Blocked { block } => write!(f, "firewall.block {block} lists it"),
             Self::NoAllow { door } => write!(f, "no entry of firewall.allow names {door}"),
             Self::Source { door, allows } => {
                 let each =
@@ -188,6 +197,8 @@ pub struct Model {
     forward: Forward,
     knows_outside: bool,
     entries: Vec<Entry>,
+    /// The networks from which nothing is let in, with the name of their block.
+    blocks: Vec<(String, Vec<IpNet>)>,
 }
 
 /// An allow that has not ended.
@@ -222,9 +233,9 @@ impl Model {
     /// What this section (`None`: absent) lets in at `now`.
     pub fn of(section: Option<&Firewall>, facts: &Facts, now: Timestamp) -> Self {
         let knows_outside = !facts.outside.is_empty();
-        let Some(section) = section else {
+        let Some(section) = section.map(|section| facts.services.fill(section)) else {
             let (open, forward) = (Some(Open::Absent), Forward::Off);
-            return Self { open, forward, knows_outside, entries: Vec::new() };
+            return Self { open, forward, knows_outside, entries: Vec::new(), blocks: Vec::new() };
         };
         let open = match section.mode {
             Mode::Enforce => None,
@@ -233,8 +244,9 @@ impl Model {
         };
         let lasts = |allow: &&Allow| allow.until.is_none_or(|until| !until.is_over(now));
         let entries =
-            section.allow.iter().filter(lasts).map(|allow| Entry::of(section, allow)).collect();
-        Self { open, forward: section.forward, knows_outside, entries }
+            section.allow.iter().filter(lasts).map(|allow| Entry::of(&section, allow)).collect();
+        let blocks = facts.blocks.iter().map(|(name, nets)| (name.clone(), nets.clone())).collect();
+        Self { open, forward: section.forward, knows_outside, entries, blocks }
     }
 
     /// What all meet alike, whatever the port and the source.
@@ -267,6 +279,18 @@ impl Model {
         }
         let mut pieces = Vec::new();
         let mut rest = vec![from];
+        for (block, nets) in &self.blocks {
+            let near = |net: &&IpNet| net.contains(&from) || from.contains(*net);
+            let near: Vec<IpNet> =
+                nets.iter().filter(near).copied().take(MOST_BLOCKED + 1).collect();
+            // So wide a network is not an administrator's: it stands for "anywhere", and is judged without its holes.
+            if near.len() > MOST_BLOCKED {
+                continue;
+            }
+            let fate = Fate::Denied(Denial::Blocked { block: block.clone() });
+            let blocked = take_out(&mut rest, &near).into_iter();
+            pieces.extend(blocked.map(|from| Piece { from, fate: fate.clone() }));
+        }
         for entry in self.entries.iter().filter(|entry| entry.names(door)) {
             let admit = |net| Piece { from: net, fate: Fate::Admitted(entry.allow.clone()) };
             match &entry.allow.from {

@@ -13,7 +13,9 @@ use serde_json::Value;
 use super::{
     Facts,
     allows::{self, At},
-    always, block, egress, forward, sets,
+    always, block, break_glass, egress,
+    forward::{self, FORWARD},
+    sets,
     terms::{INPUT, count, rule},
 };
 use crate::{host::nft::TABLE, profile::schema::Firewall};
@@ -30,12 +32,14 @@ const PRIORITY: i32 = 0;
 /// # Errors
 /// When the typed document cannot be put into JSON, which is a mistake of this program.
 pub fn document(section: &Firewall, facts: &Facts) -> Result<Value, serde_json::Error> {
+    let section = &facts.services.fill(section);
     let mut batch = Batch::new();
     // `destroy table` would do in newer versions; nft 1.0.6 does not know it, so: see that it is there, then delete it.
     batch.add(table());
     batch.delete(table());
     batch.add(table());
     batch.add(input_chain());
+    batch.add(break_glass::set());
     let (chains, forwarded) = forward::chains_and_rules(section, facts);
     let (leaving_chains, leaving) = egress::chains_and_rules(section, facts);
     let blocks = block::rules(facts);
@@ -43,10 +47,11 @@ pub fn document(section: &Firewall, facts: &Facts) -> Result<Value, serde_json::
     // A blocked source is not even answered. But a list may well name the network of the DHCP server, or of a router
     // that says "too big": what IP itself needs comes before the blocks.
     let needed = [always::dhcp(), always::icmp()].concat();
+    let opened = break_glass::let_in(INPUT);
     let first = if blocks.is_empty() {
-        [always::first(), vec![always::answers()], needed].concat()
+        [always::first(), vec![always::answers(), opened], needed].concat()
     } else {
-        [always::first(), needed, vec![block::of_input(), always::answers()]].concat()
+        [always::first(), vec![opened], needed, vec![block::of_input(), always::answers()]].concat()
     };
     let rules = first
         .into_iter()
@@ -55,8 +60,9 @@ pub fn document(section: &Firewall, facts: &Facts) -> Result<Value, serde_json::
         .chain(allows::rules(section, At::Input))
         .chain([rule(INPUT, always::DROPPED, vec![count()])])
         .chain(always::log_drops(section, INPUT));
+    let through = (!chains.is_empty()).then(|| break_glass::let_in(FORWARD));
     let chains = chains.into_iter().chain(leaving_chains).chain(blocks_chain);
-    for object in chains.chain(rules).chain(forwarded).chain(leaving).chain(blocks) {
+    for object in chains.chain(rules).chain(through).chain(forwarded).chain(leaving).chain(blocks) {
         batch.add(object);
     }
     let mut document = serde_json::to_value(batch.to_nftables())?;

@@ -22,23 +22,19 @@ const ANYBODY: &str = "anybody";
 /// that comes and goes with who types must never be recorded as held.
 pub(super) fn judge(seen: &Observed) -> Vec<Judgement> {
     let mut all = Vec::new();
-    match &seen.declared {
-        Some(declared) => {
-            for source in declared {
-                let way = seen.way_in(*source);
-                let expected = format!("a new SSH connection from {source} gets in");
-                let judgement = Judgement::new(PATH, expected, verdict(seen, *source, &way));
-                all.push(judgement.about(source.to_string()));
-                if let Some(verdict) = lasting(seen, *source, &way) {
-                    let expected = format!("the way in from {source} stays for a week at least");
-                    all.push(Judgement::new(LASTING, expected, verdict).about(source.to_string()));
-                }
-            }
+    for source in seen.declared.iter().flatten() {
+        let way = seen.way_in(*source);
+        let expected = format!("a new SSH connection from {source} gets in");
+        let judgement = Judgement::new(PATH, expected, verdict(seen, *source, &way));
+        all.push(judgement.about(source.to_string()));
+        if let Some(verdict) = lasting(seen, *source, &way) {
+            let expected = format!("the way in from {source} stays for a week at least");
+            all.push(Judgement::new(LASTING, expected, verdict).about(source.to_string()));
         }
-        None => {
-            let expected = "somebody whom the firewall lets in can open an SSH session";
-            all.push(Judgement::new(PATH, expected, anybody(seen)).about(ANYBODY));
-        }
+    }
+    if seen.declared.is_none() {
+        let expected = "somebody whom the firewall lets in can open an SSH session";
+        all.push(Judgement::new(PATH, expected, anybody(seen)).about(ANYBODY));
     }
     if let Some((source, way)) = session(seen)
         && !is_declared(seen, source)

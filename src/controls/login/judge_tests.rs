@@ -60,10 +60,9 @@ fn seen(profile: &str, port: u16, key: &str, sshd: &str) -> Observed {
 fn path(seen: &Observed) -> String {
     match judge(seen).remove(0).verdict {
         Verdict::Holds { observed } => format!("holds: {observed}"),
-        Verdict::Differs { observed } => observed,
         Verdict::Unknown { why } => format!("unknown: {why}"),
         Verdict::NotApplicable { why } => format!("not applicable: {why}"),
-        Verdict::Accumulating { observed } => observed,
+        Verdict::Differs { observed } | Verdict::Accumulating { observed } => observed,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::profile::types::SshKey;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Key {
     /// Its algorithm, as the line names it.
-    algorithm: String,
+    algorithm: &'static str,
     /// The value of `from="…"`.
     pub(super) from: Option<String>,
     /// The value of `expiry-time="…"`.
@@ -41,7 +41,7 @@ pub(super) fn parse(text: &str) -> Vec<Key> {
 
 fn line(line: &str) -> Key {
     let mut key = Key {
-        algorithm: String::new(),
+        algorithm: "",
         from: None,
         expires: None,
         is_forced: false,
@@ -64,7 +64,7 @@ fn line(line: &str) -> Key {
         rest = line[end..].trim_start();
     }
     match rest.parse::<SshKey>() {
-        Ok(parsed) => key.algorithm = parsed.algorithm().to_owned(),
+        Ok(parsed) => key.algorithm = parsed.algorithm(),
         Err(error) => key.broken = Some(error.to_string()),
     }
     key
@@ -139,7 +139,7 @@ impl Key {
         {
             return because(format!("a key ended on {expires}"));
         }
-        if !accepted.iter().any(|name| signs_as(&self.algorithm, name)) {
+        if !accepted.iter().any(|name| signs_as(self.algorithm, name)) {
             return because(format!("{} keys are not accepted", self.algorithm));
         }
         Ok(())

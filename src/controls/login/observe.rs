@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
+    time::Duration,
 };
 
 use futures_util::future::join_all;
@@ -20,6 +21,7 @@ use crate::{
         firewall::{Facts, model::Model},
         ssh::{self, Effective, Login, Setting, Tree},
     },
+    engine::witness::{self, Way},
     host::{Files, HostError, Reader, accounts::Account, clock, process},
     profile::{
         schema::{Mode, Profile},
@@ -82,9 +84,17 @@ pub(super) async fn observe(profile: &Profile, host: &Reader) -> Observed {
     observed
 }
 
-/// Who is typing, by the kernel's word.
-fn session(_host: &Reader) -> Session {
-    Session::Nobody
+/// Who is typing, by the kernel's word. One that comes from this very host proves nothing about the network.
+fn session(host: &Reader) -> Session {
+    let (Ok(chain), Ok(own)) = (host.ancestry(), host.own_addresses()) else {
+        return Session::Nobody;
+    };
+    // Any connection will do, however old.
+    match witness::judge(&chain, Duration::ZERO, &own).map(|witness| witness.way) {
+        Ok(Way::Ssh { from, .. }) => Session::Ssh(from),
+        Ok(Way::Console { tty }) => Session::Console(tty),
+        Err(_) => Session::Nobody,
+    }
 }
 
 async fn units(host: &Reader) -> Result<Units, HostError> {

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Mode;
 use crate::profile::types::{
-    Cidr, Interface, Moment, Port, PortRange, Rate, RateUnit, RuleName, Source, Text,
+    Cidr, ContainerName, FilePath, Interface, Moment, Port, PortRange, Rate, RateUnit, RuleName,
+    Source, UnitName,
 };
 
 /// What may reach this host over the network. Everything that is not allowed is dropped; answers
@@ -134,7 +135,7 @@ pub struct Block {
     /// them; what follows `#` or `;` is a comment. Root's, and writable by nobody else. It is
     /// read again at each look: another file is another ruleset, which takes an apply. Absent: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub file: Option<Text>,
+    pub file: Option<FilePath>,
 
     /// Networks. Absent or empty: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -151,7 +152,7 @@ pub struct Egress {
     pub default: EgressDefault,
 
     /// Whether new connections to private addresses (RFC 1918, 100.64.0.0/10, 169.254.0.0/16,
-    /// fc00::/7, fe80::/10) are dropped unless an entry allows them. A Stacks node probes the
+    /// `fc00::/7`, `fe80::/10`) are dropped unless an entry allows them. A Stacks node probes the
     /// addresses its peers tell it, private ones among them, and hosting companies take that for
     /// an attack. Name resolvers and time servers with private addresses need an entry.
     #[serde(default)]
@@ -272,7 +273,7 @@ impl Default for LogDrops {
     }
 }
 
-/// Something that is let in. At least one of `tcp` and `udp` is needed.
+/// Something that is let in. At least one of `tcp` and `udp` is needed, or `from_config`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Allow {
@@ -303,9 +304,76 @@ pub struct Allow {
     /// asked first. Absent: as often as it likes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
+
+    /// The service whose own configuration says which ports and protocols these are, so that it
+    /// and the firewall cannot disagree. Instead of `tcp` and `udp`. A configuration that is
+    /// missing or cannot be read opens nothing and is a finding; a changed one is a finding until
+    /// `holdfast apply` follows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_config: Option<Service>,
+
+    /// Its configuration file. Absent: the one its unit or container is started with, else where
+    /// the service is usually configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_file: Option<FilePath>,
+
+    /// A file of `NAME=value` lines that is in the service's environment, such as the `.env` of
+    /// Docker Compose. Variables of the environment win over the configuration file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env_file: Option<FilePath>,
+
+    /// The unit that runs the service: its command line and environment count. Absent: the unit
+    /// the service usually has, where there is one and no container is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<UnitName>,
+
+    /// The Docker container that runs the service: its command line, environment and mounts count,
+    /// and ports are those of the host that it publishes the service's ports at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<ContainerName>,
+}
+
+/// A service whose configuration says where its peers reach it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Service {
+    /// The sBTC signer: `signer.p2p.listen_on`.
+    SbtcSigner,
+    /// A Stacks node: `node.p2p_bind`.
+    StacksNode,
+    /// Bitcoin Core: `port`, `bind`, `whitebind` and `listen`.
+    Bitcoind,
+}
+
+impl Service {
+    /// Its name, as profiles have it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SbtcSigner => "sbtc-signer",
+            Self::StacksNode => "stacks-node",
+            Self::Bitcoind => "bitcoind",
+        }
+    }
 }
 
 impl Allow {
+    /// An allow of this name, that lets nothing in yet.
+    pub fn named(name: RuleName) -> Self {
+        Self {
+            name,
+            tcp: None,
+            udp: None,
+            from: None,
+            until: None,
+            rate: None,
+            from_config: None,
+            config_file: None,
+            env_file: None,
+            unit: None,
+            container: None,
+        }
+    }
+
     /// The TCP ports, none when absent.
     pub fn tcp(&self) -> &[PortRange] {
         self.tcp.as_deref().unwrap_or_default()

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::firewall::{
     Allow, Block, Egress, EgressAllow, EgressDefault, Firewall, Forward, LogDrops, NamedSet,
+    Service,
 };
 pub use self::journal::{Journal, Storage};
 pub use self::login::Login;

@@ -7,9 +7,9 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use super::{
-    Algorithm, CheckId, Cidr, HttpUrl, Interface, KeysFile, MaxStartups, Moment, Port, PortRange,
-    Rate, RuleName, Size, Source, SshKey, SysctlKey, SysctlValue, Text, TimeSpan, TimeZoneName,
-    UnitName, Until, UserName,
+    Algorithm, CheckId, Cidr, ContainerName, FilePath, HttpUrl, Interface, KeysFile, MaxStartups,
+    Moment, Port, PortRange, Rate, RuleName, Size, Source, SshKey, SysctlKey, SysctlValue, Text,
+    TimeSpan, TimeZoneName, UnitName, Until, UserName,
 };
 
 /// Why a text is not a value of the kind asked for, and what to write instead.
@@ -124,6 +124,8 @@ pub static FORMATS: &[Format] = &[
     format::<SysctlValue>(),
     format::<CheckId>(),
     format::<RuleName>(),
+    format::<FilePath>(),
+    format::<ContainerName>(),
     format::<Text>(),
 ];
 

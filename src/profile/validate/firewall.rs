@@ -51,12 +51,6 @@ pub(super) fn others(firewall: &Firewall, at: At<'_>, found: &mut Vec<Diagnostic
                     .help("give it `file` or `networks`, or drop it (`remove = true` if it is inherited)"),
             );
         }
-        if let Some(file) = block.file.as_ref().filter(|file| !file.as_str().starts_with('/')) {
-            found.push(
-                Diagnostic::error(at.key("file").span, format!("`{file}` is not an absolute path"))
-                    .help("write the whole path, from `/`"),
-            );
-        }
         for (place, network) in block.networks.iter().flatten().enumerate() {
             if network.net().prefix_len() == 0 {
                 let at = at.key("networks").item(place);
@@ -91,7 +85,8 @@ fn entry(
     complete: bool,
     found: &mut Vec<Diagnostic>,
 ) {
-    if allow.tcp().is_empty() && allow.udp().is_empty() {
+    from_config(allow, at, found);
+    if allow.from_config.is_none() && allow.tcp().is_empty() && allow.udp().is_empty() {
         found.push(
             Diagnostic::error(at.key("name").span, format!("`{}` allows no port", allow.name))
                 .help("give it `tcp` or `udp`, or drop it (`remove = true` if it is inherited)"),
@@ -161,6 +156,49 @@ fn ended(allow: &Allow, at: At<'_>, now: Timestamp, found: &mut Vec<Diagnostic>)
         found.push(
             Diagnostic::warning(at.key("until").span, message)
                 .help("drop it (`remove = true` if it is inherited), or set a later end"),
+        );
+    }
+}
+
+/// Ports come from one place, and where they come from is said only of ports that do.
+fn from_config(allow: &Allow, at: At<'_>, found: &mut Vec<Diagnostic>) {
+    let places = [
+        ("config_file", allow.config_file.is_some()),
+        ("env_file", allow.env_file.is_some()),
+        ("unit", allow.unit.is_some()),
+        ("container", allow.container.is_some()),
+    ];
+    let Some(service) = allow.from_config else {
+        for (key, _) in places.into_iter().filter(|(_, is_there)| *is_there) {
+            let message = format!("`{key}` means nothing without `from_config`");
+            found.push(
+                Diagnostic::error(at.key_span(key), message)
+                    .help("say which service it belongs to, as in from_config = \"sbtc-signer\""),
+            );
+        }
+        return;
+    };
+    for (key, ports) in [("tcp", allow.tcp()), ("udp", allow.udp())] {
+        if !ports.is_empty() {
+            let message = format!(
+                "`{}` takes its ports from {}'s configuration and from `{key}`",
+                allow.name,
+                service.as_str()
+            );
+            found.push(
+                Diagnostic::error(at.key(key).span, message)
+                    .and(at.key("from_config").span, "the other place")
+                    .help(format!("leave one out; an inherited one is taken back by {key} = []")),
+            );
+        }
+    }
+    if let (Some(_), Some(container)) = (&allow.unit, &allow.container) {
+        let message =
+            format!("the service runs in a unit or in container `{container}`, not in both");
+        found.push(
+            Diagnostic::error(at.key("container").span, message)
+                .and(at.key("unit").span, "named here")
+                .help("a unit that starts the container is left out: the container knows the rest"),
         );
     }
 }

@@ -22,7 +22,9 @@
 //! - `supervise` and `supervise.sh`: mounts, boots and takes down one host, whatever happens to the test.
 //! - `boot`: waits until a host is up whole.
 //! - `inside`: finds the host's PID 1, refuses anything that is not a host, starts programs in it.
-//! - [`Host`], [`Peer`], [`Snapshot`]: what tests use.
+//! - `scan`: every TCP port of a host, asked by a peer.
+//! - `vm`: virtual machines, for what needs a kernel of its own.
+//! - [`Host`], [`Machine`], [`Peer`], [`Snapshot`]: what tests use.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -43,6 +45,7 @@ mod scan;
 mod snapshot;
 mod suite;
 mod supervise;
+mod vm;
 
 pub use host::{Host, Options};
 pub use image::{Image, ensure as ensure_image};
@@ -50,7 +53,8 @@ pub use inside::Inside;
 pub use layer::deb;
 pub use output::{Output, Run, Running};
 pub use peer::{Peer, Tcp, Udp};
-pub use scan::Scan;
+pub use scan::{Prober, Scan};
 pub use snapshot::{Entry, Kind, Snapshot, changes};
 pub use suite::Suite;
 pub use supervise::{Named, named, sweep};
+pub use vm::Machine;

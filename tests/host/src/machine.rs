@@ -56,6 +56,21 @@ pub(crate) fn check() -> Result<()> {
         .map_err(anyhow::Error::msg)
 }
 
+/// Like [`check`], with what virtual machines need beyond it.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn check_for_vms() -> Result<()> {
+    check()?;
+    let has = |program: &str| PATH.split(':').any(|dir| Path::new(dir).join(program).exists());
+    if has("qemu-system-x86_64") && has("mkfs.ext4") {
+        return Ok(());
+    }
+    bail!(
+        "Virtual machines need programs that are not installed; run: apt-get install -y --no-install-recommends qemu-system-x86 e2fsprogs"
+    )
+}
+
 /// Whether systemd is PID 1 of this machine (the test that `sd_booted(3)` makes).
 pub(crate) fn has_systemd() -> bool {
     Path::new("/run/systemd/system").is_dir()

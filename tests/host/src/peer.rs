@@ -107,6 +107,12 @@ impl Wire {
         self.reconnect()
     }
 
+    /// Gives the peer the end of a cable whose other end a virtual machine takes that runs in the peer's network.
+    pub(crate) fn plug_tap(&self) -> Result<()> {
+        self.0.ip("tuntap add dev eth0 mode tap\n")?;
+        self.reconnect()
+    }
+
     /// Takes the peer's end down, so that the host's own settings stay as they are.
     pub(crate) fn cut(&self) -> Result<()> {
         self.0.ip("link set eth0 down\n")

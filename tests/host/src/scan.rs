@@ -20,7 +20,7 @@ use nix::sys::socket::{
 use crate::Peer;
 
 /// How often a port is asked that has not answered: a queue on the way may have been full.
-const PASSES: u16 = 3;
+const PASSES: u16 = 2;
 
 /// The source port of the first pass; each pass has its own, so that no state of an earlier one is in the way.
 const SOURCE_PORT: u16 = 61_000;
@@ -39,7 +39,7 @@ const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
 const ACK: u8 = 0x10;
 
-/// Every port that answered. The others are filtered: three questions, no word.
+/// Every port that answered. The others are filtered: no word, though asked twice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scan {
     /// Ports that accept connections.
@@ -54,14 +54,22 @@ impl Peer {
     /// # Errors
     /// When the peer is gone, or there is no way to the address.
     pub fn scan(&self, to: IpAddr) -> Result<Scan> {
+        self.prober(to)?.scan()
+    }
+
+    /// What asks single ports of an address, and sees the answers.
+    ///
+    /// # Errors
+    /// When the peer is gone.
+    pub fn prober(&self, to: IpAddr) -> Result<Prober> {
         let from: IpAddr = if to.is_ipv4() { self.v4().into() } else { self.v6().into() };
-        self.within(|| Prober::open(from, to)?.scan())?
+        self.within(|| Prober::open(from, to))?
     }
 }
 
-/// A raw socket from one address to another.
+/// A raw socket from a peer to one address: it sends bare SYN segments and reads what comes back.
 #[derive(Debug)]
-pub(crate) struct Prober {
+pub struct Prober {
     socket: OwnedFd,
     from: IpAddr,
     to: IpAddr,
@@ -69,7 +77,7 @@ pub(crate) struct Prober {
 
 impl Prober {
     /// Opens the socket in the network of the calling thread.
-    pub(crate) fn open(from: IpAddr, to: IpAddr) -> Result<Prober> {
+    fn open(from: IpAddr, to: IpAddr) -> Result<Prober> {
         let family = if to.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let socket = socket(family, SockType::Raw, flags, SockProtocol::Tcp)
@@ -101,7 +109,10 @@ impl Prober {
     }
 
     /// Sends one SYN. A full queue is a lost segment, as on any network.
-    pub(crate) fn knock(&self, source: u16, port: u16) -> Result<()> {
+    ///
+    /// # Errors
+    /// When there is no way to the address.
+    pub fn knock(&self, source: u16, port: u16) -> Result<()> {
         let segment = syn(self.from, self.to, source, port);
         // Port 0: a raw socket of IPv6 refuses any other.
         let to = SockaddrStorage::from(SocketAddr::from((self.to, 0)));
@@ -111,8 +122,11 @@ impl Prober {
         }
     }
 
-    /// Reads what has come back so far.
-    pub(crate) fn answers(&self, scan: &mut Scan) -> Result<()> {
+    /// Adds what has come back so far, from whatever port.
+    ///
+    /// # Errors
+    /// When the socket cannot be read.
+    pub fn answers(&self, scan: &mut Scan) -> Result<()> {
         let mut buffer = [0; 256];
         loop {
             let received = recvfrom::<SockaddrStorage>(self.socket.as_raw_fd(), &mut buffer);

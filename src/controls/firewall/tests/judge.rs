@@ -39,6 +39,7 @@ fn observed(live: Result<OwnTable, String>) -> Observed {
         looped: true,
         at: jiff::Timestamp::UNIX_EPOCH,
         live,
+        exposure: Err("not looked at".to_owned()),
         texts: Texts::default(),
     }
 }
@@ -49,11 +50,12 @@ fn verdicts(observed: &Observed) -> [String; 2] {
     [ruleset, path]
 }
 
-/// Every verdict as one line.
+/// The verdicts on the table itself, each as one line.
 fn all_verdicts(observed: &Observed) -> [String; 3] {
     let lines: Vec<_> = observed
         .judge()
         .into_iter()
+        .take(3)
         .map(|judgement| match judgement.verdict {
             Verdict::Holds { observed } => format!("holds: {observed}"),
             Verdict::Differs { observed } => format!("differs: {observed}"),

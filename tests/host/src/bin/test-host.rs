@@ -19,7 +19,7 @@ usage: test-host image [OPTION...]                    make the image now rather 
        test-host shell NAME                           a shell in it
        test-host list                                 the hosts that are up
        test-host stop NAME                            take it down, with all that was in it
-OPTION is --suite SUITE (bookworm, or trixie, the default), --containers (with Docker and Podman) or --blank (without
+OPTION is --suite SUITE (bookworm, or trixie, the default), --containers (with Docker and Podman), --machine (with a kernel) or --blank (without
 holdfast).";
 
 fn main() -> ExitCode {
@@ -71,6 +71,7 @@ fn parse(mut words: &[&str]) -> Result<(Suite, Options)> {
             [] => return Ok((suite, options)),
             ["--suite", name, rest @ ..] => (suite, words) = (name.parse()?, rest),
             ["--blank", rest @ ..] => (options.blank, words) = (true, rest),
+            ["--machine", rest @ ..] => (options.image, words) = (Image::Machine, rest),
             ["--containers", rest @ ..] => (options.image, words) = (Image::Containers, rest),
             [word, ..] => bail!("Unknown option {word}\n{USAGE}"),
         }

@@ -1,0 +1,105 @@
+//! The control as the engine sees it: the rules, and what is around them.
+
+use super::{
+    boot::AtBoot,
+    break_glass::Glass,
+    checks::{BOOT, BREAK_GLASS, BYPASS},
+    control::{FirewallComparison, change},
+    foreign::Tables,
+    neighbours::Neighbours,
+};
+use crate::{
+    controls::{Comparison, Obstacle, Preview, Wanted},
+    engine::{change::Step, check::Judgement},
+    host::Reader,
+};
+
+/// The rules, and what is around them.
+#[derive(Debug)]
+pub(super) struct Whole {
+    rules: FirewallComparison,
+    around: Option<Around>,
+}
+
+/// What is around the rules.
+#[derive(Debug)]
+struct Around {
+    boot: AtBoot,
+    glass: Glass,
+    neighbours: Neighbours,
+    tables: Tables,
+}
+
+impl Whole {
+    /// Reads what is around the rules, if the section is there.
+    pub(super) async fn of(rules: FirewallComparison, host: &Reader) -> Self {
+        let around = match rules.0 {
+            Some(_) => {
+                let (boot, glass, neighbours, tables) = tokio::join!(
+                    AtBoot::of(host),
+                    Glass::of(host),
+                    Neighbours::of(host),
+                    Tables::of(host)
+                );
+                Some(Around { boot, glass, neighbours, tables })
+            }
+            None => None,
+        };
+        Self { rules, around }
+    }
+}
+
+impl Comparison for Whole {
+    fn judge(&self) -> Vec<Judgement> {
+        let mut judgements = self.rules.judge();
+        if let (Some(observed), Some(around)) = (&self.rules.0, &self.around) {
+            judgements.push(around.boot.judge(&observed.document));
+            judgements.push(around.glass.judge());
+            judgements.extend(around.neighbours.judge());
+            let expected = "no rule of another table leads packets around ours";
+            judgements.push(Judgement::new(BYPASS, expected, around.tables.verdict()));
+        }
+        judgements
+    }
+
+    /// What is loaded at boot comes before what is loaded now: if the second is there, so is the first.
+    fn plan(&self, wanted: &Wanted<'_>) -> Vec<Step> {
+        let mut steps = Vec::new();
+        if let (Some(observed), Some(around)) = (&self.rules.0, &self.around) {
+            let because = wanted.of(BOOT.id);
+            if let Ok(document) = &observed.document
+                && !because.is_empty()
+            {
+                steps.extend(around.boot.plan(document, &because));
+            }
+        }
+        steps.extend(self.rules.plan(wanted));
+        // A table that is loaded anew has nothing in any set that a person fills.
+        let because = wanted.of(BREAK_GLASS.id);
+        let document = self.rules.0.as_ref().and_then(|observed| observed.document.as_ref().ok());
+        if let Some(document) = document
+            && !because.is_empty()
+        {
+            let change = change(document);
+            match steps.iter_mut().find(|step| step.change == change) {
+                Some(step) => step.because.extend(because),
+                None => steps.push(Step { change, because }),
+            }
+        }
+        steps
+    }
+
+    fn previews(&self) -> Vec<Preview> {
+        let mut previews = self.rules.previews();
+        if let (Some(observed), Some(around)) = (&self.rules.0, &self.around)
+            && let Ok(document) = &observed.document
+        {
+            previews.extend(around.boot.preview(document));
+        }
+        previews
+    }
+
+    fn obstacles(&self) -> Vec<Obstacle> {
+        self.rules.obstacles()
+    }
+}

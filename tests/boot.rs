@@ -1,0 +1,303 @@
+//! The firewall from the first packet after boot on: the confirmed one, or else nothing but SSH; and opened only by a
+//! person, for a time.
+
+use std::{
+    net::{Ipv6Addr, TcpListener},
+    sync::atomic::{AtomicBool, Ordering},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use holdfast_test_host::{Peer, Tcp};
+
+use crate::support::*;
+
+/// SSH and a port that something listens on only when a test does.
+const RULES: &str = r#"
+[[firewall.allow]]
+name = "ssh"
+tcp = [22]
+[[firewall.allow]]
+name = "signer-p2p"
+tcp = [4122]
+"#;
+
+/// Answers on 4122, which the profile allows, and on 5432, which it does not, as soon as the host has systemd.
+const LISTENER: &str = "[Unit]\nDefaultDependencies=no\nBefore=network-pre.target\n[Socket]\nListenStream=4122\nListenStream=5432\nAccept=yes\n[Install]\nWantedBy=sysinit.target\n";
+const ANSWER: &str = "[Service]\nExecStart=/bin/echo here\nStandardOutput=socket\n";
+
+const COPY: &str = "/var/lib/holdfast/firewall.json";
+const UNIT: &str = "holdfast-firewall.service";
+const BOOT: &str = "firewall.boot";
+const FAILED_CLOSED: &str = "0f9cc1aa7a1f4afe8279dab251167384";
+
+/// A host that answers on both ports from early on, and has its profile applied.
+fn applied(host: &Host) {
+    host.push("/etc/systemd/system/early.socket", LISTENER, 0o644).unwrap();
+    host.push("/etc/systemd/system/early@.service", ANSWER, 0o644).unwrap();
+    sh(host, "systemctl daemon-reload; systemctl enable --now early.socket");
+    give(host, RULES);
+    apply(host);
+    assert_passes(&verify(host));
+}
+
+fn sh(host: &Host, script: &str) -> String {
+    host.sh(script).unwrap().ok().unwrap().stdout
+}
+
+fn shown(host: &Host, unit: &str, property: &str) -> String {
+    sh(host, &format!("systemctl show -P {property} {unit}")).trim().to_owned()
+}
+
+/// The events of this boot with this id at this priority.
+fn events(host: &Host, id: &str, priority: &str) -> Vec<String> {
+    let script = format!(
+        "journalctl -q -b -o cat -p {priority}..{priority} MESSAGE_ID={id} --output-fields=MESSAGE"
+    );
+    sh(host, &script).lines().map(str::to_owned).collect()
+}
+
+/// Knocks on a port from before the host goes down until the look is over; says how often it was answered.
+fn knocking<T>(peer: &Peer, port: u16, look: impl FnOnce() -> T) -> (usize, usize, T) {
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let knock = scope.spawn(|| {
+            let (mut knocks, mut answers) = (0, 0);
+            while !over.load(Ordering::Relaxed) {
+                knocks += 1;
+                // While the host is down nobody is there at all.
+                answers += usize::from(peer.tcp_open(port).is_ok_and(|met| met == Tcp::Open));
+            }
+            (knocks, answers)
+        });
+        let result = look();
+        over.store(true, Ordering::Relaxed);
+        let (knocks, answers) = knock.join().unwrap();
+        (knocks, answers, result)
+    })
+}
+
+/// What a peer meets on SSH, the allowed port and the other one.
+fn met(peer: &Peer) -> [Tcp; 3] {
+    [22, 4122, 5432].map(|port| peer.tcp_open(port).unwrap())
+}
+
+const WHOLE: [Tcp; 3] = [Tcp::Open, Tcp::Open, Tcp::Filtered];
+const ONLY_SSH: [Tcp; 3] = [Tcp::Open, Tcp::Filtered, Tcp::Filtered];
+const ALL_OPEN: [Tcp; 3] = [Tcp::Open, Tcp::Open, Tcp::Open];
+
+on_hosts! {
+    /// A peer that keeps knocking through a reboot is never answered on a port that is not declared, though something
+    /// listens there before the network is up; and everything holds at once.
+    fn the_confirmed_firewall_is_there_from_boot_on(host: &Host) {
+        let peer = host.peer("client").unwrap();
+        assert_eq!(holdfast(host, &["firewall", "load"]).status, Some(1), "nothing to load yet");
+        sh(host, "nft delete table inet holdfast");
+        applied(host);
+        assert_eq!(met(&peer), WHOLE);
+        let (knocks, answers, ()) = knocking(&peer, 5432, || host.reboot().unwrap());
+        assert_eq!(answers, 0, "of {knocks} knocks");
+        assert!(knocks > 3, "only {knocks} knocks");
+        assert_eq!(met(&peer), WHOLE);
+        assert_passes(&verify(host));
+        assert_eq!(shown(host, UNIT, "ActiveState"), "active");
+        // Its place in the boot: before the network and sshd.
+        let entered = |unit: &str| shown(host, unit, "ActiveEnterTimestampMonotonic").parse::<u64>().unwrap();
+        assert!(entered(UNIT) <= entered("sysinit.target"), "before the target that all else waits for");
+        assert!(entered(UNIT) < entered("ssh.service"));
+        assert!(shown(host, UNIT, "Before").contains("network-pre.target"));
+        assert!(events(host, FAILED_CLOSED, "crit").is_empty());
+        // Stopping it opens nothing; starting it again loads the same.
+        for verb in ["stop", "start", "restart"] {
+            let (_, answers, _) = knocking(&peer, 5432, || sh(host, &format!("systemctl {verb} {UNIT}")));
+            assert_eq!(answers, 0, "{verb}");
+            assert_eq!(met(&peer), WHOLE, "{verb}");
+            assert_passes(&verify(host));
+        }
+    }
+}
+
+on_hosts! {
+    /// Missing, cut short, edited, refused by nft: SSH and nothing else, said at `crit`, and the unit shows as failed.
+    fn what_cannot_be_loaded_fails_closed(host: &Host) {
+        let peer = host.peer("client").unwrap();
+        applied(host);
+        let spoil = [
+            (format!("rm {COPY}"), "is missing"),
+            (format!("truncate -s 300 {COPY}"), "is not whole"),
+            (format!("sed -i 's/4122/5432/' {COPY}"), "was changed by somebody"),
+            (format!("head -c 500 /dev/urandom > {COPY}"), "is not a file of text"),
+            (format!("sed -i 's/\"format\":1/\"format\":2/' {COPY}"), "has format 2"),
+        ];
+        for (index, (script, words)) in spoil.iter().enumerate() {
+            sh(host, script);
+            let report = verify(host);
+            assert_eq!(report.outcome(BOOT), "drift", "{script}");
+            // The first by a whole boot, the others by the unit alone, on a host without a table.
+            if index == 0 {
+                let (_, answers, ()) = knocking(&peer, 5432, || host.reboot().unwrap());
+                assert_eq!(answers, 0);
+            } else {
+                sh(host, &format!("nft delete table inet holdfast; systemctl restart {UNIT} || true"));
+            }
+            assert_eq!(met(&peer), ONLY_SSH, "{script}");
+            assert_eq!(shown(host, UNIT, "ActiveState"), "failed", "{script}");
+            let said = events(host, FAILED_CLOSED, "crit");
+            assert!(said.last().is_some_and(|line| line.contains(words) && line.contains("SSH as the profile has it on TCP 22")), "{script}: {said:?}");
+            assert_eq!(verify(host).outcome("firewall.ruleset"), "drift", "{script}");
+            correct(host);
+            assert_passes(&verify(host));
+            assert_eq!(met(&peer), WHOLE, "{script}: after correct");
+        }
+        // Without a profile either: the port that sshd's own configuration names.
+        sh(host, &format!("rm {COPY}; mv /etc/holdfast/profile.toml /root/; nft delete table inet holdfast; systemctl restart {UNIT} || true"));
+        assert_eq!(met(&peer), ONLY_SSH);
+        let said = events(host, FAILED_CLOSED, "crit");
+        assert!(said.last().unwrap().contains("SSH from anywhere on TCP 22"), "{said:?}");
+        // Without nft nothing can be closed: that is said, too.
+        sh(host, &format!("mv /usr/sbin/nft /root/nft; systemctl restart {UNIT} || true; mv /root/nft /usr/sbin/nft"));
+        let said = events(host, FAILED_CLOSED, "crit");
+        assert!(said.last().unwrap().contains("NO FIREWALL IS LOADED"), "{said:?}");
+        assert!(said.last().unwrap().contains("apt-get install nftables"), "{said:?}");
+        assert_eq!(shown(host, UNIT, "ActiveState"), "failed");
+    }
+}
+
+/// Leaves the newest transaction as one that was interrupted after its last step.
+fn reopen(host: &Host) {
+    sh(host, "cd /var/lib/holdfast/transactions && rm \"$(ls | tail -n 1)/end.json\"");
+}
+
+on_hosts! {
+    /// With a transaction open at boot, what was confirmed before it is loaded; before the first one there was nothing.
+    fn an_open_transaction_is_not_loaded(host: &Host) {
+        let peer = host.peer("client").unwrap();
+        applied(host);
+        give(host, &RULES.replace("4122", "5432"));
+        apply(host);
+        assert_eq!(met(&peer), [Tcp::Open, Tcp::Filtered, Tcp::Open]);
+        reopen(host);
+        sh(host, &format!("nft delete table inet holdfast; systemctl restart {UNIT}"));
+        assert_eq!(met(&peer), WHOLE, "the one that was confirmed before");
+        let (_, answers, ()) = knocking(&peer, 5432, || host.reboot().unwrap());
+        assert_eq!(answers, 0);
+        assert_eq!(met(&peer), WHOLE);
+        // The next command repairs: the copy and the table are those of before, and the unit is still enabled.
+        give(host, RULES);
+        assert_passes(&verify(host));
+        assert_eq!(shown(host, UNIT, "UnitFileState"), "enabled");
+
+        // Of the first transaction there is no before.
+        let first = sh(host, "holdfast history --format json");
+        let first: serde_json::Value = serde_json::from_str(&first).unwrap();
+        let first = first["transactions"].as_array().unwrap().iter().filter_map(|t| t["id"].as_u64()).min().unwrap();
+        holdfast(host, &["rollback", &first.to_string()]).ok().unwrap();
+        assert_eq!(shown(host, UNIT, "UnitFileState"), "disabled", "rolled back too");
+        assert!(host.sh(&format!("test -e {COPY}")).unwrap().status != Some(0), "rolled back too");
+        apply(host);
+        reopen(host);
+        sh(host, &format!("nft delete table inet holdfast; systemctl restart {UNIT}"));
+        assert_eq!(met(&peer), ALL_OPEN, "nothing was confirmed");
+        assert_eq!(shown(host, UNIT, "ActiveState"), "active");
+    }
+}
+
+on_hosts! {
+    /// Debian's own nftables.service flushes every table: before ours is loaded at boot, and when it is restarted, after
+    /// which ours is loaded again.
+    fn the_stock_nftables_service_does_not_undo_it(host: &Host) {
+        let peer = host.peer("client").unwrap();
+        applied(host);
+        sh(host, "systemctl enable nftables.service");
+        host.reboot().unwrap();
+        assert_eq!(met(&peer), WHOLE, "both are enabled");
+        sh(host, "systemctl restart nftables.service");
+        let start = Instant::now();
+        while met(&peer) != WHOLE {
+            assert!(start.elapsed() < Duration::from_secs(20), "the table is not loaded again");
+            sleep(Duration::from_millis(200));
+        }
+        sh(host, "systemctl stop nftables.service");
+        assert_eq!(verify(host).outcome("firewall.ruleset"), "drift");
+        correct(host);
+        assert_eq!(met(&peer), WHOLE);
+    }
+}
+
+on_hosts! {
+    /// A person opens the host for a time; the kernel ends it, with the agent gone; nothing makes it last longer.
+    fn an_opening_ends_by_itself(host: &Host) {
+        let peer = host.peer("client").unwrap();
+        give(host, RULES);
+        assert_eq!(holdfast(host, &["firewall", "open", "--for", "3s"]).status, Some(1), "there is nothing to open");
+        applied(host);
+        let id = |outcome: &str| verify(host).outcome("firewall.break-glass") == outcome;
+        for wrong in ["0s", "61m", "2h", "soon"] {
+            assert_eq!(holdfast(host, &["firewall", "open", "--for", wrong]).status, Some(64), "{wrong}");
+        }
+
+        // By itself.
+        let opened = host.command(["holdfast", "firewall", "open", "--for", "6s", "--reason", "a\ttest"]).unwrap()
+            .env("SUDO_USER", "alice").run().unwrap().ok().unwrap();
+        assert!(opened.stdout.starts_with("The host is open to everybody until "), "{opened}");
+        let start = Instant::now();
+        assert_eq!(met(&peer), ALL_OPEN);
+        sh(host, "mv /usr/bin/holdfast /root/holdfast");
+        let is_open = || peer.tcp_open(5432).unwrap() == Tcp::Open;
+        while is_open() {
+            assert!(start.elapsed() < Duration::from_secs(20), "it does not end");
+            sleep(Duration::from_millis(200));
+        }
+        assert!(start.elapsed() >= Duration::from_secs(4), "it ended at once");
+        sh(host, "mv /root/holdfast /usr/bin/holdfast");
+        assert_passes(&verify(host));
+        let logged = events(host, "19cfd5f5af1042638ea962842ea2c97f", "warning");
+        assert!(logged[0].contains("by alice: a test"), "{logged:?}");
+
+        // While it lasts it is a finding that no timer takes back, and that says who; sooner by hand.
+        holdfast(host, &["firewall", "open", "--for", "10m"]).ok().unwrap();
+        let report = verify(host);
+        assert_eq!(report.outcome("firewall.break-glass"), "fail");
+        assert!(report.observed("firewall.break-glass").contains("by root"));
+        assert_eq!(report.findings().len(), 1, "{:?}", report.findings());
+        assert_eq!(crate::support::report(host, "correct").json["outcome"], "unchanged");
+        assert!(is_open());
+        let status = holdfast(host, &["status"]).ok().unwrap().stdout;
+        assert!(status.contains("open to everybody until "), "{status}");
+        holdfast(host, &["firewall", "close"]).ok().unwrap();
+        assert!(!is_open());
+        assert_passes(&verify(host));
+
+        // What somebody else puts there is drift, and so is making ours last longer.
+        let longer = "E=$(nft -j list set inet holdfast break-glass | grep -o 'holdfast: root until [^\"]*' | head -n 1)
+            nft \"delete element inet holdfast break-glass { tcp }; add element inet holdfast break-glass { tcp timeout 10h comment \\\"$E\\\" }\"";
+        for script in ["nft 'add element inet holdfast break-glass { tcp }'",
+            "nft 'add element inet holdfast break-glass { udp timeout 5m }'",
+            &format!("holdfast firewall open --for 10m; {longer}")] {
+            sh(host, script);
+            let report = verify(host);
+            assert_eq!(report.outcome("firewall.break-glass"), "drift", "{script}");
+            correct(host);
+            assert!(!is_open(), "{script}");
+            assert_passes(&verify(host));
+        }
+
+        // An apply closes it, and so does going back; neither opens it again.
+        holdfast(host, &["firewall", "open", "--for", "10m"]).ok().unwrap();
+        let id_of = apply(host).transaction();
+        assert!(!is_open());
+        assert!(id("pass"));
+        holdfast(host, &["rollback", &id_of.to_string()]).ok().unwrap();
+        assert!(!is_open(), "what was open then is not open again");
+        // A reboot ends it.
+        apply(host);
+        holdfast(host, &["firewall", "open", "--for", "10m"]).ok().unwrap();
+        host.reboot().unwrap();
+        assert!(!is_open());
+        assert_passes(&verify(host));
+        let _listener: TcpListener = host.within(|| TcpListener::bind((Ipv6Addr::UNSPECIFIED, 9999)).unwrap()).unwrap();
+        assert_eq!(peer.tcp_open_v6(9999).unwrap(), Tcp::Filtered);
+        holdfast(host, &["firewall", "open", "--for", "1m"]).ok().unwrap();
+        assert_eq!(peer.tcp_open_v6(9999).unwrap(), Tcp::Open, "IPv6 too");
+    }
+}

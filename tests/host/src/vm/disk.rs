@@ -1,0 +1,95 @@
+//! The disk that virtual machines start from: an image with its own kernel and holdfast installed, as one ext4 file system.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use sha2::{Digest as _, Sha256};
+
+use crate::image::hex;
+use crate::{Image, Suite, cache, image, layer, machine};
+
+/// How long a disk that is no longer used is kept: each package under test makes one.
+const KEEP_FOR: Duration = Duration::from_secs(12 * 3600);
+
+/// The disk's size; the file is sparse.
+const SIZE: &str = "3G";
+
+/// The program that runs what tests ask for.
+const AGENT: &str = include_str!("agent.pl");
+
+/// What the image lacks of a machine: a name, an address on its cable, and the agent.
+const FILES: [(&str, &str); 5] = [
+    ("etc/hostname", "holdfast-vm\n"),
+    (
+        "etc/hosts",
+        "127.0.0.1\tlocalhost\n127.0.1.1\tholdfast-vm\n::1\tlocalhost ip6-localhost ip6-loopback\n",
+    ),
+    ("etc/fstab", "/dev/vda / ext4 defaults 0 0\n"),
+    (
+        "etc/systemd/network/10-cable.network",
+        "[Match]\nName=e*\n[Network]\nAddress=10.99.1.1/24\nAddress=fd00:99:1::1/64\nGateway=10.99.1.2\n\
+         Gateway=fd00:99:1::2\nIPv6AcceptRA=no\nIPv6DuplicateAddressDetection=0\n",
+    ),
+    (
+        "etc/systemd/system/test-agent.service",
+        "[Service]\nExecStart=/usr/bin/perl /usr/local/lib/test-agent.pl\nRestart=on-failure\nKillMode=process\n\
+         Environment=HOME=/root LANG=C.UTF-8\n",
+    ),
+];
+
+/// Units that a machine starts beyond what its image does.
+const STARTED: [(&str, &str); 2] = [
+    ("test-agent.service", "/etc/systemd/system/test-agent.service"),
+    ("systemd-networkd.service", "/usr/lib/systemd/system/systemd-networkd.service"),
+];
+
+/// A directory with `disk`, `kernel` and `initrd`, made if it is not in the cache. Nothing in it may be written to.
+pub(super) fn ensure(suite: Suite, deb: &Path) -> Result<PathBuf> {
+    let layers =
+        [layer::ensure(suite, Image::Machine, deb)?, image::ensure(suite, Image::Machine)?];
+    let layer = layers[0].file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let recipe = hex(&Sha256::digest(format!("{AGENT}{FILES:?}{STARTED:?}{SIZE}")));
+    let disks = cache::subdir("disks")?;
+    let path = disks.join(format!("{layer}-{}", &recipe[..8]));
+    let disk = cache::once(&path, |partial| make(&layers, partial))?;
+    cache::prune(&disks, KEEP_FOR)?;
+    Ok(disk)
+}
+
+fn make(layers: &[PathBuf; 2], target: &Path) -> Result<()> {
+    let (top, merged) = (target.join("top"), target.join("merged"));
+    let write = |name: &str, text: &str| -> Result<()> {
+        let path = top.join(name);
+        fs::create_dir_all(path.parent().context("A file without a directory")?)?;
+        fs::write(&path, text).with_context(|| format!("Cannot write {name}"))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).context("Cannot set a mode")
+    };
+    for (name, text) in FILES {
+        write(name, text)?;
+    }
+    write("usr/local/lib/test-agent.pl", AGENT)?;
+    let wants = top.join("etc/systemd/system/multi-user.target.wants");
+    fs::create_dir_all(&wants)?;
+    for (unit, file) in STARTED {
+        symlink(file, wants.join(unit)).context("Cannot enable a unit")?;
+    }
+    // Directories of a lower layer show with the topmost layer's modes, which came from our umask.
+    let mut chmod = machine::command("find");
+    machine::finish(chmod.arg(&top).args(["-type", "d", "-exec", "chmod", "755", "{}", "+"]))?;
+    fs::create_dir(&merged)?;
+
+    let lower = [&top, &layers[0], &layers[1]].map(|path| path.to_string_lossy().into_owned());
+    // Mounted in a mount namespace that ends with the script. -d copies owners, modes and extended attributes.
+    let script = "mount -t overlay overlay -o ro,lowerdir=\"$1\" \"$2/merged\"
+                  mkfs.ext4 -q -d \"$2/merged\" \"$2/disk\" \"$3\"
+                  cp -L \"$2\"/merged/boot/vmlinuz-* \"$2/kernel\"
+                  cp -L \"$2\"/merged/boot/initrd.img-* \"$2/initrd\"";
+    let mut command = machine::command("unshare");
+    command.args(["--mount", "sh", "-euc", script, "sh", &lower.join(":")]).arg(target).arg(SIZE);
+    machine::finish(&mut command).context("Cannot make a machine's disk")?;
+    cache::remove_tree(&top)?;
+    cache::remove_tree(&merged)
+}
