@@ -27,7 +27,7 @@
 //! - [`foreign`], [`neighbours`]: other tables, and what leads around ours; other firewalls
 //! - [`whole`]: all of the above as one control
 //! - [`checks`]: what is checked, and why
-//! - [`model`]: what the section lets in, worked out without a kernel
+//! - [`model`]: what the section lets in, worked out without a kernel; [`parts`]: networks cut up for it
 //!
 //! holdfast's rules are in a table of their own, `inet holdfast`, replaced as a whole in one nft transaction. No other
 //! table is ever read or written: an `accept` in another table cannot overrule the `drop` here, and what Docker, Podman
@@ -57,6 +57,7 @@ pub mod foreign;
 mod forward;
 pub mod model;
 mod neighbours;
+pub mod parts;
 mod ruleset;
 mod services;
 mod sets;

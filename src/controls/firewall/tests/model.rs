@@ -71,7 +71,7 @@ fn one_address() {
     }
     let udp = Door { protocol: Protocol::Udp, ..door(22) };
     let fate = model.meets("198.51.100.9".parse().unwrap(), udp);
-    assert_eq!(fate, Fate::Denied(Denial::NoAllow { door: udp }));
+    assert_eq!(fate, Fate::Denied(Denial::NoAllow { door: udp, ended: Vec::new() }));
 }
 
 #[test]
@@ -129,6 +129,27 @@ fn what_decides_nothing() {
     assert_eq!(absent.meets(from, door(22)), Fate::Open(Open::Absent));
     assert!(!model("").meets(from, door(22)).gets_in());
     assert_eq!(model("").admitting(door(22)), Ok(Vec::new()));
+}
+
+#[test]
+fn what_has_ended() {
+    let section: Firewall = toml::from_str(
+        "[[allow]]\nname = \"guest\"\ntcp = [22]\nuntil = \"2026-11-21T12:00:00Z\"\n\
+         [[allow]]\nname = \"counted\"\ntcp = [80]\nrate = \"5/minute\"\n\
+         [[allow]]\nname = \"plain\"\ntcp = [80]\nfrom = [\"192.0.2.0/24\"]\n",
+    )
+    .unwrap();
+    let at = |moment: &str| Model::of(Some(&section), &Facts::default(), moment.parse().unwrap());
+    let from: IpAddr = "192.0.2.1".parse().unwrap();
+    assert!(at("2026-11-21T11:59:59Z").meets(from, door(22)).gets_in());
+    let Fate::Denied(why) = at("2026-11-21T12:00:00Z").meets(from, door(22)) else {
+        panic!("it has ended")
+    };
+    let said = "no entry of firewall.allow names tcp 22; guest ended on 2026-11-21T12:00:00Z";
+    assert_eq!(why.to_string(), said);
+    // What counts its sources is asked last.
+    let fate = at("2026-11-21T12:00:00Z").meets(from, door(80));
+    assert!(matches!(fate, Fate::Admitted(by) if by.name == "plain"));
 }
 
 #[test]
