@@ -183,11 +183,13 @@ impl Observed {
         host: &Reader,
         depth: Depth,
     ) -> Result<Exposure, String> {
-        let seen = exposure::look(host, depth).await?;
         let facts = self.facts.clone().unwrap_or_default();
+        let is_judged = exposure::judges_forwarded(section, &facts);
+        let depth = if depth == Depth::Quick && !is_judged { Depth::Published } else { depth };
+        let seen = exposure::look(host, depth).await?;
         let now = clock::now();
         let mut found = exposure::judge(Some(section), &facts, self.in_force(), seen, now);
-        if depth == Depth::Quick {
+        if depth != Depth::Full {
             found.name_owners(|inodes| exposure::owners(host, inodes));
         }
         Ok(found)
