@@ -84,14 +84,8 @@ impl Comparison for FirewallComparison {
     }
 
     fn plan(&self, wanted: &Wanted<'_>) -> Vec<Step> {
-        let because = [wanted.of(RULESET.id), wanted.of(IN_PATH.id)].concat();
         let document = self.0.as_ref().and_then(|observed| observed.document.as_ref().ok());
-        match document {
-            Some(document) if !because.is_empty() => {
-                vec![Step { change: change(document), because }]
-            }
-            _ => Vec::new(),
-        }
+        document.map_or_else(Vec::new, |document| load(document, wanted))
     }
 
     fn previews(&self) -> Vec<Preview> {
@@ -106,6 +100,15 @@ impl Comparison for FirewallComparison {
         };
         self.0.iter().filter_map(unknown).collect()
     }
+}
+
+/// The step that loads a table, if a check asks for it.
+pub(super) fn load(document: &Value, wanted: &Wanted<'_>) -> Vec<Step> {
+    let because = [wanted.of(RULESET.id), wanted.of(IN_PATH.id)].concat();
+    if because.is_empty() {
+        return Vec::new();
+    }
+    vec![Step { change: change(document), because }]
 }
 
 /// What the profile wants beside what is there.
@@ -181,11 +184,13 @@ impl Observed {
         host: &Reader,
         depth: Depth,
     ) -> Result<Exposure, String> {
-        let seen = exposure::look(host, depth).await?;
         let facts = self.facts.clone().unwrap_or_default();
+        let is_judged = exposure::judges_forwarded(section, &facts);
+        let depth = if depth == Depth::Quick && !is_judged { Depth::Published } else { depth };
+        let seen = exposure::look(host, depth).await?;
         let now = clock::now();
         let mut found = exposure::judge(Some(section), &facts, self.in_force(), seen, now);
-        if depth == Depth::Quick {
+        if depth != Depth::Full {
             found.name_owners(|inodes| exposure::owners(host, inodes));
         }
         Ok(found)
@@ -282,14 +287,9 @@ impl Observed {
     pub(super) fn judge(&self) -> Vec<Judgement> {
         let mut judgements = vec![
             Judgement::new(RULESET, self.wants.clone(), self.judge_ruleset()),
-            // With the digest: putting this right loads the whole table, so that another table is another expectation
-            // here too, and nothing that nobody has applied is loaded unattended.
             Judgement::new(
                 IN_PATH,
-                format!(
-                    "packets to this host are put to table inet holdfast{}",
-                    digest(&self.document)
-                ),
+                "packets to this host are put to table inet holdfast",
                 self.judge_path(),
             ),
             Judgement::new(
@@ -364,7 +364,7 @@ impl Observed {
         }
     }
 
-    fn judge_ruleset(&self) -> Verdict {
+    pub(super) fn judge_ruleset(&self) -> Verdict {
         if matches!(self.live, Ok(OwnTable::Absent)) {
             return Verdict::Differs { observed: MISSING.to_owned() };
         }
