@@ -10,7 +10,7 @@ use std::{
 use holdfast_test_host::{Machine, Peer, Scan};
 use serde_json::Value;
 
-use crate::support::{PROFILE, Suite};
+use crate::support::{PROFILE, SOMEBODYS_KEY, Suite};
 
 /// A test for each suite, on a machine of its own.
 macro_rules! on_machines {
@@ -25,6 +25,7 @@ macro_rules! on_machines {
                 let start = Instant::now();
                 let mut machine = Machine::boot(suite).expect("a booted machine with holdfast installed");
                 eprintln!("{suite}: up after {:.0} s", start.elapsed().as_secs_f32());
+                machine.push("/root/.ssh/authorized_keys", SOMEBODYS_KEY, 0o600).unwrap();
                 body(&mut machine);
                 eprintln!("{suite}: done after {:.0} s", start.elapsed().as_secs_f32());
             }
@@ -234,7 +235,7 @@ fn lock_out(machine: &mut Machine, allow: &str) -> u64 {
          [[firewall.allow]]\nname = \"ssh\"\n{allow}"
     );
     machine.push(PROFILE, &profile, 0o600).unwrap();
-    let (exit, report) = holdfast(machine, "apply --confirm-within 10m --despite login.reachable");
+    let (exit, report) = holdfast(machine, "apply --confirm-within 10m --despite login.path");
     assert_eq!((exit, report["outcome"].as_str()), (0, Some("pending")), "{report:#}");
     assert_eq!(machine.peer().ssh_banner(22).unwrap(), None, "locked out");
     report["transaction"].as_u64().unwrap()
@@ -291,7 +292,7 @@ on_machines! {
         assert_back(machine, id, &before, &format!("{what}, and a power cut"));
 
         // In the middle of it: wholly before, or wholly there and then taken back.
-        let script = format!("systemd-run -q --unit=applying holdfast apply --confirm-within 10m --despite login.reachable");
+        let script = format!("systemd-run -q --unit=applying holdfast apply --confirm-within 10m --despite login.path");
         machine.push(PROFILE, &CONFIRMED.replace("kptr_restrict\" = 1", "dmesg_restrict\" = 1"), 0o600).unwrap();
         sh(machine, &script);
         std::thread::sleep(Duration::from_millis(700));
