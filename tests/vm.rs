@@ -55,6 +55,9 @@ tcp = [4122]
 const LOG_RATE: f32 = 10.0;
 const LOG_BURST: f32 = 5.0;
 
+/// How long an emulated machine may take for 128 packets.
+const PAUSE: Duration = Duration::from_millis(250);
+
 /// How many packets are to be dropped at once.
 const FLOOD: u16 = 10_000;
 
@@ -96,8 +99,15 @@ fn assert_passes(machine: &mut Machine) -> usize {
     passing.filter(|result| is_kernel(result["check"].as_str().unwrap())).count()
 }
 
+/// What a peer meets on the well-known ports, the declared ones, and those of a signer's host, over IPv4 and IPv6.
 fn scans(peer: &Peer) -> [Scan; 2] {
-    [IpAddr::from(peer.host_v4()), peer.host_v6().into()].map(|to| peer.scan(to).unwrap())
+    let more = [
+        1433, 3032, 3306, 4122, EARLY, 6379, 8080, 8332, 8333, 8443, 8801, 9153, 9184, 20443,
+        20444, 24224, 30000,
+    ];
+    let ports: Vec<u16> = (1..=1024).chain(more).collect();
+    [IpAddr::from(peer.host_v4()), peer.host_v6().into()]
+        .map(|to| peer.scan_slowly(to, &ports, PAUSE).unwrap())
 }
 
 /// Asserts that a peer finds SSH, and the declared port on which nothing listens, and nothing else.
