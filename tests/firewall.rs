@@ -198,7 +198,8 @@ on_hosts! {
 /// Somebody else's tables, as Docker and fail2ban have them.
 const FOREIGN: &str = "
 table ip nat {
-  chain prerouting { type nat hook prerouting priority dstnat; policy accept; tcp dport 8080 dnat to 172.17.0.2:80; }
+  chain DOCKER { tcp dport 8080 dnat to 172.17.0.2:80; }
+  chain PREROUTING { type nat hook prerouting priority dstnat; policy accept; fib daddr type local jump DOCKER; }
 }
 table inet f2b-table {
   set addr-set-sshd { type ipv4_addr; elements = { 192.0.2.66 } }

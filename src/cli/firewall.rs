@@ -15,6 +15,7 @@ use crate::{
     controls::firewall::{
         boot::COPY,
         break_glass::{LONGEST, Opening, PROTOCOLS, RECORD, State, opening, state},
+        foreign::{ForeignTable, Owner, Tables},
     },
     engine::{
         change::{Change, Content, FileState},
@@ -43,6 +44,8 @@ enum FirewallCommand {
     Open(OpenArgs),
     /// End what `open` began
     Close,
+    /// List all tables, whose they are and where packets meet them
+    Tables,
     /// Load what was last confirmed; for holdfast-firewall.service
     #[command(hide = true)]
     Load(LoadArgs),
@@ -72,6 +75,7 @@ pub(super) async fn run(context: &Context, args: &FirewallArgs) -> Result<Exit, 
     match &args.command {
         FirewallCommand::Open(args) => open(context, args).await,
         FirewallCommand::Close => close(context).await,
+        FirewallCommand::Tables => tables(context).await,
         FirewallCommand::Load(args) => load(context, &args.profile).await,
     }
 }
@@ -179,6 +183,49 @@ async fn close(context: &Context) -> Result<Exit, Failure> {
         },
     }
     Ok(Exit::Ok)
+}
+
+async fn tables(context: &Context) -> Result<Exit, Failure> {
+    let tables = Tables::of(&Reader::live()).await.tables;
+    let tables = tables.map_err(|why| Failure::new(Exit::Failed, why))?;
+    match context.format {
+        Format::Json => {
+            let list: Vec<_> = tables.iter().map(table_json).collect();
+            let body = json!({ "tables": list });
+            context.out.raw(&report::json::document("firewall tables", body))?;
+        }
+        Format::Text => {
+            for table in &tables {
+                let hooks: Vec<String> = table.hooks().map(|(_, hook)| hook).collect();
+                let hooks = if hooks.is_empty() { "no hooks".to_owned() } else { hooks.join(", ") };
+                let owner = table.owner();
+                let text = format!(
+                    "{:<10}  {} {}: {hooks}; {} rules",
+                    owner.word(),
+                    table.family,
+                    table.name,
+                    table.rule_count()
+                );
+                let text: String =
+                    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+                let is_unknown = owner == Owner::Unknown;
+                let text = if is_unknown { context.out.paint(Tone::Warn, &text) } else { text };
+                context.out.line(text)?;
+            }
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+fn table_json(table: &ForeignTable) -> serde_json::Value {
+    let hooks = table.hooks().map(|(chain, hook)| json!({ "chain": chain, "at": hook }));
+    json!({
+        "family": table.family,
+        "name": table.name,
+        "owner": table.owner(),
+        "hooks": hooks.collect::<Vec<_>>(),
+        "rules": table.rule_count(),
+    })
 }
 
 async fn record(writer: &Writer, opening: Option<&Opening>) -> Result<(), HostError> {

@@ -169,3 +169,46 @@ fn sshd_files(reader: &Reader) -> Vec<String> {
         .filter_map(|path| files.text(&path).ok().flatten())
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::record::{Before, Begin, Kind};
+
+    fn copy(text: &str) -> FileState {
+        FileState::config(text)
+    }
+
+    /// An open transaction that found this where the copy is; `None`: it did not touch it.
+    fn open(id: u64, found: Option<FileState>) -> Record {
+        let before = found.map(|state| Before {
+            resource: Resource::Path(COPY.to_owned()),
+            image: Image::Path { state, parent_mtime: None },
+        });
+        let begin = Begin {
+            format: Begin::FORMAT,
+            id,
+            kind: Kind::Apply,
+            command: "holdfast apply".to_owned(),
+            by: "root".to_owned(),
+            started: "2026-11-21T07:00:00Z".parse().unwrap(),
+            profile: None,
+            confirm_within: None,
+            steps: Vec::new(),
+            before: before.into_iter().collect(),
+        };
+        Record { begin, begun: 0, provisional: None, end: None }
+    }
+
+    #[test]
+    fn what_was_there_before_the_oldest_open_transaction_counts() {
+        let found = |open: &[Record]| source(open, copy("now"));
+        let is = |text: &str, before| Source::Copy { state: copy(text), before };
+        assert_eq!(found(&[]), is("now", None));
+        assert_eq!(found(&[open(3, None)]), is("now", None));
+        assert_eq!(found(&[open(3, Some(copy("old")))]), is("old", Some(3)));
+        let several = [open(3, None), open(4, Some(copy("old"))), open(5, Some(copy("newer")))];
+        assert_eq!(found(&several), is("old", Some(4)));
+        assert_eq!(found(&[open(3, Some(FileState::Absent))]), Source::Nothing { before: 3 });
+    }
+}

@@ -29,6 +29,8 @@ const READ_ONLY: &[(&str, &[&str])] = &[
     ("sshd", &["-t"]),
     ("nft", &["-n", "-t", "list", "ruleset"]),
     ("podman", &["ps", "--format", "json"]),
+    ("nft", &["-j", "-t", "list", "ruleset"]),
+    ("nft", &["-a", "-s", "-n", "list", "chain"]),
 ];
 
 /// A random number that the kernel draws at each boot.

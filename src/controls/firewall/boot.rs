@@ -18,7 +18,7 @@ use crate::{
     host::{Reader, bus::UnitStatus},
     profile::{
         schema::{Allow, Firewall, Forward, Profile},
-        types::{Port, PortRange, RuleName},
+        types::{Port, PortRange},
     },
 };
 
@@ -87,14 +87,14 @@ pub fn last_resort(profile: Option<&Profile>, listening: &[Port]) -> Firewall {
             .allowing(&ports)
             .map(|allow| Allow { tcp: Some(ranges.clone()), udp: None, ..allow.clone() })
             .collect(),
-        None => from_anywhere(ranges),
+        None => from_anywhere(&ranges),
     };
     Firewall { allow, forward: Forward::Deny, ..Firewall::default() }
 }
 
-fn from_anywhere(ports: Vec<PortRange>) -> Vec<Allow> {
-    let name = "ssh".parse::<RuleName>().ok();
-    name.map(|name| Allow { tcp: Some(ports), ..Allow::named(name) }).into_iter().collect()
+fn from_anywhere(ports: &[PortRange]) -> Vec<Allow> {
+    let allow = serde_json::json!({ "name": "ssh", "tcp": ports });
+    serde_json::from_value(allow).into_iter().collect()
 }
 
 /// The ports that sshd's configuration names: `Port 2222` on a line of its own. Empty: none is named.

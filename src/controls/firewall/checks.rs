@@ -20,8 +20,14 @@ pub(super) const BOOT: &CheckMeta = &CHECKS[5];
 /// Nobody has opened the host.
 pub(super) const BREAK_GLASS: &CheckMeta = &CHECKS[6];
 
+/// No other firewall is at work.
+pub(super) const NEIGHBOURS: &CheckMeta = &CHECKS[7];
+
+/// Nothing leads around the table.
+pub(super) const BYPASS: &CheckMeta = &CHECKS[8];
+
 /// Every check of the control.
-pub(super) static CHECKS: [CheckMeta; 7] = [
+pub(super) static CHECKS: [CheckMeta; 9] = [
     CheckMeta {
         id: "firewall.ruleset",
         title: "The kernel's firewall rules are exactly those of the profile",
@@ -119,4 +125,54 @@ pub(super) static CHECKS: [CheckMeta; 7] = [
         fix: "Run: holdfast firewall close. What holdfast itself opened ends when it says; what somebody else put into \
               the set is taken out by holdfast correct, and journalctl says who was logged in.",
     },
+    CheckMeta {
+        id: "firewall.neighbours",
+        title: "No other firewall takes holdfast's rules away or decides beside them",
+        severity: Severity::High,
+        evidence: Evidence::Effective,
+        practices: &["net.default-deny"],
+        why: "Debian's nftables.service flushes every table whenever it is started, stopped or reloaded; firewalld and ufw \
+              load and delete rules of their own. Whoever acts last wins, and that may be a package upgrade at night.",
+        source: "nftables(8) and Debian's nftables.service (ExecStop=nft flush ruleset); NixOS/nixpkgs issue 207058; \
+                 firewalld issue 742",
+        fix: "Move the rules to [firewall] in the profile, then mask the unit. Do not stop nftables.service first: \
+              stopping it flushes every table, the containers' too.",
+    },
+    CheckMeta {
+        id: "firewall.bypass",
+        title: "No rule of another table leads packets around the firewall",
+        severity: Severity::Critical,
+        evidence: Evidence::Effective,
+        practices: &["net.default-deny"],
+        why: "A rule in an earlier hook can send what was meant for a closed port to an open one, or hide it from \
+              connection tracking: each table then looks right, and a port answers that nobody declared.",
+        source: "nft(8), hooks ingress and prerouting, NAT STATEMENTS, NOTRACK STATEMENT, PAYLOAD EXPRESSION assignment",
+        fix: "holdfast firewall tables shows whose each table is. If nobody needs the rule, find who loaded it (nft \
+              monitor, journalctl) and delete it: nft delete rule FAMILY TABLE CHAIN handle N. If somebody does, say so \
+              in a [[waiver]] with an end.",
+    },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_that_of_its_check() {
+        let names = [
+            (RULESET, "ruleset"),
+            (IN_PATH, "in-path"),
+            (OUTSIDE, "outside"),
+            (FROM_CONFIG, "from-config"),
+            (EXPOSURE, "exposure"),
+            (BOOT, "boot"),
+            (BREAK_GLASS, "break-glass"),
+            (NEIGHBOURS, "neighbours"),
+            (BYPASS, "bypass"),
+        ];
+        assert_eq!(names.len(), CHECKS.len());
+        for (meta, name) in names {
+            assert_eq!(meta.id, format!("firewall.{name}"));
+        }
+    }
+}

@@ -22,6 +22,7 @@
 //! - [`control`]: observing, judging, planning
 //! - [`boot`]: what is loaded at boot
 //! - [`break_glass`]: how a person opens the host for a time
+//! - [`foreign`], [`neighbours`]: other tables, and what leads around ours; other firewalls
 //! - [`whole`]: all of the above as one control
 //! - [`checks`]: what is checked, and why
 //! - [`model`]: what the section lets in, worked out without a kernel
@@ -47,8 +48,10 @@ mod control;
 mod expected;
 pub mod exposure;
 mod facts;
+pub mod foreign;
 mod forward;
 pub mod model;
+mod neighbours;
 mod ruleset;
 mod services;
 mod sets;

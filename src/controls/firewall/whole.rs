@@ -3,8 +3,10 @@
 use super::{
     boot::AtBoot,
     break_glass::Glass,
-    checks::{BOOT, BREAK_GLASS},
+    checks::{BOOT, BREAK_GLASS, BYPASS},
     control::{FirewallComparison, change},
+    foreign::Tables,
+    neighbours::Neighbours,
 };
 use crate::{
     controls::{Comparison, Obstacle, Preview, Wanted},
@@ -24,6 +26,8 @@ pub(super) struct Whole {
 struct Around {
     boot: AtBoot,
     glass: Glass,
+    neighbours: Neighbours,
+    tables: Tables,
 }
 
 impl Whole {
@@ -31,8 +35,13 @@ impl Whole {
     pub(super) async fn of(rules: FirewallComparison, host: &Reader) -> Self {
         let around = match rules.0 {
             Some(_) => {
-                let (boot, glass) = tokio::join!(AtBoot::of(host), Glass::of(host));
-                Some(Around { boot, glass })
+                let (boot, glass, neighbours, tables) = tokio::join!(
+                    AtBoot::of(host),
+                    Glass::of(host),
+                    Neighbours::of(host),
+                    Tables::of(host)
+                );
+                Some(Around { boot, glass, neighbours, tables })
             }
             None => None,
         };
@@ -46,6 +55,9 @@ impl Comparison for Whole {
         if let (Some(observed), Some(around)) = (&self.rules.0, &self.around) {
             judgements.push(around.boot.judge(&observed.document));
             judgements.push(around.glass.judge());
+            judgements.extend(around.neighbours.judge());
+            let expected = "no rule of another table leads packets around ours";
+            judgements.push(Judgement::new(BYPASS, expected, around.tables.verdict()));
         }
         judgements
     }

@@ -3,6 +3,7 @@
 //! `fixtures/` holds what nft of Debian 12 (1.0.6) and Debian 13 (1.1.3) listed for [`SECTION`]: as loaded; after a rule
 //! was inserted, one deleted, a policy changed, a chain, a set and its elements added; and then made dormant.
 
+mod around;
 mod compare;
 mod facts;
 mod judge;
