@@ -41,7 +41,7 @@ macro_rules! on_hosts {
 }
 
 /// Somebody's key: a host that is to be managed over SSH has one before anything else, or an apply is refused.
-const SOMEBODYS_KEY: &str =
+pub(crate) const SOMEBODYS_KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHqGyH1sMbwqQzbmqVAkvXzBqhEqJHkz4Y8Wf0Yb0cYE somebody\n";
 
 /// Runs a test on a fresh host, as a provider hands them out: root admits somebody's key.

@@ -20,6 +20,9 @@ const SIZE: &str = "3G";
 /// The program that runs what tests ask for.
 const AGENT: &str = include_str!("agent.pl");
 
+/// What the initrd does: it finds the disk and goes on there.
+const INIT: &str = include_str!("init.sh");
+
 /// What the image lacks of a machine: a name, an address on its cable, and the agent.
 const FILES: [(&str, &str); 5] = [
     ("etc/hostname", "holdfast-vm\n"),
@@ -46,12 +49,44 @@ const STARTED: [(&str, &str); 2] = [
     ("systemd-networkd.service", "/usr/lib/systemd/system/systemd-networkd.service"),
 ];
 
+/// What the kernel cannot do without to find its disk, with what that needs in turn.
+const START: &str = "virtio_pci virtio_blk";
+
+/// Makes `disk`, `kernel` and `initrd` in a directory ($2) of an overlay's layers ($1). The initrd is our own, of a few
+/// modules ($4) and one script ($5): Debian's own takes longer, emulated, than all the rest of the boot.
+const DISK: &str = r#"
+    mount -t overlay overlay -o ro,lowerdir="$1" "$2/merged"
+    mkfs.ext4 -q -d "$2/merged" "$2/disk" "$3"
+    cp -L "$2"/merged/boot/vmlinuz-* "$2/kernel"
+    cd "$2"
+    release=$(ls merged/lib/modules)
+    mkdir -p start/bin start/modules start/proc start/sys start/dev start/root
+    cp merged/bin/busybox start/bin/
+    printf '%s' "$5" >start/init
+    chmod 755 start/init
+    number=10
+    for module in $4; do
+        for file in $(chroot merged modprobe -S "$release" --show-depends "$module" | sed -n 's/^insmod //p'); do
+            case $file in
+            *.xz) merged/bin/busybox unxz -c <"merged$file" >"start/modules/$number" ;;
+            *) cp "merged$file" "start/modules/$number" ;;
+            esac
+            number=$((number + 1))
+        done
+    done
+    mount --bind start merged/mnt
+    chroot merged sh -c 'cd /mnt && find . | cpio --quiet -o -H newc' >initrd
+    umount merged/mnt
+    rm -r start
+"#;
+
 /// A directory with `disk`, `kernel` and `initrd`, made if it is not in the cache. Nothing in it may be written to.
 pub(super) fn ensure(suite: Suite, deb: &Path) -> Result<PathBuf> {
     let layers =
         [layer::ensure(suite, Image::Machine, deb)?, image::ensure(suite, Image::Machine)?];
     let layer = layers[0].file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let recipe = hex(&Sha256::digest(format!("{AGENT}{FILES:?}{STARTED:?}{SIZE}")));
+    let recipe =
+        hex(&Sha256::digest(format!("{AGENT}{FILES:?}{STARTED:?}{SIZE}{DISK}{START}{INIT}")));
     let disks = cache::subdir("disks")?;
     let path = disks.join(format!("{layer}-{}", &recipe[..8]));
     let disk = cache::once(&path, |partial| make(&layers, partial))?;
@@ -82,13 +117,10 @@ fn make(layers: &[PathBuf; 2], target: &Path) -> Result<()> {
     fs::create_dir(&merged)?;
 
     let lower = [&top, &layers[0], &layers[1]].map(|path| path.to_string_lossy().into_owned());
-    // Mounted in a mount namespace that ends with the script. -d copies owners, modes and extended attributes.
-    let script = "mount -t overlay overlay -o ro,lowerdir=\"$1\" \"$2/merged\"
-                  mkfs.ext4 -q -d \"$2/merged\" \"$2/disk\" \"$3\"
-                  cp -L \"$2\"/merged/boot/vmlinuz-* \"$2/kernel\"
-                  cp -L \"$2\"/merged/boot/initrd.img-* \"$2/initrd\"";
+    // A mount namespace ends with the script, and its mounts with it. -d copies owners, modes and extended attributes.
     let mut command = machine::command("unshare");
-    command.args(["--mount", "sh", "-euc", script, "sh", &lower.join(":")]).arg(target).arg(SIZE);
+    command.args(["--mount", "sh", "-euc", DISK, "sh", &lower.join(":")]).args([target]).arg(SIZE);
+    command.args([START, INIT]);
     machine::finish(&mut command).context("Cannot make a machine's disk")?;
     cache::remove_tree(&top)?;
     cache::remove_tree(&merged)

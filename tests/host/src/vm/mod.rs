@@ -134,7 +134,9 @@ impl Machine {
         if state.text() == "running" {
             return Ok(());
         }
-        let failed = self.sh("systemctl list-units --failed --plain --no-legend")?;
+        let failed = self.sh(
+            "systemctl list-units --failed --plain --no-legend; journalctl -b -p warning --no-pager -n 30",
+        )?;
         bail!("The machine is {:?} after its boot: {failed}\n{}", state.text(), self.console())
     }
 
@@ -229,9 +231,11 @@ impl Drop for Machine {
 /// Starts qemu in the network of a peer.
 fn start(run: &Path, peer: &Peer) -> Result<Power> {
     let file = |name: &str| run.join(name).display().to_string();
-    let accel = std::env::var("HOLDFAST_TEST_ACCEL").unwrap_or_else(|_| "tcg,thread=multi".into());
+    let accel = std::env::var("HOLDFAST_TEST_ACCEL").unwrap_or_else(|_| "tcg".into());
     let words = [
-        &format!("setpriv --pdeathsig KILL qemu-system-x86_64 -accel {accel} -cpu max -smp 2 -m 768"),
+        // One plain processor, without cmpxchg16b: qemu 7.2, when it emulates it, now and then leaves wrong flags, over
+        // which a kernel falls that allocates memory with it.
+        &format!("setpriv --pdeathsig KILL qemu-system-x86_64 -accel {accel} -cpu qemu64,cx16=off -m 768"),
         "-nodefaults -no-user-config -display none",
         &format!("-kernel {} -initrd {}", file("kernel"), file("initrd")),
         // A killed qemu loses nothing that it has told the machine is written: it is in this machine's page cache.
@@ -243,7 +247,7 @@ fn start(run: &Path, peer: &Peer) -> Result<Power> {
     ]
     .join(" ");
     // The cache's path has no blank, which `cache` sees to; the kernel's command line has some.
-    let words = words.split(' ').chain(["-append", "root=/dev/vda rw console=ttyS0 quiet"]);
+    let words = words.split(' ').chain(["-append", "console=ttyS0 quiet mitigations=off"]);
     let mut command = peer.command(words)?.command;
     let errors = fs::File::create(run.join("qemu.log")).context("Cannot make a log")?;
     command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
