@@ -60,7 +60,7 @@ on_hosts! {
         // Where one of them is before the apply, nothing is applied, and the check is named; a waiver lets it be.
         sh(host, "nft 'table inet evil { chain first { type nat hook prerouting priority -150; tcp dport 8080 redirect to :22; }; }'");
         give(host, &format!("{RULES}\n[[firewall.allow]]\nname = \"later\"\ntcp = [4122]\n"));
-        let refused = report(host, "apply");
+        let refused = crate::support::report(host, "apply");
         assert_eq!(refused.exit, 1, "{:#}", refused.json);
         assert!(refused.json["why"].as_str().unwrap().contains(BYPASS), "{:#}", refused.json);
         give(host, &format!("{RULES}\n[[firewall.allow]]\nname = \"later\"\ntcp = [4122]\n[[waiver]]\ncheck = \"{BYPASS}\"\nreason = \"a test\"\napproved_by = \"bob\"\nuntil = 2099-01-01\n"));
