@@ -24,8 +24,7 @@ tcp = [4122]
 
 /// Answers on 4122, which the profile allows, and on 5432, which it does not, as early as an ordinary unit may. The
 /// peer's wire is plugged in before any unit is started: here the network does not wait for network-pre.target.
-const LISTENER: &str =
-    "[Socket]\nListenStream=4122\nListenStream=5432\nAccept=yes\n[Install]\nWantedBy=sockets.target\n";
+const LISTENER: &str = "[Socket]\nListenStream=4122\nListenStream=5432\nAccept=yes\n[Install]\nWantedBy=sockets.target\n";
 const ANSWER: &str = "[Service]\nExecStart=/bin/echo here\nStandardOutput=socket\n";
 
 const COPY: &str = "/var/lib/holdfast/firewall.json";
@@ -224,7 +223,7 @@ on_hosts! {
         apply(host);
         assert_eq!(met(&peer), WHOLE);
         sh(host, "systemctl enable --now nftables.service");
-        let corrected = crate::support::report(host, "correct");
+        let corrected = report(host, "correct");
         assert_eq!(corrected.exit, 0, "{:#}", corrected.json);
         assert_passes(&verify(host));
         assert_eq!(met(&peer), WHOLE);

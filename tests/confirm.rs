@@ -366,7 +366,7 @@ on_hosts! {
     fn locked_out_and_let_in_again(host: &Host) {
         let person = Person::new(host);
         let wrong_source = PROFILE.replace("tcp = [22]", "tcp = [22]\nfrom = [\"192.0.2.0/24\"]");
-        let wrong_port = format!("{PROFILE}").replace("x11_forwarding = false", "x11_forwarding = false\nports = [2222]");
+        let wrong_port = PROFILE.replace("x11_forwarding = false", "x11_forwarding = false\nports = [2222]");
         for bad in [wrong_source, wrong_port] {
             let before = live(host);
             give(host, &bad);

@@ -129,7 +129,7 @@ on_hosts! {
 
         let path = "/etc/sbtc-signer/signer-config.toml";
         host.push(path, signer(r#""tcp://0.0.0.0:4122", "quic-v1://0.0.0.0:4123", "tcp://127.0.0.1:4300""#), 0o600).unwrap();
-        correct(host);
+        report(host, "correct");
         assert_eq!(listeners.reached_by(&peer), Vec::<String>::new(), "correct opens nothing new");
         apply(host);
         assert_passes(&verify(host));
@@ -139,6 +139,7 @@ on_hosts! {
         let changed = verify(host);
         assert_eq!(changed.outcome(RULESET), "fail", "a new expectation, not a drift");
         assert_eq!(changed.outcome(SIGNER), "pass");
+        assert_eq!(changed.with("drift"), Vec::<&str>::new());
         assert!(changed.observed(RULESET).contains("4200") || changed.observed(RULESET).contains("4122"), "{}", changed.observed(RULESET));
         report(host, "correct");
         assert_eq!(listeners.reached_by(&peer), ["tcp 4122", "udp 4123"], "correct does not follow it");

@@ -109,21 +109,13 @@ fn assert_not_half_configured(host: &Host, tables: &[&str], at: &str) {
     assert!(tables.contains(&table.as_str()), "{at}: a half table:\n{table}");
 }
 
+/// The calls of these that a change which waits to be confirmed makes more of: the word to systemd, and the record.
+const CALLS_OF_WAITING: [&str; 4] = ["sendmsg", "fsync", "rename", "write"];
+
 /// How often the agent makes each call in one whole apply.
-fn count_calls(host: &Host) -> BTreeMap<&'static str, usize> {
+fn count_calls(host: &Host, how: &str) -> BTreeMap<&'static str, usize> {
     let trace = format!("trace={}", CALLS.map(|call| format!("?{call}")).join(","));
-    let words = [
-        "strace",
-        "-qq",
-        "-o",
-        "/tmp/trace",
-        "-e",
-        &trace,
-        "holdfast",
-        "-q",
-        "apply",
-        "--no-confirm",
-    ];
+    let words = ["strace", "-qq", "-o", "/tmp/trace", "-e", &trace, "holdfast", "-q", "apply", how];
     host.run(words).unwrap().ok().unwrap();
     let trace = String::from_utf8(host.read("/tmp/trace").unwrap()).unwrap();
     let count =
@@ -146,7 +138,7 @@ on_hosts! {
             .unwrap().ok().unwrap();
         give(host, KILL_PROFILE);
         let before = state(host);
-        let calls = count_calls(host);
+        let calls = count_calls(host, "--no-confirm");
         let after = state(host);
         assert!(before != after);
         let table_after = host.run(["nft", "-s", "list", "ruleset"]).unwrap().stdout;
@@ -157,34 +149,42 @@ on_hosts! {
             assert!(now == before, "{why}: rollback {id} brought back something else:\n{}", before.against(&now));
         };
         back(host, "the first apply");
+        let mut waiting = count_calls(host, "--confirm-within=10m");
+        waiting.retain(|call, _| CALLS_OF_WAITING.contains(call));
+        back(host, "the first that waits");
 
         let (mut killed, mut ended_before, mut ended_after) = (0, 0, 0);
-        for (call, count) in &calls {
-            for n in 1..=*count {
-                let at = format!("killed at {call} {n} of {count}");
-                let inject = format!("inject={call}:signal=KILL:when={n}");
-                let trace = format!("trace={call}");
-                let words =
-                    ["strace", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject, "holdfast", "-q", "apply", "--no-confirm"];
-                let output = host.run(words).unwrap();
-                killed += usize::from(output.status != Some(0));
-                assert_not_half_configured(host, &["", &table_after], &at);
-                let verify = verify(host);
-                assert!(verify.exit == 0 || verify.exit == 2, "{at}: the lock is not free: {:#}", verify.json);
-                let now = state(host);
-                if now.timeless() == after.timeless() {
-                    ended_after += 1;
-                    back(host, &at);
-                } else {
-                    let (to_before, to_after) = (before.against(&now), after.timeless().against(&now.timeless()));
-                    assert!(now == before, "{at}: neither before:\n{to_before}\nnor after:\n{to_after}");
-                    ended_before += 1;
-                }
+        let each = |how: &'static str, calls: &BTreeMap<&'static str, usize>| {
+            let points = calls.iter().flat_map(|(call, count)| (1..=*count).map(|n| (*call, n)));
+            points.map(|(call, n)| (how, call, n)).collect::<Vec<_>>()
+        };
+        for (how, call, n) in [each("--no-confirm", &calls), each("--confirm-within=10m", &waiting)].concat() {
+            let at = format!("{how}: killed at {call} {n}");
+            let inject = format!("inject={call}:signal=KILL:when={n}");
+            let trace = format!("trace={call}");
+            let words =
+                ["strace", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject, "holdfast", "-q", "apply", how];
+            let output = host.run(words).unwrap();
+            killed += usize::from(output.status != Some(0));
+            assert_not_half_configured(host, &["", &table_after], &at);
+            let verify = verify(host);
+            assert!(verify.exit == 0 || verify.exit == 2, "{at}: the lock is not free: {:#}", verify.json);
+            let now = state(host);
+            if now.timeless() == after.timeless() {
+                ended_after += 1;
+                // Committed or waiting: both are taken back by their number.
+                back(host, &at);
+            } else {
+                let (to_before, to_after) = (before.against(&now), after.timeless().against(&now.timeless()));
+                assert!(now == before, "{at}: neither before:\n{to_before}\nnor after:\n{to_after}");
+                ended_before += 1;
             }
+            let armed = host.run(["systemctl", "list-units", "--all", "--plain", "--no-legend", "holdfast-expire@*"]).unwrap();
+            assert_eq!(armed.text(), "", "{at}: a timer is left");
         }
-        let points: usize = calls.values().sum();
+        let points: usize = calls.values().chain(waiting.values()).sum();
         eprintln!(
-            "{}: killed at {killed} of {points} points ({calls:?}): {ended_before} ended wholly before, {ended_after} wholly after",
+            "{}: killed at {killed} of {points} points ({calls:?}; of those that wait {waiting:?}): {ended_before} ended wholly before, {ended_after} wholly after",
             host.suite()
         );
         assert!(killed * 10 >= points * 9, "only {killed} of {points} points were killed");

@@ -26,9 +26,11 @@ mod kill;
 mod login;
 mod neighbours;
 mod package;
+mod recovery;
 mod services;
 mod ssh;
 mod sysctl;
+mod vm;
 
 /// A file in this folder that is not listed above would never run.
 #[test]

@@ -231,10 +231,11 @@ impl Summed {
                     summed.set_aside.extend(rolled_back.set_aside.clone());
                     summed.results.extend(broken.iter().cloned());
                     let before = summed.why.take().map(|why| format!("{why}; "));
-                    summed.why = Some(before.unwrap_or_default() + &rolled_back.why);
-                    if summed.outcome == "unchanged" || !rolled_back.unrestored.is_empty() {
+                    // Of several, the one that is worst to have.
+                    if before.is_none() || !rolled_back.unrestored.is_empty() {
                         summed.outcome = rolled_back.outcome();
                     }
+                    summed.why = Some(before.unwrap_or_default() + &rolled_back.why);
                 }
             }
         }

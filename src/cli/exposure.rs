@@ -36,8 +36,10 @@ pub(super) async fn run(context: &Context, args: &ProfileArg) -> Result<Exit, Fa
             for line in report::exposure::lines(&found, &context.out) {
                 context.out.line(line)?;
             }
-            if let Err(why) = &found.force {
-                context.out.line(context.out.paint(Tone::Bad, why))?;
+            if let Some(why) = found.force.why_not() {
+                context
+                    .out
+                    .line(context.out.paint(Tone::Bad, &format!("the firewall is {why}")))?;
             }
         }
     }

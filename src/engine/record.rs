@@ -293,3 +293,38 @@ impl Begin {
     /// The format's version that this holdfast writes.
     pub const FORMAT: u32 = FORMAT;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moment(boot: &str, up: u64) -> Moment {
+        Moment { boot: boot.to_owned(), up: Duration::from_secs(up) }
+    }
+
+    #[test]
+    fn a_wait_ends_with_its_time_or_its_boot() {
+        let (wall, within) = (Timestamp::UNIX_EPOCH, Duration::from_secs(60));
+        let waits = Provisional::new(&moment("a", 100), within, wall, Applied::new());
+        assert_eq!(waits.until.as_second(), 60);
+        assert_eq!(waits.standing(&moment("a", 130)), Standing::Waiting(Duration::from_secs(30)));
+        assert_eq!(waits.standing(&moment("a", 160)), Standing::Late);
+        assert_eq!(waits.standing(&moment("a", 1000)), Standing::Late);
+        assert_eq!(waits.standing(&moment("b", 130)), Standing::OtherBoot);
+        // more time moves the end, and not what a login must be later than
+        let longer = waits.extended(&moment("a", 150), within, wall);
+        assert_eq!(longer.standing(&moment("a", 200)), Standing::Waiting(Duration::from_secs(10)));
+        assert_eq!(longer.settled(), Duration::from_secs(100));
+    }
+
+    #[test]
+    fn endings_of_earlier_versions_are_read() {
+        let old = r#"{"format":1,"finished":"2026-01-01T00:00:00Z","result":"rolled-back","why":"x","unrestored":[]}"#;
+        let end: End = serde_json::from_str(old).unwrap();
+        assert!(matches!(end.ending, Ending::RolledBack { cause: Cause::Failed, .. }));
+        let old =
+            r#"{"format":1,"finished":"2026-01-01T00:00:00Z","result":"committed","applied":{}}"#;
+        let end: End = serde_json::from_str(old).unwrap();
+        assert!(matches!(end.ending, Ending::Committed { confirmed: None, .. }));
+    }
+}

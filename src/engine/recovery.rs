@@ -151,10 +151,10 @@ async fn restore(writer: &Writer, steps: &[Step], before: &[Before], begun: usiz
             Change::Run { unit, verb: RunVerb::Reload | RunVerb::Restart } if refusal.is_some() => {
                 let wanted = Image::Unit { running: true };
                 let found = image::look(&Resource::Unit(unit.clone()), writer.reader()).await;
-                if found.is_ok_and(|found| found == wanted) {
-                    if let Some(error) = refusal.take() {
-                        restored.failed(&error);
-                    }
+                if found.is_ok_and(|found| found == wanted)
+                    && let Some(error) = refusal.take()
+                {
+                    restored.failed(&error);
                 }
             }
             change => {

@@ -213,6 +213,59 @@ fn a_staged_file_left_by_a_kill_is_cleared_away() {
     assert_eq!(tree(&bench.root().join("a")), BTreeMap::new());
 }
 
+/// Begins a transaction that replaces `/etc/a/x`, and leaves it as a kill does.
+fn interrupted(bench: &Bench) {
+    bench.put("/etc/a/x", &FileState::config("before"));
+    run(async {
+        let done = steps(vec![("/etc/a/x".into(), FileState::config("ours"))]);
+        let mut transaction =
+            Transaction::begin(&bench.writer, &bench.store, request(), done).await.unwrap();
+        transaction.run_some(1).await;
+    });
+}
+
+fn names(bench: &Bench) -> Vec<String> {
+    bench.writer.reader().files().list("/etc/a").unwrap()
+}
+
+fn text(bench: &Bench, path: &str) -> String {
+    bench.writer.reader().files().text(path).unwrap().unwrap()
+}
+
+#[test]
+fn an_edit_made_after_a_crash_is_set_aside() {
+    let bench = Bench::new();
+    interrupted(&bench);
+    bench.put("/etc/a/x", &FileState::config("somebody's"));
+    bench.put("/etc/a/x.set-aside-by-holdfast", &FileState::config("an earlier one"));
+    let recovered = run(recover(&bench.writer, &bench.store)).unwrap();
+    let beside = "/etc/a/x.set-aside-by-holdfast.2";
+    assert_eq!(recovered[0].set_aside, [beside]);
+    assert_eq!(recovered[0].unrestored, Vec::<String>::new());
+    assert_eq!(text(&bench, "/etc/a/x"), "before");
+    assert_eq!(text(&bench, beside), "somebody's");
+    let end = bench.store.record(1).unwrap().end.unwrap().ending;
+    assert!(matches!(end, Ending::RolledBack { set_aside, .. } if set_aside == [beside]));
+}
+
+#[test]
+fn what_nobody_edited_is_not_set_aside() {
+    let bench = Bench::new();
+    interrupted(&bench);
+    run(recover(&bench.writer, &bench.store)).unwrap();
+    assert_eq!(names(&bench), ["x"]);
+    assert_eq!(text(&bench, "/etc/a/x"), "before");
+}
+
+#[test]
+fn tries_are_counted_beside_the_steps() {
+    let bench = Bench::new();
+    interrupted(&bench);
+    let tries = (1..1000).find(|_| !bench.store.try_again(1, 1));
+    assert_eq!(tries, Some(240));
+    assert_eq!(bench.store.record(1).unwrap().begun, 1);
+}
+
 #[test]
 fn a_damaged_record_is_named() {
     let bench = Bench::new();

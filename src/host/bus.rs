@@ -1,19 +1,17 @@
 //! systemd's manager over the system bus: the dozen calls holdfast makes, and no more.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use tokio::{sync::OnceCell, time::timeout};
 use zbus::{
     Connection, DeserializeDict, Type, Variant, proxy, proxy::CacheProperties,
     wire::OwnedObjectPath,
 };
 
-use super::HostError;
-use crate::engine::change::{RunVerb, UnitVerb};
+mod jobs;
 
-/// How long a unit may take to start, stop or reload. systemd's own default is 90 s.
-const JOB_LIMIT: Duration = Duration::from_secs(100);
+use super::HostError;
+use crate::engine::change::UnitVerb;
 
 /// How long systemd may take to answer a question.
 const CALL_LIMIT: Duration = Duration::from_secs(20);
@@ -92,12 +90,6 @@ trait Service {
     fn exec_main_start_timestamp(&self) -> zbus::Result<u64>;
     #[zbus(property)]
     fn exec_reload(&self) -> zbus::Result<Vec<Command>>;
-    #[zbus(property)]
-    fn exec_start(&self) -> zbus::Result<Vec<Command>>;
-    #[zbus(property)]
-    fn environment(&self) -> zbus::Result<Vec<String>>;
-    #[zbus(property)]
-    fn environment_files(&self) -> zbus::Result<Vec<(String, bool)>>;
 }
 
 #[proxy(
@@ -111,24 +103,7 @@ trait Socket {
 
 /// A command of a service: path, arguments, whether failure is ignored, when it last began and ended (realtime and
 /// monotonic microseconds), pid, code and status.
-type Command = (String, Vec<String>, bool, u64, u64, u64, u64, u32, i32, i32);
-
-/// How systemd starts a service. Not for printing: passwords stand in command lines.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct ServiceLaunch {
-    /// The last of its commands, the program first, as the unit has it: variables are not replaced.
-    pub command: Vec<String>,
-    /// The value that `Environment=` gives to the one variable that was asked for.
-    pub variable: Option<String>,
-    /// Its `EnvironmentFile=`s in order, and whether each may be missing. They win over `Environment=`.
-    pub environment_files: Vec<(String, bool)>,
-}
-
-impl fmt::Debug for ServiceLaunch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServiceLaunch").finish_non_exhaustive()
-    }
-}
+pub(super) type Command = (String, Vec<String>, bool, u64, u64, u64, u64, u32, i32, i32);
 
 /// What systemd knows of a service's processes. Times are in microseconds since the epoch, 0 for never.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -237,7 +212,7 @@ impl From<UnitProperties> for UnitStatus {
 /// A connection to systemd's manager.
 #[derive(Debug)]
 pub struct Systemd {
-    connection: Connection,
+    pub(super) connection: Connection,
     /// Whether it tells us of ended jobs; it refuses to be asked twice.
     subscribed: OnceCell<()>,
 }
@@ -258,6 +233,11 @@ impl Systemd {
 
     async fn manager(&self) -> zbus::Result<ManagerProxy<'_>> {
         ManagerProxy::builder(&self.connection).cache_properties(CacheProperties::No).build().await
+    }
+
+    /// Where a unit is on the bus, loaded for the purpose if need be.
+    pub(super) async fn path_of(&self, name: &str) -> zbus::Result<OwnedObjectPath> {
+        self.manager().await?.load_unit(name).await
     }
 
     /// What systemd knows of a unit, loaded for the purpose if need be.
@@ -321,46 +301,6 @@ impl Systemd {
         Ok(streams.map(|(_, address)| address).collect())
     }
 
-    /// How systemd starts a service; `None` when there is no such unit. Of its environment only `variable` is kept, in
-    /// whatever case it is written: the rest may be secret.
-    ///
-    /// # Errors
-    /// [`HostError::Bus`]; a unit that is not a service has none.
-    pub async fn launch(
-        &self,
-        name: &str,
-        variable: &str,
-    ) -> Result<Option<ServiceLaunch>, HostError> {
-        if !self.unit(name).await?.exists() {
-            return Ok(None);
-        }
-        let ask = async {
-            let path = self.manager().await?.load_unit(name).await?;
-            let service = ServiceProxy::builder(&self.connection)
-                .path(path)
-                .cache_properties(CacheProperties::No)
-                .build()
-                .await?;
-            let (commands, environment, environment_files) = tokio::try_join!(
-                service.exec_start(),
-                service.environment(),
-                service.environment_files()
-            )?;
-            let assigned = environment.iter().filter_map(|each| each.split_once('='));
-            let assigned = assigned.filter(|(name, _)| name.eq_ignore_ascii_case(variable));
-            Ok(ServiceLaunch {
-                command: commands
-                    .into_iter()
-                    .next_back()
-                    .map(|command| command.1)
-                    .unwrap_or_default(),
-                variable: assigned.map(|(_, value)| value.to_owned()).last(),
-                environment_files,
-            })
-        };
-        limited(ask).await.map(Some).map_err(bus("its properties", name))
-    }
-
     /// Sets up a unit file and has systemd read it.
     ///
     /// # Errors
@@ -400,116 +340,14 @@ impl Systemd {
         let work = async { self.manager().await?.reload().await };
         limited(work).await.map_err(bus("Reload", "the manager"))
     }
-
-    /// Starts, stops, restarts or reloads a unit and waits for the job's end. A unit that is not running is left so
-    /// by restart and reload.
-    ///
-    /// # Errors
-    /// [`HostError::Bus`], or [`HostError::Job`] when the job did not end as "done".
-    pub(super) async fn run(&self, name: &str, verb: RunVerb) -> Result<(), HostError> {
-        let (call, word) = match verb {
-            RunVerb::Start => ("StartUnit", "start"),
-            RunVerb::Stop => ("StopUnit", "stop"),
-            RunVerb::Restart => ("TryRestartUnit", "restart"),
-            RunVerb::Reload => ("ReloadUnit", "reload"),
-        };
-        if verb == RunVerb::Reload && !self.unit(name).await?.is_running() {
-            return Ok(());
-        }
-        self.job((call, word, name), async |manager| {
-            if verb != RunVerb::Reload {
-                // Five starts in ten seconds, and systemd would leave a unit dead that ran until then; and one that
-                // ended badly stays "failed" when it is stopped. It is of no account whether there is anything to reset.
-                drop(manager.reset_failed_unit(name).await);
-            }
-            match verb {
-                RunVerb::Start => manager.start_unit(name, "replace").await,
-                RunVerb::Stop => manager.stop_unit(name, "replace").await,
-                RunVerb::Restart => manager.try_restart_unit(name, "replace").await,
-                RunVerb::Reload => manager.reload_unit(name, "replace").await,
-            }
-        })
-        .await
-    }
-
-    /// Makes a timer that starts the service of its name once, after a while, and is gone then. It counts on the
-    /// monotonic clock, which nobody sets.
-    ///
-    /// # Errors
-    /// As [`Self::run`]; a service that is not there is one of them.
-    pub(super) async fn start_timer(
-        &self,
-        name: &str,
-        about: &str,
-        after: Duration,
-    ) -> Result<(), HostError> {
-        let micros = u64::try_from(after.as_micros()).unwrap_or(u64::MAX);
-        let properties = [
-            ("Description", Variant::from(about)),
-            ("TimersMonotonic", Variant::from(vec![("OnActiveSec", micros)])),
-            ("AccuracyUSec", Variant::from(1_000_000_u64)),
-            ("RemainAfterElapse", Variant::from(false)),
-        ];
-        self.job(("StartTransientUnit", "start", name), async |manager| {
-            manager.start_transient_unit(name, "fail", &properties, &[]).await
-        })
-        .await
-    }
-
-    /// Stops a unit, if systemd knows it, without waiting for its end.
-    ///
-    /// # Errors
-    /// [`HostError::Bus`].
-    pub(super) async fn stop_if_there(&self, name: &str) -> Result<(), HostError> {
-        let work = async {
-            match self.manager().await?.stop_unit(name, "replace").await {
-                Err(zbus::Error::MethodError(error, ..)) if error.ends_with(".NoSuchUnit") => {
-                    Ok(())
-                }
-                result => result.map(drop),
-            }
-        };
-        limited(work).await.map_err(bus("StopUnit", name))
-    }
-
-    /// Has systemd begin a job and waits for its end. `what`: the call, the job in a word, the unit.
-    async fn job(
-        &self,
-        what: (&'static str, &'static str, &str),
-        begin: impl AsyncFnOnce(&ManagerProxy<'_>) -> zbus::Result<OwnedObjectPath>,
-    ) -> Result<(), HostError> {
-        let (call, word, name) = what;
-        let work = async {
-            let manager = self.manager().await?;
-            self.subscribed.get_or_try_init(|| manager.subscribe()).await?;
-            // Opened before the job is, or its end could be missed.
-            let mut ended = manager.receive_job_removed().await?;
-            let job = begin(&manager).await?;
-            while let Some(signal) = ended.next().await {
-                let args = signal.args()?;
-                if args.job().as_str() == job.as_str() {
-                    return Ok(args.result().clone());
-                }
-            }
-            Err(zbus::Error::Failure("the bus closed before the job ended".to_owned()))
-        };
-        let result = match timeout(JOB_LIMIT, work).await {
-            Ok(result) => result.map_err(bus(call, name))?,
-            Err(_) => "still running".to_owned(),
-        };
-        if result == "done" {
-            return Ok(());
-        }
-        Err(HostError::Job { verb: word, unit: name.to_owned(), result })
-    }
 }
 
-fn bus(call: &'static str, unit: &str) -> impl FnOnce(zbus::Error) -> HostError {
+pub(super) fn bus(call: &'static str, unit: &str) -> impl FnOnce(zbus::Error) -> HostError {
     let unit = unit.to_owned();
     move |source| HostError::Bus { call, unit, source: Box::new(source) }
 }
 
-async fn limited<T>(work: impl Future<Output = zbus::Result<T>>) -> zbus::Result<T> {
+pub(super) async fn limited<T>(work: impl Future<Output = zbus::Result<T>>) -> zbus::Result<T> {
     let late = || Err(zbus::Error::Failure(format!("no answer within {CALL_LIMIT:?}")));
     timeout(CALL_LIMIT, work).await.unwrap_or_else(|_| late())
 }

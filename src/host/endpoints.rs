@@ -1,6 +1,6 @@
 //! Every socket of this network namespace at which somebody may knock, as the kernel lists them in `/proc/net`.
 //!
-//! Two things are not in there and are asked of the kernel's socket diagnostics (sock_diag(7)) over netlink: whether a
+//! Two things are not in there and are asked of the kernel's socket diagnostics (`sock_diag(7)`) over netlink: whether a
 //! socket bound to `::` takes IPv4 too, and the interface it is bound to. Where that cannot be had (`None`), the wider
 //! meaning is to be assumed.
 
@@ -67,7 +67,10 @@ pub struct Endpoint {
     pub inode: u64,
 }
 
-/// A file of `/proc/net` and what it lists: the state in hex that sockets are in to which anybody may speak.
+/// The lists of this thread's network: the process's own may be another one.
+const LISTS_AT: &str = "/proc/thread-self/net";
+
+/// A file there and what it lists: the state in hex that sockets are in to which anybody may speak.
 const LISTS: [(&str, Transport, &str); 8] = [
     ("tcp", Transport::Tcp, "0A"),
     ("tcp6", Transport::Tcp, "0A"),
@@ -84,10 +87,10 @@ pub(super) fn all(files: &Files) -> Result<Vec<Endpoint>, HostError> {
     let mut found = Vec::new();
     for (name, transport, state) in LISTS {
         // Without IPv6, or without the protocol, there is no such file.
-        let text = files.text(&format!("/proc/net/{name}"))?;
+        let text = files.text(&format!("{LISTS_AT}/{name}"))?;
         found.extend(parse(&text.unwrap_or_default(), transport, state));
     }
-    let sctp = files.text("/proc/net/sctp/eps")?;
+    let sctp = files.text(&format!("{LISTS_AT}/sctp/eps"))?;
     found.extend(parse_sctp(&sctp.unwrap_or_default()));
     if found.iter().any(|each| each.address.is_ipv6()) {
         let details = diagnostics();
@@ -163,14 +166,14 @@ fn parse_sctp(text: &str) -> Vec<Endpoint> {
     found
 }
 
-/// What sock_diag knows besides.
+/// What `sock_diag` knows besides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Detail {
     v6_only: Option<bool>,
     interface: Option<u32>,
 }
 
-/// linux/netlink.h and linux/sock_diag.h, linux/inet_diag.h.
+/// `linux/netlink.h`, `linux/sock_diag.h`, `linux/inet_diag.h`.
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;

@@ -14,6 +14,7 @@ pub mod endpoints;
 pub mod error;
 pub mod files;
 pub mod journald;
+pub mod launch;
 pub mod lock;
 pub mod nft;
 pub mod process;

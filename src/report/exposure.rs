@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     cli::out::{Out, Tone},
     controls::firewall::{
-        exposure::{Exposed, Exposure, Reach, What},
+        exposure::{Exposed, Exposure, Force, Reach, What},
         model::Admitting,
     },
 };
@@ -17,8 +17,8 @@ pub fn body(found: &Exposure) -> Value {
         .iter()
         .map(|each| json!({ "allow": each.allow, "protocol": each.protocol, "ports": each.ports }));
     json!({
-        "in_force": found.force.is_ok(),
-        "why_not": found.force.as_ref().err(),
+        "in_force": found.force == Force::Yes,
+        "why_not": found.force.why_not(),
         "ways": found.ways.iter().map(way).collect::<Vec<_>>(),
         "apart": found.apart,
         "idle": idle.collect::<Vec<_>>(),
@@ -47,7 +47,7 @@ fn way(way: &Exposed) -> Value {
         "finding": way.is_finding(),
         "interface": way.interface,
         "why": match &way.reach {
-            Reach::Open(why) => Some(why.as_str()),
+            Reach::Open(why) | Reach::Unproven(why) => Some(why.as_str()),
             Reach::Needed(what) => Some(*what),
             _ => None,
         },
@@ -80,15 +80,18 @@ fn way(way: &Exposed) -> Value {
 
 /// One line for each way in, the worst first.
 pub fn lines(found: &Exposure, out: &Out) -> Vec<String> {
-    let rows: Vec<[String; 3]> =
-        found.ways.iter().map(|way| [place(way), printable(&way.who()), verdict(way)]).collect();
+    let rows: Vec<[String; 3]> = found
+        .ways
+        .iter()
+        .map(|way| [place(way), printable(&way.who()), verdict(way, found.force.why_not())])
+        .collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let (first, second) = (width(0).unwrap_or_default(), width(1).unwrap_or_default());
     let mut lines = Vec::new();
     for (way, [place, who, verdict]) in found.ways.iter().zip(&rows) {
         let tone = match (&way.reach, way.is_finding()) {
             (_, true) => Some(Tone::Bad),
-            (Reach::Open(_), false) => Some(Tone::Warn),
+            (Reach::Open(_) | Reach::Unproven(_), false) => Some(Tone::Warn),
             (Reach::Loopback | Reach::Denied, _) => Some(Tone::Faint),
             _ => None,
         };
@@ -146,7 +149,8 @@ fn place(way: &Exposed) -> String {
     place
 }
 
-fn verdict(way: &Exposed) -> String {
+/// What is said of a way in. Why the firewall as a whole is not in force is said once, and not on every line.
+fn verdict(way: &Exposed, said: Option<&String>) -> String {
     let names = |allows: &[Admitting]| -> String {
         let each = |allow: &Admitting| format!("{} from {}", allow.name, sources(allow));
         allows.iter().map(each).collect::<Vec<_>>().join(", ")
@@ -156,9 +160,17 @@ fn verdict(way: &Exposed) -> String {
         Reach::Denied => "denied: no rule lets anybody in".to_owned(),
         Reach::Admitted(allows) => format!("let in by {}", names(allows)),
         Reach::Needed(what) => format!("let in: {what}"),
-        Reach::Open(why) if !way.is_finding() => format!("OPEN to anybody, as declared; {why}"),
-        Reach::Open(why) if way.declared.is_empty() => format!("OPEN, not declared; {why}"),
-        Reach::Open(why) => format!("OPEN, declared only for {}; {why}", names(&way.declared)),
+        Reach::Open(why) if Some(why) == said => format!("OPEN, {}", declared(way, &names)),
+        Reach::Open(why) => format!("OPEN, {}: {why}", declared(way, &names)),
+        Reach::Unproven(_) => format!("not known to be closed, {}", declared(way, &names)),
+    }
+}
+
+fn declared(way: &Exposed, names: &dyn Fn(&[Admitting]) -> String) -> String {
+    match way.declared.as_slice() {
+        _ if !way.is_finding() => "as declared".to_owned(),
+        [] => "not declared".to_owned(),
+        some => format!("declared only for {}", names(some)),
     }
 }
 

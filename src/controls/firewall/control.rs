@@ -8,9 +8,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Expected, Facts, always,
-    checks::{CHECKS, EXPOSURE, FROM_CONFIG, IN_PATH, OUTSIDE, RULESET},
+    checks::{CHECKS, IN_PATH, OUTSIDE, RULESET},
     compare::{Difference, Side, differences},
-    exposure::{self, Depth, Exposure},
+    exposure::{self, Depth, Exposure, Force},
     facts::KnownBy,
     ruleset,
     table::{self, Table, Words},
@@ -190,21 +190,31 @@ impl Observed {
         Ok(found)
     }
 
-    /// Whether the live table is the desired one and decides about packets; an error says why that is not so, or not
-    /// known.
-    fn in_force(&self) -> Result<(), String> {
-        for verdict in [self.judge_ruleset(), self.judge_path()] {
-            match verdict {
-                Verdict::Differs { observed } => {
-                    return Err(format!("the firewall is not in force: {observed}"));
-                }
-                Verdict::Unknown { why } => {
-                    return Err(format!("whether the firewall is in force cannot be seen: {why}"));
-                }
-                _ => {}
+    /// Whether the live table is the desired one and decides about packets.
+    fn in_force(&self) -> Force {
+        let is_flagged = match &self.live {
+            Ok(OwnTable::Absent) => return Force::No(format!("not in force: {MISSING}")),
+            Ok(OwnTable::TextOnly(_)) => true,
+            Ok(OwnTable::Json(live)) => {
+                Table::from_listing(live).is_ok_and(|table| table.has_flags)
             }
+            Err(why) => return Force::Unproven(format!("not to be seen: {why}")),
+        };
+        if is_flagged {
+            return Force::No(format!("not in force: {FLAGGED}"));
         }
-        Ok(())
+        match self.judge_ruleset() {
+            Verdict::Differs { observed } => {
+                return Force::Unproven(format!("not the desired table: {observed}"));
+            }
+            Verdict::Unknown { why } => return Force::Unproven(format!("not to be seen: {why}")),
+            _ => {}
+        }
+        match self.judge_path() {
+            Verdict::Differs { observed } => Force::No(format!("not in force: {observed}")),
+            Verdict::Unknown { why } => Force::Unproven(format!("not to be seen: {why}")),
+            _ => Force::Yes,
+        }
     }
 
     /// For people only, so what cannot be had stays empty.
@@ -287,20 +297,8 @@ impl Observed {
                 self.judge_outside(),
             ),
         ];
-        let services = self.facts.iter().flat_map(|facts| &facts.services.0);
-        judgements.extend(services.map(|(name, found)| {
-            let (expected, verdict) = match found {
-                Ok(ports) => (ports.to_string(), Verdict::Holds { observed: ports.to_string() }),
-                // Unknown, not different: no step of ours can put it right, and it must not keep the rest of the
-                // firewall from being applied.
-                Err(why) => {
-                    let why = format!("nothing is opened: {why}");
-                    ("the ports are known".to_owned(), Verdict::Unknown { why: printable(&why) })
-                }
-            };
-            Judgement::new(FROM_CONFIG, expected, verdict).about(name)
-        }));
-        judgements.extend(exposed(&self.exposure));
+        judgements.extend(self.facts.iter().flat_map(|facts| facts.services.judge()));
+        judgements.extend(exposure::exposed(&self.exposure));
         judgements
     }
 
@@ -412,45 +410,8 @@ pub async fn exposure_of(section: Option<&Firewall>, host: &Reader) -> Result<Ex
         return Observed::of(section, host, Depth::Full).await.exposure;
     }
     let seen = exposure::look(host, Depth::Full).await?;
-    let force = Err("the profile has no firewall".to_owned());
+    let force = Force::No("the profile has no firewall".to_owned());
     Ok(exposure::judge(None, &Facts::default(), force, seen, clock::now()))
-}
-
-/// What is said of what can be reached: what the table keeps out, and apart from it what no table of ours can.
-fn exposed(found: &Result<Exposure, String>) -> Vec<Judgement> {
-    let expected = "nothing can be reached that is not declared";
-    let found = match found {
-        Ok(found) => found,
-        Err(why) => {
-            return vec![Judgement::new(EXPOSURE, expected, Verdict::Unknown { why: why.clone() })];
-        }
-    };
-    let of = |filtered: bool| -> Vec<String> {
-        let ways = found.findings().filter(|way| way.filtered == filtered);
-        ways.map(|way| format!("{} ({})", way.door(), way.who())).collect()
-    };
-    let open = of(true);
-    let verdict = if open.is_empty() {
-        let observed = format!("{} ways in, none that is not declared", found.ways.len());
-        Verdict::Holds { observed }
-    } else {
-        Verdict::Differs { observed: format!("can be reached: {}", some_of(&open)) }
-    };
-    let mut judgements = vec![Judgement::new(EXPOSURE, expected, verdict)];
-    let mut unfiltered = of(false);
-    unfiltered.extend(
-        found.apart.iter().map(|each| {
-            format!("container {} at {} ({})", each.container, each.address, each.driver)
-        }),
-    );
-    if !unfiltered.is_empty() {
-        // Not our difference: no step of ours ends it, and it must not keep the rest from being applied.
-        let why = format!("no rule of this host stands before: {}", some_of(&unfiltered));
-        let verdict = Verdict::Unknown { why: printable(&why) };
-        let expected = "a rule of this host stands before everything that is served";
-        judgements.push(Judgement::new(EXPOSURE, expected, verdict).about("unfiltered"));
-    }
-    judgements
 }
 
 /// The one change there is: all of the table, at once.
@@ -497,7 +458,7 @@ fn named(found: &[Difference]) -> String {
 }
 
 /// The first few, and how many more there are.
-fn some_of(all: &[String]) -> String {
+pub(super) fn some_of(all: &[String]) -> String {
     let mut line = all.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join("; ");
     if let Some(more) = all.len().checked_sub(SHOWN).filter(|more| *more > 0) {
         line.push_str(&format!("; and {more} more"));

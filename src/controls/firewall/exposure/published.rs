@@ -111,7 +111,7 @@ pub(super) fn docker(containers: &Value, networks: &Value) -> Option<Told> {
     let mut told = Told::default();
     for container in containers.as_array()? {
         let id = text(container, "Id").to_owned();
-        let name = list(container, "Names").filter_map(Value::as_str).next();
+        let name = list(container, "Names").find_map(Value::as_str);
         let name = name.map_or(id.as_str(), |name| name.trim_start_matches('/')).to_owned();
         for each in list(container, "Ports") {
             // What is exposed and not published has no public port.
@@ -157,7 +157,7 @@ pub(super) fn podman(containers: &Value) -> Option<Told> {
     }
     for container in containers.as_array()? {
         let id = text(container, "Id").to_owned();
-        let name = list(container, "Names").filter_map(Value::as_str).next();
+        let name = list(container, "Names").find_map(Value::as_str);
         let name = name.unwrap_or(id.as_str()).to_owned();
         for each in list(container, "Ports") {
             let Some(first) = port(each, "host_port") else { continue };

@@ -153,7 +153,7 @@ pub(super) fn inspected(found: &Value) -> Option<Launch> {
     let variable = variable
         .filter(|(name, _)| name.eq_ignore_ascii_case(signer::VARIABLE))
         .map(|(_, value)| value.to_owned())
-        .last();
+        .next_back();
     let mounts = found.get("Mounts").and_then(Value::as_array).into_iter().flatten();
     let mounts = mounts.filter_map(|mount| {
         let text = |key| mount.get(key).and_then(Value::as_str).map(str::to_owned);

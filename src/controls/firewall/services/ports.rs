@@ -6,9 +6,13 @@ use std::{
     net::IpAddr,
 };
 
-use crate::profile::{
-    schema::Firewall,
-    types::{Port, PortRange},
+use crate::{
+    controls::firewall::{checks::FROM_CONFIG, control::printable},
+    engine::check::{Judgement, Verdict},
+    profile::{
+        schema::Firewall,
+        types::{Port, PortRange},
+    },
 };
 
 /// The ports at which other hosts are meant to reach a service.
@@ -73,6 +77,23 @@ impl fmt::Display for Fault {
 pub struct Found(pub BTreeMap<String, Result<Ports, String>>);
 
 impl Found {
+    /// What is said of each.
+    pub(in crate::controls::firewall) fn judge(&self) -> Vec<Judgement> {
+        let one = |(name, found): (&String, &Result<Ports, String>)| {
+            let (expected, verdict) = match found {
+                Ok(ports) => (ports.to_string(), Verdict::Holds { observed: ports.to_string() }),
+                // Unknown, not different: no step of ours can put it right, and it must not keep the rest of the
+                // firewall from being applied.
+                Err(why) => {
+                    let why = printable(&format!("nothing is opened: {why}"));
+                    ("the ports are known".to_owned(), Verdict::Unknown { why })
+                }
+            };
+            Judgement::new(FROM_CONFIG, expected, verdict).about(name)
+        };
+        self.0.iter().map(one).collect()
+    }
+
     /// The section with those ports in it. An allow whose ports could not be found has none, so it lets nothing in.
     #[must_use]
     pub fn fill(&self, section: &Firewall) -> Firewall {

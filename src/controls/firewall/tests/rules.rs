@@ -142,6 +142,7 @@ fn what_enters_from_outside_is_judged_by_the_port_it_was_sent_to() {
     assert_eq!(
         comments,
         [
+            "break-glass: opened by a person, for a time",
             "answers, and what was let through before",
             "icmpv6 errors",
             "icmp errors",
@@ -150,7 +151,7 @@ fn what_enters_from_outside_is_judged_by_the_port_it_was_sent_to() {
         ]
     );
     let jump = json!([{"match": {"left": {"meta": {"key": "iifname"}}, "right": "en*", "op": "=="}}, {"jump": {"target": "outside"}}]);
-    assert_eq!(rules_in("forward", toml)[3].1, jump);
+    assert_eq!(rules_in("forward", toml)[4].1, jump);
     let outside: Vec<_> =
         rules_in("outside", toml).into_iter().map(|(_, statements)| statements).collect();
     let dnat = json!({"match": {"left": {"ct": {"key": "status"}}, "right": "dnat", "op": "in"}});

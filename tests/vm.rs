@@ -1,0 +1,306 @@
+//! What only a machine with a kernel of its own can show: kernel parameters that really hold, the kernel's log, the boot
+//! from its first packet on, and what a reboot and a power cut do to a change that nobody has confirmed.
+
+use std::{
+    net::IpAddr,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use holdfast_test_host::{Machine, Peer, Scan};
+use serde_json::Value;
+
+use crate::support::{PROFILE, Suite};
+
+/// A test for each suite, on a machine of its own.
+macro_rules! on_machines {
+    ($(#[doc = $doc:literal])* fn $name:ident($machine:ident: &mut Machine) $body:block) => {
+        $(#[doc = $doc])*
+        mod $name {
+            use super::*;
+
+            fn body($machine: &mut Machine) $body
+
+            fn on(suite: Suite) {
+                let start = Instant::now();
+                let mut machine = Machine::boot(suite).expect("a booted machine with holdfast installed");
+                eprintln!("{suite}: up after {:.0} s", start.elapsed().as_secs_f32());
+                body(&mut machine);
+                eprintln!("{suite}: done after {:.0} s", start.elapsed().as_secs_f32());
+            }
+
+            #[test]
+            fn bookworm() {
+                on(Suite::Bookworm);
+            }
+
+            #[test]
+            fn trixie() {
+                on(Suite::Trixie);
+            }
+        }
+    };
+}
+
+/// The baseline, and a port on which nothing listens.
+const BASELINE: &str = r#"
+extends = ["baseline"]
+[[firewall.allow]]
+name = "signer-p2p"
+tcp = [4122]
+"#;
+
+/// As the baseline has it for the log of drops: lines a minute, and at once.
+const LOG_RATE: f32 = 10.0;
+const LOG_BURST: f32 = 5.0;
+
+/// How many packets are to be dropped at once.
+const FLOOD: u16 = 10_000;
+
+/// Undeclared, and answered by systemd from early in the boot on if a packet gets there.
+const EARLY: u16 = 5432;
+const EARLY_SOCKET: &str = "[Unit]\nDefaultDependencies=no\nBefore=network-pre.target\n[Socket]\nListenStream=5432\nAccept=yes\n\
+                            [Install]\nWantedBy=sysinit.target\n";
+const EARLY_SERVICE: &str = "[Service]\nExecStart=/bin/echo here\nStandardOutput=socket\n";
+
+/// Runs a script, which must succeed.
+fn sh(machine: &mut Machine, script: &str) -> String {
+    machine.sh(script).unwrap().ok().unwrap().stdout
+}
+
+/// Runs a holdfast command that prints JSON: its exit code and its document.
+fn holdfast(machine: &mut Machine, words: &str) -> (i32, Value) {
+    let output = machine.sh(&format!("holdfast {words} --format json")).unwrap();
+    let json = serde_json::from_str(&output.stdout);
+    let json = json.unwrap_or_else(|error| panic!("{words}: {error}\n{output}"));
+    (output.status.unwrap_or(-1), json)
+}
+
+/// Asserts that all of the profile holds, and says how many kernel parameters that only a machine can have do.
+fn assert_passes(machine: &mut Machine) -> usize {
+    let (exit, report) = holdfast(machine, "verify");
+    let results = report["results"].as_array().unwrap();
+    let bad: Vec<_> = results
+        .iter()
+        .filter(|result| {
+            ["drift", "fail", "cannot-check"].iter().any(|bad| result["outcome"] == *bad)
+        })
+        .collect();
+    assert!(bad.is_empty(), "{bad:#?}");
+    assert_eq!(exit, 0);
+    let is_kernel = |check: &str| {
+        ["sysctl.live/kernel.", "sysctl.live/fs."].iter().any(|prefix| check.starts_with(prefix))
+    };
+    let passing = results.iter().filter(|result| result["outcome"] == "pass");
+    passing.filter(|result| is_kernel(result["check"].as_str().unwrap())).count()
+}
+
+fn scans(peer: &Peer) -> [Scan; 2] {
+    [IpAddr::from(peer.host_v4()), peer.host_v6().into()].map(|to| peer.scan(to).unwrap())
+}
+
+/// Asserts that a peer finds SSH, and the declared port on which nothing listens, and nothing else.
+fn assert_declared_only(machine: &Machine, when: &str) {
+    for scan in scans(&machine.peer()) {
+        assert_eq!(scan.open, [22].into(), "{when}");
+        assert_eq!(scan.refused, [4122].into(), "{when}");
+    }
+}
+
+/// Probes the early port while `look` goes on: how often, and how often it was answered.
+fn probing<T: Send>(peer: &Peer, look: impl FnOnce() -> T) -> (u64, usize, T) {
+    let (prober, is_over) = (peer.prober(peer.host_v4().into()).unwrap(), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let probing = scope.spawn(|| {
+            let (mut sent, mut answers) = (0, Scan::default());
+            for source in (1024..32000).cycle() {
+                if is_over.load(Ordering::Relaxed) {
+                    break;
+                }
+                // While there is no cable there is no way, and no answer either.
+                sent += u64::from(prober.knock(source, EARLY).is_ok());
+                prober.answers(&mut answers).unwrap();
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            (sent, answers)
+        });
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(look));
+        is_over.store(true, Ordering::Relaxed);
+        let (sent, answers) = probing.join().unwrap();
+        let answered =
+            [answers.open, answers.refused].iter().flatten().filter(|p| **p == EARLY).count();
+        (sent, answered, result.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
+}
+
+/// The microseconds after the boot at which a unit became active.
+fn active_at(machine: &mut Machine, unit: &str) -> u64 {
+    let script = format!("systemctl show -P ActiveEnterTimestampMonotonic {unit}");
+    sh(machine, &script).trim().parse().unwrap()
+}
+
+on_machines! {
+    /// The baseline on Debian's own kernel: its parameters hold, its log is not flooded, and the firewall is there before
+    /// there is a network.
+    fn the_kernel_is_held(machine: &mut Machine) {
+        let release = sh(machine, "uname -r");
+        let wanted = if machine.suite() == Suite::Bookworm { "6.1." } else { "6.12." };
+        assert!(release.starts_with(wanted), "{release}");
+        machine.push("/etc/systemd/system/early.socket", EARLY_SOCKET, 0o644).unwrap();
+        machine.push("/etc/systemd/system/early@.service", EARLY_SERVICE, 0o644).unwrap();
+        sh(machine, "systemctl daemon-reload; systemctl -q enable --now early.socket");
+        let peer = machine.peer();
+        for scan in scans(&peer) {
+            assert_eq!(scan.open, [22, EARLY].into(), "before");
+        }
+
+        machine.push(PROFILE, BASELINE, 0o600).unwrap();
+        sh(machine, "sysctl -q kernel.kptr_restrict=0 kernel.dmesg_restrict=0 fs.protected_fifos=0 fs.suid_dumpable=1");
+        assert_eq!(holdfast(machine, "verify").0, 2);
+        let (exit, report) = holdfast(machine, "apply --no-confirm");
+        assert_eq!(exit, 0, "{report:#}");
+        let applied = Instant::now();
+        assert!(assert_passes(machine) >= 11, "the baseline's kernel and file system parameters");
+        // By what they do, not by what they say.
+        let as_nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all --bounding-set=-all";
+        let dmesg = machine.sh(&format!("{as_nobody} dmesg")).unwrap();
+        assert!(dmesg.stderr.contains("not permitted"), "{dmesg}");
+        let addresses = sh(machine, &format!("{as_nobody} head -c 16 /proc/kallsyms"));
+        assert_eq!(addresses, "0".repeat(16));
+        assert_declared_only(machine, "after apply");
+
+        // Every packet of the scan and of the flood is a dropped one; the kernel logs a few.
+        let prober = peer.prober(peer.host_v4().into()).unwrap();
+        for port in 10_000..10_000 + FLOOD {
+            prober.knock(40_000, port).unwrap();
+        }
+        let count = "journalctl --sync; journalctl -q -k -b -o cat -g '^holdfast drop: ' | wc -l";
+        let lines: f32 = sh(machine, count).trim().parse().unwrap();
+        let most = LOG_BURST + LOG_RATE * (applied.elapsed().as_secs_f32() / 60.0 + 1.0);
+        eprintln!("{}: {lines} lines of at most {most:.0} for {FLOOD} packets and two scans", machine.suite());
+        assert!((1.0..=most).contains(&lines), "{lines} lines, {most} at most");
+
+        let (sent, answered, ()) = probing(&peer, || machine.reboot().unwrap());
+        eprintln!("{}: {sent} probes through a reboot", machine.suite());
+        assert_eq!(answered, 0, "of {sent} probes through a reboot");
+        assert!(sent > 1000, "probed all the while");
+        assert!(assert_passes(machine) >= 11, "after a reboot");
+        assert_declared_only(machine, "after a reboot");
+        let [table, before, network] = ["holdfast-firewall.service", "network-pre.target", "systemd-networkd.service"]
+            .map(|unit| active_at(machine, unit));
+        assert!(0 < table && table <= before && before <= network, "{table} {before} {network}");
+        assert!(peer.ssh_banner(22).unwrap().is_some(), "sshd answers");
+    }
+}
+
+/// What is applied and confirmed, before bad changes.
+const CONFIRMED: &str = r#"
+[ssh]
+x11_forwarding = false
+[sysctl.values]
+"kernel.kptr_restrict" = 1
+[[firewall.allow]]
+name = "ssh"
+tcp = [22]
+[[firewall.allow]]
+name = "signer-p2p"
+tcp = [4122]
+"#;
+
+/// Changes after which nobody gets in any more.
+const BAD: [(&str, &str); 2] = [
+    ("the wrong source", "tcp = [22]\nfrom = [\"203.0.113.0/24\"]\n"),
+    ("the wrong port", "tcp = [2222]\n"),
+];
+
+/// All that a change touches, read past holdfast.
+fn state(machine: &mut Machine) -> String {
+    let script = "
+        find /etc/ssh /etc/systemd /etc/sysctl.d /etc/nftables.conf /var/lib/holdfast/firewall.json \
+            -printf '%p %y %m %U %G %T@ %l\\n' | sort
+        find /etc/ssh /etc/systemd /etc/sysctl.d /var/lib/holdfast/firewall.json -type f -exec sha256sum {} + | sort
+        getfacl -R -p /etc/ssh /etc/sysctl.d
+        nft -s list ruleset
+        sshd -T | sort
+        sysctl kernel.kptr_restrict kernel.dmesg_restrict
+        systemctl is-enabled holdfast-firewall.service";
+    sh(machine, script)
+}
+
+/// Applies a bad change for a person who then cannot confirm it, and returns its number.
+fn lock_out(machine: &mut Machine, allow: &str) -> u64 {
+    let profile = format!(
+        "[ssh]\nx11_forwarding = false\nmax_auth_tries = 3\n[sysctl.values]\n\"kernel.dmesg_restrict\" = 1\n\
+         [[firewall.allow]]\nname = \"ssh\"\n{allow}"
+    );
+    machine.push(PROFILE, &profile, 0o600).unwrap();
+    let (exit, report) = holdfast(machine, "apply --confirm-within 10m --despite login.reachable");
+    assert_eq!((exit, report["outcome"].as_str()), (0, Some("pending")), "{report:#}");
+    assert_eq!(machine.peer().ssh_banner(22).unwrap(), None, "locked out");
+    report["transaction"].as_u64().unwrap()
+}
+
+/// Asserts that a transaction was rolled back by the boot, and everything is as it was.
+fn assert_back(machine: &mut Machine, id: u64, before: &str, when: &str) {
+    let end = format!("/var/lib/holdfast/transactions/{id:06}/end.json");
+    let script =
+        format!("for _ in $(seq 300); do [ -e {end} ] && break; sleep 0.1; done; cat {end}");
+    let ending = sh(machine, &script);
+    assert!(ending.contains("rolled"), "{when}: {ending}");
+    let after = state(machine);
+    assert!(after == before, "{when}:\n{}", similar(before, &after));
+    assert!(machine.peer().ssh_banner(22).unwrap().is_some(), "{when}: sshd answers");
+    let (_, status) = holdfast(machine, "status");
+    assert!(status.to_string().contains("rolled"), "{when}: {status:#}");
+}
+
+/// The lines in which two texts differ.
+fn similar(one: &str, other: &str) -> String {
+    let missing = |of: &str, from: &str, sign: &str| {
+        let from: Vec<&str> = from.lines().collect();
+        of.lines()
+            .filter(|l| !from.contains(l))
+            .map(|l| format!("{sign} {l}\n"))
+            .collect::<String>()
+    };
+    missing(one, other, "-") + &missing(other, one, "+")
+}
+
+on_machines! {
+    /// A change that locks everybody out, and then a reboot, and a power cut: the boot takes it back, whole.
+    fn what_nobody_confirmed_does_not_outlive_a_boot(machine: &mut Machine) {
+        machine.push(PROFILE, CONFIRMED, 0o600).unwrap();
+        // A person's own file, with an owner, a mode and an ACL of its own.
+        sh(machine, "printf '# mine\\n' >/etc/sysctl.d/zz-holdfast.conf; chown 12:34 /etc/sysctl.d/zz-holdfast.conf
+                     chmod 640 /etc/sysctl.d/zz-holdfast.conf; setfacl -m u:99:r /etc/sysctl.d/zz-holdfast.conf");
+        let (exit, report) = holdfast(machine, "apply --no-confirm");
+        assert_eq!(exit, 0, "{report:#}");
+        assert_declared_only(machine, "the confirmed state");
+        let before = state(machine);
+
+        let (what, allow) = BAD[0];
+        let id = lock_out(machine, allow);
+        machine.reboot().unwrap();
+        assert_back(machine, id, &before, &format!("{what}, and a reboot"));
+        assert_declared_only(machine, "after a reboot");
+
+        let (what, allow) = BAD[1];
+        let id = lock_out(machine, allow);
+        machine.cut_power().unwrap();
+        machine.power_on().unwrap();
+        assert_back(machine, id, &before, &format!("{what}, and a power cut"));
+
+        // In the middle of it: wholly before, or wholly there and then taken back.
+        let script = format!("systemd-run -q --unit=applying holdfast apply --confirm-within 10m --despite login.reachable");
+        machine.push(PROFILE, &CONFIRMED.replace("kptr_restrict\" = 1", "dmesg_restrict\" = 1"), 0o600).unwrap();
+        sh(machine, &script);
+        std::thread::sleep(Duration::from_millis(700));
+        machine.cut_power().unwrap();
+        machine.power_on().unwrap();
+        let script = "for _ in $(seq 300); do holdfast recover && break; sleep 0.1; done";
+        sh(machine, script);
+        let after = state(machine);
+        assert!(after == before, "a power cut in the middle:\n{}", similar(&before, &after));
+        assert_declared_only(machine, "after a power cut in the middle");
+    }
+}
