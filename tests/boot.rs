@@ -22,8 +22,9 @@ name = "signer-p2p"
 tcp = [4122]
 "#;
 
-/// Answers on 4122, which the profile allows, and on 5432, which it does not, as soon as the host has systemd.
-const LISTENER: &str = "[Unit]\nDefaultDependencies=no\nBefore=network-pre.target\n[Socket]\nListenStream=4122\nListenStream=5432\nAccept=yes\n[Install]\nWantedBy=sysinit.target\n";
+/// Answers on 4122, which the profile allows, and on 5432, which it does not, as early as an ordinary unit may. The
+/// peer's wire is plugged in before any unit is started: here the network does not wait for network-pre.target.
+const LISTENER: &str = "[Socket]\nListenStream=4122\nListenStream=5432\nAccept=yes\n[Install]\nWantedBy=sockets.target\n";
 const ANSWER: &str = "[Service]\nExecStart=/bin/echo here\nStandardOutput=socket\n";
 
 const COPY: &str = "/var/lib/holdfast/firewall.json";
@@ -88,7 +89,7 @@ const ALL_OPEN: [Tcp; 3] = [Tcp::Open, Tcp::Open, Tcp::Open];
 
 on_hosts! {
     /// A peer that keeps knocking through a reboot is never answered on a port that is not declared, though something
-    /// listens there before the network is up; and everything holds at once.
+    /// listens there from early on; and everything holds at once.
     fn the_confirmed_firewall_is_there_from_boot_on(host: &Host) {
         let peer = host.peer("client").unwrap();
         assert_eq!(holdfast(host, &["firewall", "load"]).status, Some(1), "nothing to load yet");
@@ -217,7 +218,18 @@ on_hosts! {
             assert!(start.elapsed() < Duration::from_secs(20), "the table is not loaded again");
             sleep(Duration::from_millis(200));
         }
-        sh(host, "systemctl stop nftables.service");
+        // A transaction that stops it, as the profile's services section does, loads the table again in itself.
+        give(host, &format!("{RULES}[services]\ndisabled = [\"nftables.service\"]\n"));
+        apply(host);
+        assert_eq!(met(&peer), WHOLE);
+        sh(host, "systemctl enable --now nftables.service");
+        let corrected = report(host, "correct");
+        assert_eq!(corrected.exit, 0, "{:#}", corrected.json);
+        assert_passes(&verify(host));
+        assert_eq!(met(&peer), WHOLE);
+        give(host, RULES);
+        apply(host);
+        sh(host, "systemctl start nftables.service; systemctl stop nftables.service");
         assert_eq!(verify(host).outcome("firewall.ruleset"), "drift");
         correct(host);
         assert_eq!(met(&peer), WHOLE);

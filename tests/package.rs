@@ -1,5 +1,7 @@
 //! The package: what installing and removing it does to a host, which is next to nothing.
 
+use holdfast_test_host::Tcp;
+
 use crate::support::*;
 
 /// Everything outside the package's own paths and dpkg's own records.
@@ -78,14 +80,41 @@ on_hosts! {
 on_hosts! {
     fn units_are_well_formed(host: &Host) {
         let units = "/usr/lib/systemd/system/holdfast-";
-        for unit in ["verify.service", "verify.timer", "correct.service", "correct.timer", "expire@.service", "recover.service"] {
+        for unit in ["verify.service", "verify.timer", "correct.service", "correct.timer", "expire@.service", "recover.service", "firewall.service"] {
             let output = host.run(["systemd-analyze", "verify", &format!("{units}{unit}")]).unwrap().ok().unwrap();
             assert!(!output.stderr.contains("holdfast"), "{}", output.stderr);
         }
         // systemd's own score, 0 (tight) to 10 (open): what is left is what each unit's work needs.
-        for (unit, most) in [("verify.service", "40"), ("correct.service", "55"), ("expire@.service", "55"), ("recover.service", "55")] {
+        for (unit, most) in [("verify.service", "40"), ("correct.service", "55"), ("expire@.service", "55"), ("recover.service", "55"), ("firewall.service", "30")] {
             host.run(["systemd-analyze", "security", "--offline=true", &format!("--threshold={most}"), &format!("{units}{unit}")])
                 .unwrap().ok().unwrap();
         }
+    }
+}
+
+on_hosts! {
+    /// Removing the package leaves the host as closed as it was, over a reboot, and lets nobody out of it; installing it
+    /// again takes over; purging says what it does.
+    fn a_removed_package_leaves_the_host_closed(host: &Host) {
+        let peer = host.peer("client").unwrap();
+        let met = || [22, 4122, 111].map(|port| peer.tcp_open(port).unwrap());
+        let (open, refused, filtered) = (Tcp::Open, Tcp::Refused, Tcp::Filtered);
+        give(host, "[[firewall.allow]]\nname = \"ssh\"\ntcp = [22]\n[[firewall.allow]]\nname = \"p2p\"\ntcp = [4122]\n");
+        apply(host);
+        assert_eq!(met(), [open, refused, filtered]);
+        host.push("/root/holdfast.deb", std::fs::read(Host::deb().unwrap()).unwrap(), 0o644).unwrap();
+        host.run(["dpkg", "--remove", "holdfast"]).unwrap().ok().unwrap();
+        assert_eq!(met(), [open, refused, filtered]);
+        host.reboot().unwrap();
+        assert_eq!(met(), [open, refused, filtered], "by nft alone");
+        host.run(["dpkg", "-i", "/root/holdfast.deb"]).unwrap().ok().unwrap();
+        assert_passes(&verify(host));
+        host.reboot().unwrap();
+        assert_passes(&verify(host));
+        let purged = host.run(["dpkg", "--purge", "holdfast"]).unwrap().ok().unwrap();
+        assert!(purged.stderr.contains("until the next boot"), "{purged}");
+        assert_eq!(met(), [open, refused, filtered], "still loaded");
+        host.reboot().unwrap();
+        assert_eq!(met(), [open, refused, refused], "nothing is left of it");
     }
 }

@@ -49,6 +49,9 @@ enum FirewallCommand {
     /// Load what was last confirmed; for holdfast-firewall.service
     #[command(hide = true)]
     Load(LoadArgs),
+    /// Leave what was last confirmed to nft alone; for removing the package
+    #[command(hide = true)]
+    HandOver,
 }
 
 #[derive(Debug, clap::Args)]
@@ -76,6 +79,11 @@ pub(super) async fn run(context: &Context, args: &FirewallArgs) -> Result<Exit, 
         FirewallCommand::Open(args) => open(context, args).await,
         FirewallCommand::Close => close(context).await,
         FirewallCommand::Tables => tables(context).await,
+        FirewallCommand::HandOver => {
+            let lock = Lock::exclusive(Path::new(LOCK_PATH), &context.environment.command)?;
+            early::hand_over(&Writer::new(Reader::live(), lock), &host::store()).await?;
+            Ok(Exit::Ok)
+        }
         FirewallCommand::Load(args) => load(context, &args.profile).await,
     }
 }

@@ -4,8 +4,13 @@
 //! kept the copy that was there before it: that one counts. What cannot be loaded is never replaced by nothing: then
 //! the host answers on its way in by SSH alone.
 
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
 use super::{
-    change::{Change, FileState, TableState},
+    change::{Change, Content, FileState, TableState},
+    document::{self, Bulk},
     store::{Image, Record, Resource, Store, StoreError},
 };
 use crate::{
@@ -114,6 +119,44 @@ fn document(state: &FileState) -> Result<serde_json::Value, String> {
 
 async fn put(writer: &Writer, document: serde_json::Value) -> Result<(), HostError> {
     writer.carry_out(&Change::Table { to: TableState::Json(document) }).await
+}
+
+/// Where the unit that needs no holdfast finds its commands for nft.
+const ALONE_COMMANDS: &str = "/etc/holdfast/firewall.json";
+
+/// That unit, and the link that enables it: in place of the packaged one, which goes with the package.
+const ALONE_UNIT: &str = "/etc/systemd/system/holdfast-firewall.service";
+const ALONE_LINK: &str = "/etc/systemd/system/sysinit.target.wants/holdfast-firewall.service";
+
+/// Leaves what was last confirmed to nft alone, for as long as holdfast is not installed. What ends by itself is left
+/// out: without holdfast nothing would work out anew, at each boot, how much of it is left.
+///
+/// # Errors
+/// When nothing was confirmed, it cannot be read, or cannot be written.
+pub async fn hand_over(writer: &Writer, store: &Store) -> Result<(), HostError> {
+    let refused = |why: String| HostError::Refused(why);
+    let document =
+        match confirmed(writer.reader(), store).map_err(|error| refused(chain(&error)))? {
+            Source::Copy { state, .. } => document(&state).map_err(refused)?,
+            Source::Nothing { before } => {
+                return Err(refused(format!("nothing was confirmed before transaction {before}")));
+            }
+        };
+    let commands = document::at(&document, Timestamp::MAX, Bulk::Full);
+    let commands = FileState::File {
+        content: Content::Text(commands),
+        mode: 0o600,
+        uid: 0,
+        gid: 0,
+        xattrs: BTreeMap::new(),
+        mtime: None,
+    };
+    let unit = FileState::config(include_str!("../../packaging/holdfast-firewall-alone.service"));
+    let link = FileState::Symlink { target: ALONE_UNIT.to_owned(), uid: 0, gid: 0, mtime: None };
+    for (path, to) in [(ALONE_COMMANDS, commands), (ALONE_UNIT, unit), (ALONE_LINK, link)] {
+        writer.carry_out(&Change::Put { path: path.to_owned(), to }).await?;
+    }
+    Ok(())
 }
 
 /// The profile's way in by SSH; if nft does not take that either, SSH from anywhere.

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use jiff::civil::Date;
 
 use super::{
-    change::{Change, Step},
+    change::{Change, RunVerb, Step},
     outcome::{Applied, CheckResult, Outcome, decide},
 };
 use crate::{
@@ -100,7 +100,29 @@ pub fn plan(looks: &[Look], results: &[CheckResult], scope: Scope) -> Plan {
     for look in looks.iter().filter(is_in_scope) {
         steps.extend(look.comparison.plan(&Wanted(&wanted)));
     }
+    steps.extend(flushed(looks, &steps));
     Plan { steps, wanted }
+}
+
+/// What loads the firewall again after steps that have every table flushed: stopping Debian's nftables.service does.
+/// Without this the check that held before would not hold after, and the roll-back would flush once more.
+fn flushed(looks: &[Look], steps: &[Step]) -> Vec<Step> {
+    let flushes = |step: &Step| match &step.change {
+        Change::Run { unit, verb } => {
+            unit == "nftables.service" && matches!(verb, RunVerb::Stop | RunVerb::Restart)
+        }
+        _ => false,
+    };
+    let loads = |step: &Step| matches!(step.change, Change::Table { .. });
+    let Some(last) = steps.iter().rposition(flushes) else { return Vec::new() };
+    if steps[last..].iter().any(loads) {
+        return Vec::new();
+    }
+    let is_firewall =
+        |look: &&Look| look.control.name() == "firewall" && look.mode == Mode::Enforce;
+    let wanted = BTreeSet::from(["firewall.ruleset".to_owned()]);
+    let again = looks.iter().find(is_firewall).map(|look| look.comparison.plan(&Wanted(&wanted)));
+    again.unwrap_or_default()
 }
 
 /// The controls in which something has drifted that is to be put right, in their order.
@@ -156,7 +178,7 @@ pub fn broken(
 
 /// One line that says what a change does.
 pub fn describe(change: &Change) -> String {
-    use super::change::{FileState, Gate, RunVerb, TableState, UnitVerb};
+    use super::change::{FileState, Gate, TableState, UnitVerb};
     match change {
         Change::Put { path, to } => match to {
             FileState::Absent => format!("remove {path}"),

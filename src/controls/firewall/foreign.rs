@@ -326,9 +326,8 @@ fn what(statement: &Value, is_last: bool) -> Option<What> {
             (Some("target"), Some("REDIRECT" | "TPROXY")) => Some(What::Redirect),
             (Some("target"), Some("NOTRACK")) => Some(What::Untracked),
             (Some("target"), Some(name @ "CT")) => Some(What::Hidden(format!(" (target {name})"))),
-            (Some(_), _) => None,
             (None, _) if is_last => Some(What::Hidden(String::new())),
-            (None, _) => None,
+            _ => None,
         },
         _ => None,
     }

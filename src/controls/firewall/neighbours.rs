@@ -240,9 +240,9 @@ fn differs(observed: String) -> Verdict {
 mod tests {
     use super::*;
 
-    fn status(file: &str, active: &str) -> Unit {
+    fn status(file: &str, active: &str) -> UnitStatus {
         let loaded = UnitStatus { load: "loaded".to_owned(), ..UnitStatus::none("x") };
-        Ok(UnitStatus { file: file.to_owned(), active: active.to_owned(), ..loaded })
+        UnitStatus { file: file.to_owned(), active: active.to_owned(), ..loaded }
     }
 
     fn quiet() -> Neighbours {
@@ -277,10 +277,10 @@ mod tests {
             conf: String::new(),
         };
         let cases = [
-            (Neighbours { nftables: status("disabled", "inactive"), ..quiet() }, "hnnnh"),
+            (Neighbours { nftables: Ok(status("disabled", "inactive")), ..quiet() }, "hnnnh"),
             (
                 Neighbours {
-                    nftables: status("enabled", "inactive"),
+                    nftables: Ok(status("enabled", "inactive")),
                     nftables_loads: Ok(stock()),
                     ..quiet()
                 },
@@ -288,24 +288,28 @@ mod tests {
             ),
             (
                 Neighbours {
-                    nftables: status("disabled", "active"),
+                    nftables: Ok(status("disabled", "active")),
                     nftables_loads: Ok(stock()),
                     ..quiet()
                 },
                 "dnnnh",
             ),
-            (Neighbours { nftables: status("enabled", "active"), ..quiet() }, "hnnnh"),
+            (Neighbours { nftables: Ok(status("enabled", "active")), ..quiet() }, "hnnnh"),
             (
                 Neighbours {
-                    nftables: status("enabled", "active"),
+                    nftables: Ok(status("enabled", "active")),
                     nftables_loads: Err("no".into()),
                     ..quiet()
                 },
                 "unnnh",
             ),
-            (Neighbours { ufw: status("enabled", "active"), ..quiet() }, "nhnnh"),
+            (Neighbours { ufw: Ok(status("enabled", "active")), ..quiet() }, "nhnnh"),
             (
-                Neighbours { ufw: status("enabled", "active"), ufw_enabled: Ok(true), ..quiet() },
+                Neighbours {
+                    ufw: Ok(status("enabled", "active")),
+                    ufw_enabled: Ok(true),
+                    ..quiet()
+                },
                 "ndnnh",
             ),
             (Neighbours { ufw: Err("no bus".into()), ..quiet() }, "nunnh"),
@@ -316,8 +320,8 @@ mod tests {
             assert_eq!(verdicts(&neighbours), wanted, "{neighbours:?}");
         }
         let mut firewalld = quiet();
-        firewalld.others[0].2 = status("enabled", "active");
-        firewalld.others[1].2 = status("masked", "inactive");
+        firewalld.others[0].2 = Ok(status("enabled", "active"));
+        firewalld.others[1].2 = Ok(status("masked", "inactive"));
         assert_eq!(verdicts(&firewalld), "nndhh");
     }
 

@@ -145,6 +145,7 @@ fn verdict(listing: &Value) -> String {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 fn what_leads_around_the_table_is_named() {
     let dport = json!({"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": 80}});
     let rule = |last: Value| ("PREROUTING", json!([dport, last]));
