@@ -7,8 +7,8 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Expected, Facts, always,
-    checks::{CHECKS, IN_PATH, OUTSIDE, RULESET},
+    Expected, Facts, always, blocklist,
+    checks::{BLOCKLISTS, CHECKS, IN_PATH, OUTSIDE, RULESET},
     compare::{Difference, Side, differences},
     exposure::{self, Depth, Exposure, Force},
     facts::KnownBy,
@@ -101,7 +101,8 @@ impl Comparison for FirewallComparison {
     fn obstacles(&self) -> Vec<Obstacle> {
         let unknown = |observed: &Observed| {
             let why = observed.document.as_ref().err().or(observed.canonical.as_ref().err())?;
-            Some(Obstacle { check: RULESET.id.to_owned(), why: why.clone(), overridable: false })
+            let check = if blocklist::is_fault(why) { BLOCKLISTS } else { RULESET };
+            Some(Obstacle { check: check.id.to_owned(), why: why.clone(), overridable: false })
         };
         self.0.iter().filter_map(unknown).collect()
     }
@@ -297,9 +298,29 @@ impl Observed {
                 self.judge_outside(),
             ),
         ];
+        judgements.extend(self.judge_lists());
         judgements.extend(self.facts.iter().flat_map(|facts| facts.services.judge()));
         judgements.extend(exposure::exposed(&self.exposure));
         judgements
+    }
+
+    /// `None`: there are no lists.
+    fn judge_lists(&self) -> Option<Judgement> {
+        let verdict = match &self.facts {
+            Ok(facts) if facts.blocks.is_empty() => return None,
+            Ok(facts) => {
+                let networks: usize = facts.blocks.values().map(Vec::len).sum();
+                let lists = facts.blocks.keys().cloned().collect::<Vec<_>>().join(", ");
+                Verdict::Holds { observed: format!("{networks} networks, of {lists}") }
+            }
+            Err(why) if blocklist::is_fault(why) => Verdict::Unknown { why: why.clone() },
+            Err(_) => return None,
+        };
+        Some(Judgement::new(
+            BLOCKLISTS,
+            "nothing is let in from the networks that are listed",
+            verdict,
+        ))
     }
 
     fn judge_outside(&self) -> Verdict {

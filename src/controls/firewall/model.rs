@@ -10,7 +10,10 @@ use std::fmt;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use super::{Facts, parts::take_out};
+use super::{
+    Facts,
+    parts::{overlapping, take_out},
+};
 use crate::profile::{
     schema::{Allow, Firewall, Forward, Mode},
     types::{Cidr, Moment, Port, PortRange},
@@ -18,6 +21,9 @@ use crate::profile::{
 
 /// The allows named in one denial; the rest are counted.
 const MOST_NAMED: usize = 3;
+
+/// The most blocked networks that are cut out of one network that is judged.
+const MOST_BLOCKED: usize = 64;
 
 /// TCP or UDP; nothing else has ports that the section speaks of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -132,6 +138,11 @@ pub enum Denial {
     },
     /// Nothing at all is forwarded.
     NothingForwarded,
+    /// A block lists this source.
+    Blocked {
+        /// Its name.
+        block: String,
+    },
     /// Entries name it, but none of them this source.
     Source {
         /// The port.
@@ -147,6 +158,7 @@ impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NothingForwarded => f.write_str("firewall.forward is deny"),
+            Self::Blocked { block } => write!(f, "firewall.block {block} lists it"),
             Self::NoAllow { door, .. } => write!(f, "no entry of firewall.allow names {door}"),
             Self::Source { door, allows, .. } => {
                 let each =
@@ -204,6 +216,8 @@ pub struct Model {
     knows_outside: bool,
     entries: Vec<Entry>,
     ended: Vec<Entry>,
+    /// The networks from which nothing is let in, with the name of their block.
+    blocks: Vec<(String, Vec<IpNet>)>,
 }
 
 /// An allow that has not ended.
@@ -240,8 +254,8 @@ impl Model {
         let knows_outside = !facts.outside.is_empty();
         let Some(section) = section.map(|section| facts.services.fill(section)) else {
             let (open, forward) = (Some(Open::Absent), Forward::Off);
-            let (entries, ended) = (Vec::new(), Vec::new());
-            return Self { open, forward, knows_outside, entries, ended };
+            let (entries, ended, blocks) = (Vec::new(), Vec::new(), Vec::new());
+            return Self { open, forward, knows_outside, entries, ended, blocks };
         };
         let open = match section.mode {
             Mode::Enforce => None,
@@ -258,7 +272,14 @@ impl Model {
             allows.into_iter().map(|allow| Entry::of(&section, allow)).collect::<Vec<_>>()
         };
         let (entries, ended) = (of(entries), of(ended));
-        Self { open, forward: section.forward, knows_outside, entries, ended }
+        // Without overlaps already; sorted, so that those near a source are found without looking at all.
+        let sorted = |(name, nets): (&String, &Vec<IpNet>)| {
+            let mut nets = nets.clone();
+            nets.sort_unstable();
+            (name.clone(), nets)
+        };
+        let blocks = facts.blocks.iter().map(sorted).collect();
+        Self { open, forward: section.forward, knows_outside, entries, ended, blocks }
     }
 
     /// What all meet alike, whatever the port and the source.
@@ -291,6 +312,16 @@ impl Model {
         }
         let mut pieces = Vec::new();
         let mut rest = vec![from];
+        for (block, nets) in &self.blocks {
+            let near = overlapping(nets, from);
+            // So wide a network is not an administrator's: it stands for "anywhere", and is judged without its holes.
+            if near.len() > MOST_BLOCKED {
+                continue;
+            }
+            let fate = Fate::Denied(Denial::Blocked { block: block.clone() });
+            let blocked = take_out(&mut rest, near).into_iter();
+            pieces.extend(blocked.map(|from| Piece { from, fate: fate.clone() }));
+        }
         for entry in self.entries.iter().filter(|entry| entry.names(door)) {
             let admit = |net| Piece { from: net, fate: Fate::Admitted(entry.allow.clone()) };
             match &entry.allow.from {

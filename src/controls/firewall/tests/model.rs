@@ -75,6 +75,32 @@ fn one_address() {
 }
 
 #[test]
+fn who_is_blocked_or_over_is_not_let_in() {
+    let toml = "[[set]]\nname = \"office\"\nelements = [\"198.51.100.0/24\"]\n\
+                [[allow]]\nname = \"ssh\"\ntcp = [22]\nfrom = [\"@office\"]\n\
+                [[allow]]\nname = \"guest\"\ntcp = [23]\nuntil = \"2030-01-01T00:00:00Z\"\n";
+    let section: Firewall = toml::from_str(toml).unwrap();
+    let blocks = [("spam".to_owned(), vec![net("198.51.100.128/25"), net("192.0.2.0/24")])].into();
+    let facts = Facts { blocks, ..Facts::default() };
+    let at = |moment: &str| Model::of(Some(&section), &facts, moment.parse().unwrap());
+    let now = at("2029-12-31T23:59:59Z");
+    let meets =
+        |model: &Model, from: &str, port| match model.meets(from.parse().unwrap(), door(port)) {
+            Fate::Admitted(by) => by.name,
+            Fate::Denied(why) => why.to_string(),
+            Fate::Open(open) => open.to_string(),
+        };
+    assert_eq!(meets(&now, "198.51.100.9", 22), "ssh");
+    assert_eq!(meets(&now, "198.51.100.200", 22), "firewall.block spam lists it");
+    assert_eq!(meets(&now, "203.0.113.1", 23), "guest");
+    assert_eq!(meets(&now, "192.0.2.1", 23), "firewall.block spam lists it");
+    assert_eq!(
+        meets(&at("2030-01-01T00:00:00Z"), "203.0.113.1", 23),
+        "no entry of firewall.allow names tcp 23; guest ended on 2030-01-01T00:00:00Z"
+    );
+}
+
+#[test]
 fn networks_are_cut() {
     let pieces = model(SECTION).pieces(net("198.51.0.0/16"), door(22));
     let (admitted, denied): (Vec<_>, Vec<_>) =
