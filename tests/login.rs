@@ -107,13 +107,23 @@ struct Case {
 /// Nothing is done; nothing is replaced.
 const AS_IT_IS: [&str; 2] = ["", ""];
 
-const CASES: [Case; 10] = [
+const CASES: [Case; 11] = [
     Case {
         what: "another source",
         script: AS_IT_IS,
         profile: ["from = [\"10.99.1.0/24\"]\nname", "from = [\"198.51.100.0/24\"]\nname"],
         port: 22,
         says: "10.99.1.0/24: no entry of firewall.allow lets it reach tcp 22 (ssh allows 198.51.100.0/24 only)",
+    },
+    Case {
+        what: "a blocklist",
+        script: AS_IT_IS,
+        profile: [
+            "tcp = [22]",
+            "tcp = [22]\n[[firewall.block]]\nname = \"bad\"\nnetworks = [\"10.99.0.0/16\"]",
+        ],
+        port: 22,
+        says: "10.99.1.0/24: firewall.block bad lists it",
     },
     Case {
         what: "another port",

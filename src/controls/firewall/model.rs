@@ -10,7 +10,10 @@ use std::fmt;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use super::{Facts, parts::take_out};
+use super::{
+    Facts,
+    parts::{overlapping, take_out},
+};
 use crate::profile::{
     schema::{Allow, Firewall, Forward, Mode},
     types::{Cidr, Moment, Port, PortRange},
@@ -212,9 +215,9 @@ pub struct Model {
     forward: Forward,
     knows_outside: bool,
     entries: Vec<Entry>,
+    ended: Vec<Entry>,
     /// The networks from which nothing is let in, with the name of their block.
     blocks: Vec<(String, Vec<IpNet>)>,
-    ended: Vec<Entry>,
 }
 
 /// An allow that has not ended.
@@ -269,7 +272,13 @@ impl Model {
             allows.into_iter().map(|allow| Entry::of(&section, allow)).collect::<Vec<_>>()
         };
         let (entries, ended) = (of(entries), of(ended));
-        let blocks = facts.blocks.iter().map(|(name, nets)| (name.clone(), nets.clone())).collect();
+        // Without overlaps already; sorted, so that those near a source are found without looking at all.
+        let sorted = |(name, nets): (&String, &Vec<IpNet>)| {
+            let mut nets = nets.clone();
+            nets.sort_unstable();
+            (name.clone(), nets)
+        };
+        let blocks = facts.blocks.iter().map(sorted).collect();
         Self { open, forward: section.forward, knows_outside, entries, ended, blocks }
     }
 
@@ -304,15 +313,13 @@ impl Model {
         let mut pieces = Vec::new();
         let mut rest = vec![from];
         for (block, nets) in &self.blocks {
-            let near = |net: &&IpNet| net.contains(&from) || from.contains(*net);
-            let near: Vec<IpNet> =
-                nets.iter().filter(near).copied().take(MOST_BLOCKED + 1).collect();
+            let near = overlapping(nets, from);
             // So wide a network is not an administrator's: it stands for "anywhere", and is judged without its holes.
             if near.len() > MOST_BLOCKED {
                 continue;
             }
             let fate = Fate::Denied(Denial::Blocked { block: block.clone() });
-            let blocked = take_out(&mut rest, &near).into_iter();
+            let blocked = take_out(&mut rest, near).into_iter();
             pieces.extend(blocked.map(|from| Piece { from, fate: fate.clone() }));
         }
         for entry in self.entries.iter().filter(|entry| entry.names(door)) {
