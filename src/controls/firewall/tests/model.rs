@@ -96,7 +96,7 @@ fn who_is_blocked_or_over_is_not_let_in() {
     assert_eq!(meets(&now, "192.0.2.1", 23), "firewall.block spam lists it");
     assert_eq!(
         meets(&at("2030-01-01T00:00:00Z"), "203.0.113.1", 23),
-        "no entry of firewall.allow names tcp 23"
+        "no entry of firewall.allow names tcp 23; guest ended on 2030-01-01T00:00:00Z"
     );
 }
 
