@@ -85,7 +85,7 @@ impl Comparison for FirewallComparison {
 
     fn plan(&self, wanted: &Wanted<'_>) -> Vec<Step> {
         let document = self.0.as_ref().and_then(|observed| observed.document.as_ref().ok());
-        document.map_or_else(Vec::new, |document| load(document, wanted))
+        document.map_or_else(Vec::new, |document| load(document, *wanted))
     }
 
     fn previews(&self) -> Vec<Preview> {
@@ -103,7 +103,7 @@ impl Comparison for FirewallComparison {
 }
 
 /// The step that loads a table, if a check asks for it.
-pub(super) fn load(document: &Value, wanted: &Wanted<'_>) -> Vec<Step> {
+pub(super) fn load(document: &Value, wanted: Wanted<'_>) -> Vec<Step> {
     let because = [wanted.of(RULESET.id), wanted.of(IN_PATH.id)].concat();
     if because.is_empty() {
         return Vec::new();

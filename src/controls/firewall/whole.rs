@@ -58,7 +58,7 @@ impl Whole {
     /// The table to load, if one is to be. A person's apply loads the desired one. Unattended, one that nobody has applied
     /// (the profile or a service's own configuration has changed since) is not loaded, and the host is not left open
     /// either: what was confirmed last is loaded again, from the copy for the next boot.
-    fn to_load(&self, wanted: &Wanted<'_>) -> Option<Value> {
+    fn to_load(&self, wanted: Wanted<'_>) -> Option<Value> {
         let (observed, around) = (self.rules.0.as_ref()?, self.around.as_ref()?);
         let is_new = wanted.of(RULESET.id).is_empty()
             && matches!(observed.judge_ruleset(), Verdict::Differs { .. });
@@ -90,8 +90,8 @@ impl Comparison for Whole {
                 steps.extend(around.boot.plan(document, &because));
             }
         }
-        let Some(document) = self.to_load(wanted) else { return steps };
-        steps.extend(load(&document, wanted));
+        let Some(document) = self.to_load(*wanted) else { return steps };
+        steps.extend(load(&document, *wanted));
         // A table that is loaded anew has nothing in any set that a person fills.
         let because = wanted.of(BREAK_GLASS.id);
         if !because.is_empty() {
