@@ -5,6 +5,7 @@
 //! nothing (20000-20001).
 
 pub(crate) mod engine;
+mod exposure;
 
 use std::{
     collections::BTreeSet,

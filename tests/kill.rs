@@ -110,7 +110,7 @@ fn assert_not_half_configured(host: &Host, tables: &[&str], at: &str) {
 }
 
 /// The calls of these that a change which waits to be confirmed makes more of: the word to systemd, and the record.
-const CALLS_OF_WAITING: [&str; 4] = ["sendmsg", "fsync", "rename", "write"];
+const CALLS_OF_WAITING: [&str; 2] = ["sendmsg", "rename"];
 
 /// How often the agent makes each call in one whole apply.
 fn count_calls(host: &Host, how: &str) -> BTreeMap<&'static str, usize> {

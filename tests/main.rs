@@ -23,6 +23,7 @@ mod from_config;
 mod gap;
 mod journal;
 mod kill;
+mod lease;
 mod login;
 mod neighbours;
 mod package;

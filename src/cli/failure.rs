@@ -93,7 +93,10 @@ impl From<ApplyError> for Failure {
             ApplyError::Refused(ref obstacles) => {
                 let hint = |each: &Obstacle| format!("holdfast explain {}", each.check);
                 let hints = obstacles.iter().map(hint).collect();
-                Self { exit: Exit::Failed, message: chain(&error), hints }
+                // What is wrong then is a file that a person wrote, as it is with a profile.
+                let is_data = obstacles.iter().any(|each| each.check == "firewall.blocklists");
+                let exit = if is_data { Exit::Data } else { Exit::Failed };
+                Self { exit, message: chain(&error), hints }
             }
         }
     }

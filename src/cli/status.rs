@@ -12,9 +12,12 @@ use super::{
     out::{Out, Tone},
 };
 use crate::{
-    controls::firewall::break_glass::{self, Opening, State, state},
+    controls::firewall::{
+        self,
+        break_glass::{self, Opening, State, state},
+    },
     engine::store::{Ending, Provisional, Record, STATE_DIR},
-    host::{Reader, bus::UnitStatus, clock},
+    host::{Reader, bus::UnitStatus, clock, nft::OwnTable},
     profile::{self, Loaded, RealSources, Trust, schema::Waiver},
     report::{
         self,
@@ -41,6 +44,8 @@ struct Standing<'a> {
     profile: Option<Loaded>,
     /// Who opened the host, while it is open.
     opening: Option<Opening>,
+    /// What the firewall's rules have counted since they were loaded, in packets; empty where there is no table.
+    counts: Vec<(String, u64)>,
     /// The timers; `None` where systemd did not answer.
     timers: Vec<(&'static str, Option<UnitStatus>)>,
 }
@@ -64,6 +69,7 @@ pub(super) async fn run(context: &Context, args: &ProfileArg) -> Result<Exit, Fa
         report: saved::load(Path::new(STATE_DIR)),
         profile: profile::load(&args.profile, &RealSources, &options).ok(),
         opening: opening(&reader).await,
+        counts: counts(&reader).await,
         timers: timers(&reader).await,
     };
     match context.format {
@@ -90,6 +96,13 @@ fn taken_back_why(record: &Record) -> &str {
     match record.end.as_ref().map(|end| &end.ending) {
         Some(Ending::RolledBack { why, .. }) => why,
         _ => "",
+    }
+}
+
+async fn counts(reader: &Reader) -> Vec<(String, u64)> {
+    match reader.own_table().await {
+        Ok(OwnTable::Json(listing)) => firewall::counts(&listing),
+        _ => Vec::new(),
     }
 }
 
@@ -132,6 +145,9 @@ impl Standing<'_> {
                 "valid": self.profile.is_some(),
                 "applied": self.is_applied(),
             },
+            "firewall": self.counts.iter()
+                .map(|(rule, packets)| json!({ "rule": rule, "packets": packets }))
+                .collect::<Vec<_>>(),
             "interrupted": self.open,
             "open": self.opening,
             "pending": self.pending.as_ref().map(|(record, provisional)| {
@@ -171,6 +187,11 @@ impl Standing<'_> {
                 None => "unknown: systemd did not answer".to_owned(),
             };
             out.line(format!("timer       {name}: {text}"))?;
+        }
+        for (rule, packets) in &self.counts {
+            // Whoever may add a rule may put anything into its comment.
+            let rule: String = rule.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+            out.line(format!("firewall    {rule}: {packets} packets"))?;
         }
         for waiver in self.waivers() {
             let mut text = format!(

@@ -34,16 +34,16 @@ from = ["10.77.1.0/24", "fd00:77:9::/64"]
 "#;
 
 /// A client and a container, and the host between them.
-struct Three {
-    client: Namespace,
-    host: Namespace,
-    container: Namespace,
+pub(super) struct Three {
+    pub(super) client: Namespace,
+    pub(super) host: Namespace,
+    pub(super) container: Namespace,
     /// Those of the container, 80 and 5432, and the client's.
-    listeners: Vec<TcpListener>,
+    pub(super) listeners: Vec<TcpListener>,
 }
 
 impl Three {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let [client, host, container] = [(); 3].map(|()| Namespace::new());
         host.connect(&client, 1);
         host.connect(&container, 2);
@@ -67,7 +67,7 @@ impl Three {
     }
 
     /// Which of the addresses a namespace can connect to.
-    fn reached(from: &Namespace, to: &[&str]) -> Vec<String> {
+    pub(super) fn reached(from: &Namespace, to: &[&str]) -> Vec<String> {
         let open = |to: &&&str| {
             let to: SocketAddr = to.parse().unwrap();
             from.within(|| TcpStream::connect_timeout(&to, ANSWER_WITHIN).is_ok())
@@ -82,7 +82,7 @@ impl Three {
 }
 
 /// What the client tries: published ports, and the container itself.
-const TRIED: [&str; 9] = [
+pub(super) const TRIED: [&str; 9] = [
     "10.77.1.1:8080",
     "10.77.1.1:4122",
     "10.77.1.1:5433",
@@ -95,7 +95,7 @@ const TRIED: [&str; 9] = [
 ];
 
 /// The way out of the container.
-const OUT: [&str; 2] = ["10.77.1.2:7", "[fd00:77:1::2]:7"];
+pub(super) const OUT: [&str; 2] = ["10.77.1.2:7", "[fd00:77:1::2]:7"];
 
 #[test]
 fn a_port_means_the_same_whether_a_process_or_a_container_serves_it() {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 use nftables::{
-    expr::Expression,
     schema::NfListObject,
     stmt::{Set, SetOp, Statement},
 };
@@ -13,8 +12,8 @@ use serde_json::Value;
 use super::{
     sets::{self, Version},
     terms::{
-        INPUT, accept, any_of, count, drop_it, field, first_port, ip_version, is, masked, prefix,
-        protocol, rule, run,
+        INPUT, accept, any_of, count, drop_it, field, first_port, from_set, ip_version, is, masked,
+        prefix, protocol, rule, run,
     },
 };
 use crate::profile::{
@@ -50,22 +49,14 @@ impl At {
         number: u8,
         ranges: &[PortRange],
     ) -> Vec<Vec<Statement<'static>>> {
-        let runs = merged(ranges);
         match self {
-            Self::Input => {
-                let right = match runs.as_slice() {
-                    [] => return Vec::new(),
-                    [(first, last)] => run(*first, *last),
-                    several => any_of(several.iter().map(|(first, last)| run(*first, *last))),
-                };
-                vec![vec![is(field(name, "dport"), right)]]
-            }
+            Self::Input => ports(name, ranges).map(|matched| vec![matched]).into_iter().collect(),
             // One rule for each run: nft 1.0.6 lists a set of these ports as "invalid type", and cannot read that back.
             Self::Published => {
                 let rule = |(first, last): &(u16, u16)| {
                     vec![protocol(number), is(first_port(), run(*first, *last))]
                 };
-                runs.iter().map(rule).collect()
+                merged(ranges).iter().map(rule).collect()
             }
         }
     }
@@ -148,6 +139,16 @@ pub(super) fn put_limits(document: &mut Value, section: &Firewall) {
     }
 }
 
+/// The match on the destination port; `None` when there is no port.
+pub(super) fn ports(protocol: &'static str, ranges: &[PortRange]) -> Option<Statement<'static>> {
+    let right = match merged(ranges).as_slice() {
+        [] => return None,
+        [(first, last)] => run(*first, *last),
+        several => any_of(several.iter().map(|(first, last)| run(*first, *last))),
+    };
+    Some(is(field(protocol, "dport"), right))
+}
+
 /// Sorted, without overlaps, neighbours joined.
 fn merged(ports: &[PortRange]) -> Vec<(u16, u16)> {
     let mut sorted: Vec<_> = ports.iter().map(|p| (p.first().get(), p.last().get())).collect();
@@ -174,7 +175,7 @@ struct From {
 fn sources(section: &Firewall, allow: &Allow) -> Vec<From> {
     let one = |matched, version| From { matched: Some(matched), versions: vec![version] };
     let in_set = |kind, name: &str, version: Version| {
-        let set = Expression::String(format!("@{}", sets::name(kind, name, version)).into());
+        let set = from_set(&sets::name(kind, name, version));
         one(is(field(version.header(), "saddr"), set), version)
     };
     if allow.until.is_some() {

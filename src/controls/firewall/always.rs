@@ -27,24 +27,28 @@ const NOT_FORWARDED: u8 = 255;
 /// Pings answered per second, and at once. Enough for several monitors; too few to be of use in a flood.
 const PINGS: (u32, u32) = (10, 20);
 
-/// First of all: what is counted, and what has been let in before.
+/// First of all: what is counted, and what never left this host.
 pub(super) fn first() -> Vec<NfListObject<'static>> {
     vec![
         rule(INPUT, SEEN, vec![count()]),
         rule(INPUT, "this host to itself", vec![from_loopback(), accept()]),
-        rule(
-            INPUT,
-            "answers to this host, and what was let in before",
-            vec![ct_state(&["established", "related"]), accept()],
-        ),
     ]
 }
 
+/// What has been let in before.
+pub(super) fn answers() -> NfListObject<'static> {
+    rule(
+        INPUT,
+        "answers to this host, and what was let in before",
+        vec![ct_state(&["established", "related"]), accept()],
+    )
+}
+
 /// What IPv6 and IPv4 need to work at all.
-pub(super) fn icmp(ping: bool) -> Vec<NfListObject<'static>> {
+pub(super) fn icmp() -> Vec<NfListObject<'static>> {
     let icmpv6 = |types| is(field("icmpv6", "type"), types);
     let on_link = || is(field("ip6", "hoplimit"), number(NOT_FORWARDED));
-    let mut rules = vec![
+    vec![
         icmpv6_errors(INPUT),
         // Solicitations and advertisements of routers and neighbours, forward and inverse. Redirects (137) are not among
         // them: RFC 4890 leaves them to the operator, and a server has one router.
@@ -74,21 +78,21 @@ pub(super) fn icmp(ping: bool) -> Vec<NfListObject<'static>> {
             vec![is(field("ip6", "saddr"), link_local()), icmpv6(run(151, 153)), accept()],
         ),
         icmp_errors(INPUT),
-    ];
-    if ping {
-        for (protocol, echo_request) in [("icmpv6", 128u8), ("icmp", 8)] {
-            rules.push(rule(
-                INPUT,
-                "ping",
-                vec![
-                    is(field(protocol, "type"), number(echo_request)),
-                    at_most(per_second(PINGS.0), PINGS.1),
-                    accept(),
-                ],
-            ));
-        }
-    }
-    rules
+    ]
+}
+
+/// Answers to pings, at a limited rate, if the section wants them.
+pub(super) fn ping(section: &Firewall) -> Vec<NfListObject<'static>> {
+    let echo_request = |(protocol, number_of_it): (&'static str, u8)| {
+        let statements = vec![
+            is(field(protocol, "type"), number(number_of_it)),
+            at_most(per_second(PINGS.0), PINGS.1),
+            accept(),
+        ];
+        rule(INPUT, "ping", statements)
+    };
+    let requests = if section.ping { &[("icmpv6", 128), ("icmp", 8)][..] } else { &[] };
+    requests.iter().copied().map(echo_request).collect()
 }
 
 /// Destination unreachable, packet too big, time exceeded, parameter problem.

@@ -130,6 +130,11 @@ impl AtBoot {
         Self { unit, copy: host.files().state(COPY).map_err(|error| error.chain()) }
     }
 
+    /// The table that was confirmed last; `None` where there is no whole copy of one.
+    pub(super) fn confirmed(&self) -> Option<Value> {
+        decode(self.copy.as_ref().ok()?.text()?).ok()
+    }
+
     pub(super) fn judge(&self, document: &Result<Value, String>) -> Judgement {
         let known = document.as_ref().map_or_else(
             |_| String::new(),

@@ -26,8 +26,11 @@ pub(super) const NEIGHBOURS: &CheckMeta = &CHECKS[7];
 /// Nothing leads around the table.
 pub(super) const BYPASS: &CheckMeta = &CHECKS[8];
 
+/// The lists of blocked networks can be read.
+pub(super) const BLOCKLISTS: &CheckMeta = &CHECKS[9];
+
 /// Every check of the control.
-pub(super) static CHECKS: [CheckMeta; 9] = [
+pub(super) static CHECKS: [CheckMeta; 10] = [
     CheckMeta {
         id: "firewall.ruleset",
         title: "The kernel's firewall rules are exactly those of the profile",
@@ -151,6 +154,17 @@ pub(super) static CHECKS: [CheckMeta; 9] = [
               monitor, journalctl) and delete it: nft delete rule FAMILY TABLE CHAIN handle N. If somebody does, say so \
               in a [[waiver]] with an end.",
     },
+    CheckMeta {
+        id: "firewall.blocklists",
+        title: "The lists of blocked networks can be read",
+        severity: Severity::Medium,
+        evidence: Evidence::Configured,
+        practices: &["net.default-deny"],
+        why: "A list that is half read blocks half of those it names, and nobody notices. So one broken line is one too \
+              many: nothing is changed until the list is whole.",
+        source: "nft(8), SETS",
+        fix: "Each broken line is named with file, line and column: mend it, or drop the entry of [[firewall.block]].",
+    },
 ];
 
 #[cfg(test)]
@@ -169,6 +183,7 @@ mod tests {
             (BREAK_GLASS, "break-glass"),
             (NEIGHBOURS, "neighbours"),
             (BYPASS, "bypass"),
+            (BLOCKLISTS, "blocklists"),
         ];
         assert_eq!(names.len(), CHECKS.len());
         for (meta, name) in names {

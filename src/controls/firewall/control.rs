@@ -7,8 +7,8 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Expected, Facts, always,
-    checks::{CHECKS, IN_PATH, OUTSIDE, RULESET},
+    Expected, Facts, always, blocklist,
+    checks::{BLOCKLISTS, CHECKS, IN_PATH, OUTSIDE, RULESET},
     compare::{Difference, Side, differences},
     exposure::{self, Depth, Exposure, Force},
     facts::KnownBy,
@@ -84,14 +84,8 @@ impl Comparison for FirewallComparison {
     }
 
     fn plan(&self, wanted: &Wanted<'_>) -> Vec<Step> {
-        let because = [wanted.of(RULESET.id), wanted.of(IN_PATH.id)].concat();
         let document = self.0.as_ref().and_then(|observed| observed.document.as_ref().ok());
-        match document {
-            Some(document) if !because.is_empty() => {
-                vec![Step { change: change(document), because }]
-            }
-            _ => Vec::new(),
-        }
+        document.map_or_else(Vec::new, |document| load(document, wanted))
     }
 
     fn previews(&self) -> Vec<Preview> {
@@ -101,10 +95,20 @@ impl Comparison for FirewallComparison {
     fn obstacles(&self) -> Vec<Obstacle> {
         let unknown = |observed: &Observed| {
             let why = observed.document.as_ref().err().or(observed.canonical.as_ref().err())?;
-            Some(Obstacle { check: RULESET.id.to_owned(), why: why.clone(), overridable: false })
+            let check = if blocklist::is_fault(why) { BLOCKLISTS } else { RULESET };
+            Some(Obstacle { check: check.id.to_owned(), why: why.clone(), overridable: false })
         };
         self.0.iter().filter_map(unknown).collect()
     }
+}
+
+/// The step that loads a table, if a check asks for it.
+pub(super) fn load(document: &Value, wanted: &Wanted<'_>) -> Vec<Step> {
+    let because = [wanted.of(RULESET.id), wanted.of(IN_PATH.id)].concat();
+    if because.is_empty() {
+        return Vec::new();
+    }
+    vec![Step { change: change(document), because }]
 }
 
 /// What the profile wants beside what is there.
@@ -180,11 +184,13 @@ impl Observed {
         host: &Reader,
         depth: Depth,
     ) -> Result<Exposure, String> {
-        let seen = exposure::look(host, depth).await?;
         let facts = self.facts.clone().unwrap_or_default();
+        let is_judged = exposure::judges_forwarded(section, &facts);
+        let depth = if depth == Depth::Quick && !is_judged { Depth::Published } else { depth };
+        let seen = exposure::look(host, depth).await?;
         let now = clock::now();
         let mut found = exposure::judge(Some(section), &facts, self.in_force(), seen, now);
-        if depth == Depth::Quick {
+        if depth != Depth::Full {
             found.name_owners(|inodes| exposure::owners(host, inodes));
         }
         Ok(found)
@@ -281,14 +287,9 @@ impl Observed {
     pub(super) fn judge(&self) -> Vec<Judgement> {
         let mut judgements = vec![
             Judgement::new(RULESET, self.wants.clone(), self.judge_ruleset()),
-            // With the digest: putting this right loads the whole table, so that another table is another expectation
-            // here too, and nothing that nobody has applied is loaded unattended.
             Judgement::new(
                 IN_PATH,
-                format!(
-                    "packets to this host are put to table inet holdfast{}",
-                    digest(&self.document)
-                ),
+                "packets to this host are put to table inet holdfast",
                 self.judge_path(),
             ),
             Judgement::new(
@@ -297,9 +298,29 @@ impl Observed {
                 self.judge_outside(),
             ),
         ];
+        judgements.extend(self.judge_lists());
         judgements.extend(self.facts.iter().flat_map(|facts| facts.services.judge()));
         judgements.extend(exposure::exposed(&self.exposure));
         judgements
+    }
+
+    /// `None`: there are no lists.
+    fn judge_lists(&self) -> Option<Judgement> {
+        let verdict = match &self.facts {
+            Ok(facts) if facts.blocks.is_empty() => return None,
+            Ok(facts) => {
+                let networks: usize = facts.blocks.values().map(Vec::len).sum();
+                let lists = facts.blocks.keys().cloned().collect::<Vec<_>>().join(", ");
+                Verdict::Holds { observed: format!("{networks} networks, of {lists}") }
+            }
+            Err(why) if blocklist::is_fault(why) => Verdict::Unknown { why: why.clone() },
+            Err(_) => return None,
+        };
+        Some(Judgement::new(
+            BLOCKLISTS,
+            "nothing is let in from the networks that are listed",
+            verdict,
+        ))
     }
 
     fn judge_outside(&self) -> Verdict {
@@ -343,7 +364,7 @@ impl Observed {
         }
     }
 
-    fn judge_ruleset(&self) -> Verdict {
+    pub(super) fn judge_ruleset(&self) -> Verdict {
         if matches!(self.live, Ok(OwnTable::Absent)) {
             return Verdict::Differs { observed: MISSING.to_owned() };
         }

@@ -1,8 +1,12 @@
 //! What the desired table depends on beside the profile: read from the host, then handed to pure code.
 
+use std::collections::BTreeMap;
+
+use ipnet::IpNet;
 use serde_json::Value;
 
 use super::{
+    blocklist,
     forward::{FORWARD, OUTSIDE},
     services::{self, Found},
 };
@@ -35,6 +39,8 @@ pub struct Facts {
     pub known_by: KnownBy,
     /// The ports of allows that take them from a service's own configuration, or why they cannot be known.
     pub services: Found,
+    /// The networks of each block, by its name.
+    pub blocks: BTreeMap<String, Vec<IpNet>>,
 }
 
 /// How it is known which interfaces lead outside.
@@ -62,9 +68,13 @@ impl Facts {
     /// # Errors
     /// What is missing, for a person, with what to do about it: there is no desired table then, and nothing is changed.
     pub async fn gather(section: &Firewall, host: &Reader) -> Result<Self, String> {
+        let blocks = blocklist::read(section, host)?;
         let (outside, known_by) = outside(section, host).await?;
+        if outside.is_empty() && section.egress.is_some() {
+            return Err("there is no default route, so it is not known what leaves; name the interface in firewall.outside".to_owned());
+        }
         let services = services::gather(section, host).await;
-        Ok(Self { outside, known_by, services })
+        Ok(Self { outside, known_by, services, blocks })
     }
 }
 

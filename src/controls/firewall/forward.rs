@@ -13,7 +13,7 @@ use nftables::{
 use super::{
     Facts,
     allows::{self, At, PUBLISHED},
-    always,
+    always, block,
     terms::{accept, count, ct_state, drop_it, enters_by, is_dnat, jump, rule},
 };
 use crate::{
@@ -42,17 +42,26 @@ pub(super) fn chains_and_rules(
         Forward::Deny => NfChainPolicy::Drop,
         Forward::Off => return (Vec::new(), Vec::new()),
     };
-    let mut chains = vec![base_chain(policy)];
+    let mut chains = vec![base_chain(FORWARD, NfHook::Forward, policy)];
     let mut rules = vec![
-        rule(
-            FORWARD,
-            "answers, and what was let through before",
-            vec![ct_state(&["established", "related"]), accept()],
-        ),
         // Path-MTU discovery: an error may come for a connection that connection tracking has forgotten.
         always::icmpv6_errors(FORWARD),
         always::icmp_errors(FORWARD),
     ];
+    let blocked =
+        if section.forward == Forward::Containers { block::rules(facts) } else { Vec::new() };
+    if !blocked.is_empty() {
+        // Only what enters from outside: lists name private networks too, and containers have addresses of those.
+        rules.extend(facts.outside.iter().map(|interface| {
+            let statements = vec![enters_by(interface), jump(block::BLOCKS)];
+            rule(FORWARD, format!("blocked sources, by {interface}"), statements)
+        }));
+    }
+    rules.push(rule(
+        FORWARD,
+        "answers, and what was let through before",
+        vec![ct_state(&["established", "related"]), accept()],
+    ));
     if section.forward == Forward::Deny {
         rules.extend(dropped(section, FORWARD));
         return (chains, rules);
@@ -80,13 +89,18 @@ fn dropped(section: &Firewall, chain: &'static str) -> Vec<NfListObject<'static>
     rules
 }
 
-fn base_chain(policy: NfChainPolicy) -> NfListObject<'static> {
+/// A chain that packets of a hook meet.
+pub(super) fn base_chain(
+    name: &'static str,
+    hook: NfHook,
+    policy: NfChainPolicy,
+) -> NfListObject<'static> {
     NfListObject::Chain(Chain {
         family: NfFamily::INet,
         table: TABLE[1].into(),
-        name: FORWARD.into(),
+        name: name.into(),
         _type: Some(NfChainType::Filter),
-        hook: Some(NfHook::Forward),
+        hook: Some(hook),
         prio: Some(PRIORITY),
         policy: Some(policy),
         ..Chain::default()

@@ -14,6 +14,8 @@
 //! - [`allows`]: what the section lets in, to this host and to the containers on it
 //! - [`forward`]: what goes through this host
 //! - [`sets`]: networks that have a name, sources that end, sources that are counted
+//! - [`block`], [`blocklist`]: sources that are let in by nothing
+//! - [`egress`]: what leaves
 //! - [`terms`]: the few words of nft's language that these are made of
 //! - [`exposure`]: what listens, who serves there, and whether the outside gets to it
 //! - [`table`]: nft's raw JSON listing, made comparable
@@ -25,7 +27,7 @@
 //! - [`foreign`], [`neighbours`]: other tables, and what leads around ours; other firewalls
 //! - [`whole`]: all of the above as one control
 //! - [`checks`]: what is checked, and why
-//! - [`model`]: what the section lets in, worked out without a kernel
+//! - [`model`]: what the section lets in, worked out without a kernel; [`parts`]: networks cut up for it
 //!
 //! holdfast's rules are in a table of their own, `inet holdfast`, replaced as a whole in one nft transaction. No other
 //! table is ever read or written: an `accept` in another table cannot overrule the `drop` here, and what Docker, Podman
@@ -40,11 +42,14 @@
 
 mod allows;
 mod always;
+mod block;
+mod blocklist;
 pub mod boot;
 pub mod break_glass;
 mod checks;
 mod compare;
 mod control;
+mod egress;
 mod expected;
 pub mod exposure;
 mod facts;
@@ -52,6 +57,7 @@ pub mod foreign;
 mod forward;
 pub mod model;
 mod neighbours;
+pub mod parts;
 mod ruleset;
 mod services;
 mod sets;
@@ -66,7 +72,7 @@ pub use expected::Expected;
 pub use facts::{Facts, KnownBy};
 pub use ruleset::document;
 pub use services::{Found, Ports};
-pub use table::{Table, Words};
+pub use table::{Table, Words, counts};
 
 #[cfg(test)]
 mod tests;

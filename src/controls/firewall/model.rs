@@ -10,7 +10,7 @@ use std::fmt;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use super::Facts;
+use super::{Facts, parts::take_out};
 use crate::profile::{
     schema::{Allow, Firewall, Forward, Mode},
     types::{Cidr, Moment, Port, PortRange},
@@ -18,6 +18,9 @@ use crate::profile::{
 
 /// The allows named in one denial; the rest are counted.
 const MOST_NAMED: usize = 3;
+
+/// The most blocked networks that are cut out of one network that is judged.
+const MOST_BLOCKED: usize = 64;
 
 /// TCP or UDP; nothing else has ports that the section speaks of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -127,15 +130,24 @@ pub enum Denial {
     NoAllow {
         /// The port.
         door: Door,
+        /// Entries that did and have ended.
+        ended: Vec<Admitting>,
     },
     /// Nothing at all is forwarded.
     NothingForwarded,
+    /// A block lists this source.
+    Blocked {
+        /// Its name.
+        block: String,
+    },
     /// Entries name it, but none of them this source.
     Source {
         /// The port.
         door: Door,
         /// Those entries.
         allows: Vec<Admitting>,
+        /// Entries that named it and have ended.
+        ended: Vec<Admitting>,
     },
 }
 
@@ -143,14 +155,26 @@ impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NothingForwarded => f.write_str("firewall.forward is deny"),
-            Self::NoAllow { door } => write!(f, "no entry of firewall.allow names {door}"),
-            Self::Source { door, allows } => {
+            Self::Blocked { block } => write!(f, "firewall.block {block} lists it"),
+            Self::NoAllow { door, .. } => write!(f, "no entry of firewall.allow names {door}"),
+            Self::Source { door, allows, .. } => {
                 let each =
                     |allow: &Admitting| format!("{} allows {} only", allow.name, allow.sources());
                 let allows = brief(allows.iter().map(each));
                 write!(f, "no entry of firewall.allow lets it reach {door} ({allows})")
             }
+        }?;
+        let (Self::NoAllow { ended, .. } | Self::Source { ended, .. }) = self else {
+            return Ok(());
+        };
+        if !ended.is_empty() {
+            let each = |allow: &Admitting| {
+                let until = allow.until.map_or_else(String::new, |until| until.to_string());
+                format!("{} ended on {until}", allow.name)
+            };
+            write!(f, "; {}", brief(ended.iter().map(each)))?;
         }
+        Ok(())
     }
 }
 
@@ -188,6 +212,9 @@ pub struct Model {
     forward: Forward,
     knows_outside: bool,
     entries: Vec<Entry>,
+    /// The networks from which nothing is let in, with the name of their block.
+    blocks: Vec<(String, Vec<IpNet>)>,
+    ended: Vec<Entry>,
 }
 
 /// An allow that has not ended.
@@ -224,17 +251,26 @@ impl Model {
         let knows_outside = !facts.outside.is_empty();
         let Some(section) = section.map(|section| facts.services.fill(section)) else {
             let (open, forward) = (Some(Open::Absent), Forward::Off);
-            return Self { open, forward, knows_outside, entries: Vec::new() };
+            let (entries, ended, blocks) = (Vec::new(), Vec::new(), Vec::new());
+            return Self { open, forward, knows_outside, entries, ended, blocks };
         };
         let open = match section.mode {
             Mode::Enforce => None,
             Mode::Audit => Some(Open::Audit),
             Mode::Off => Some(Open::Off),
         };
-        let lasts = |allow: &&Allow| allow.until.is_none_or(|until| !until.is_over(now));
-        let entries =
-            section.allow.iter().filter(lasts).map(|allow| Entry::of(&section, allow)).collect();
-        Self { open, forward: section.forward, knows_outside, entries }
+        // Those that count their sources are asked last.
+        let (plain, counted): (Vec<_>, Vec<_>) =
+            section.allow.iter().partition(|allow| allow.rate.is_none());
+        let has_ended = |allow: &&Allow| allow.until.is_some_and(|until| until.is_over(now));
+        let (ended, entries): (Vec<_>, Vec<_>) =
+            plain.into_iter().chain(counted).partition(has_ended);
+        let of = |allows: Vec<&Allow>| {
+            allows.into_iter().map(|allow| Entry::of(&section, allow)).collect::<Vec<_>>()
+        };
+        let (entries, ended) = (of(entries), of(ended));
+        let blocks = facts.blocks.iter().map(|(name, nets)| (name.clone(), nets.clone())).collect();
+        Self { open, forward: section.forward, knows_outside, entries, ended, blocks }
     }
 
     /// What all meet alike, whatever the port and the source.
@@ -257,7 +293,7 @@ impl Model {
         let pieces = self.pieces(from.into(), door);
         // One address cannot be cut in two.
         let fate = pieces.into_iter().next().map(|piece| piece.fate);
-        fate.unwrap_or(Fate::Denied(Denial::NoAllow { door }))
+        fate.unwrap_or_else(|| Fate::Denied(self.denial(door)))
     }
 
     /// A network cut into parts that each meet one thing, in no order that matters; together they are the network.
@@ -267,6 +303,18 @@ impl Model {
         }
         let mut pieces = Vec::new();
         let mut rest = vec![from];
+        for (block, nets) in &self.blocks {
+            let near = |net: &&IpNet| net.contains(&from) || from.contains(*net);
+            let near: Vec<IpNet> =
+                nets.iter().filter(near).copied().take(MOST_BLOCKED + 1).collect();
+            // So wide a network is not an administrator's: it stands for "anywhere", and is judged without its holes.
+            if near.len() > MOST_BLOCKED {
+                continue;
+            }
+            let fate = Fate::Denied(Denial::Blocked { block: block.clone() });
+            let blocked = take_out(&mut rest, &near).into_iter();
+            pieces.extend(blocked.map(|from| Piece { from, fate: fate.clone() }));
+        }
         for entry in self.entries.iter().filter(|entry| entry.names(door)) {
             let admit = |net| Piece { from: net, fate: Fate::Admitted(entry.allow.clone()) };
             match &entry.allow.from {
@@ -294,43 +342,17 @@ impl Model {
 
     /// Why nobody else gets in.
     fn denial(&self, door: Door) -> Denial {
-        let naming = self.entries.iter().filter(|entry| entry.names(door));
-        let allows: Vec<Admitting> = naming.map(|entry| entry.allow.clone()).collect();
-        if allows.is_empty() { Denial::NoAllow { door } } else { Denial::Source { door, allows } }
-    }
-}
-
-/// Takes everything that lies in `nets` out of `rest`, and returns it.
-fn take_out(rest: &mut Vec<IpNet>, nets: &[IpNet]) -> Vec<IpNet> {
-    let mut taken = Vec::new();
-    for net in nets {
-        let mut left = Vec::new();
-        for part in rest.drain(..) {
-            if net.contains(&part) {
-                taken.push(part);
-            } else if part.contains(net) {
-                taken.push(*net);
-                left.extend(without(part, *net));
-            } else {
-                left.push(part);
-            }
+        let naming = |entries: &[Entry]| -> Vec<Admitting> {
+            let naming = entries.iter().filter(|entry| entry.names(door));
+            naming.map(|entry| entry.allow.clone()).collect()
+        };
+        let (allows, ended) = (naming(&self.entries), naming(&self.ended));
+        if allows.is_empty() {
+            Denial::NoAllow { door, ended }
+        } else {
+            Denial::Source { door, allows, ended }
         }
-        *rest = left;
     }
-    taken
-}
-
-/// The networks that make up `whole` without `part`, which lies in it: one for each bit of its prefix that is longer.
-pub fn without(whole: IpNet, part: IpNet) -> Vec<IpNet> {
-    let mut left = Vec::new();
-    let mut at = part;
-    while at.prefix_len() > whole.prefix_len() {
-        let Some(parent) = at.supernet() else { break };
-        let halves = parent.subnets(at.prefix_len()).into_iter().flatten();
-        left.extend(halves.filter(|half| *half != at));
-        at = parent;
-    }
-    left
 }
 
 /// The first few, and how many more there are.

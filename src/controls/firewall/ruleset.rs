@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{
     Facts,
     allows::{self, At},
-    always, break_glass,
+    always, block, break_glass, egress,
     forward::{self, FORWARD},
     sets,
     terms::{INPUT, count, rule},
@@ -38,7 +38,49 @@ pub fn document(section: &Firewall, facts: &Facts) -> Result<Value, serde_json::
     batch.add(table());
     batch.delete(table());
     batch.add(table());
-    batch.add(NfListObject::Chain(Chain {
+    batch.add(input_chain());
+    batch.add(break_glass::set());
+    let (chains, forwarded) = forward::chains_and_rules(section, facts);
+    let (leaving_chains, leaving) = egress::chains_and_rules(section, facts);
+    let blocks = block::rules(facts);
+    let blocks_chain = (!blocks.is_empty()).then(|| forward::named_chain(block::BLOCKS));
+    // A blocked source is not even answered. But a list may well name the network of the DHCP server, or of a router
+    // that says "too big": what IP itself needs comes before the blocks.
+    let needed = [always::dhcp(), always::icmp()].concat();
+    let opened = break_glass::let_in(INPUT);
+    let first = if blocks.is_empty() {
+        [always::first(), vec![always::answers(), opened], needed].concat()
+    } else {
+        [always::first(), vec![opened], needed, vec![block::of_input(), always::answers()]].concat()
+    };
+    let rules = first
+        .into_iter()
+        .chain(always::ping(section))
+        .chain([always::invalid()])
+        .chain(allows::rules(section, At::Input))
+        .chain([rule(INPUT, always::DROPPED, vec![count()])])
+        .chain(always::log_drops(section, INPUT));
+    let through = (!chains.is_empty()).then(|| break_glass::let_in(FORWARD));
+    let chains = chains.into_iter().chain(leaving_chains).chain(blocks_chain);
+    for object in chains.chain(rules).chain(through).chain(forwarded).chain(leaving).chain(blocks) {
+        batch.add(object);
+    }
+    let mut document = serde_json::to_value(batch.to_nftables())?;
+    allows::put_limits(&mut document, section);
+    if let Some(commands) = document.get_mut("nftables").and_then(Value::as_array_mut) {
+        // After the table, before the rules that name them.
+        let sets = [sets::declared(section), block::sets(facts)].concat();
+        commands.splice(TABLE_COMMANDS..TABLE_COMMANDS, sets);
+    }
+    Ok(document)
+}
+
+fn table() -> NfListObject<'static> {
+    NfListObject::Table(Table { family: NfFamily::INet, name: TABLE[1].into(), handle: None })
+}
+
+fn input_chain() -> NfListObject<'static> {
+    NfListObject::Chain(Chain {
         family: NfFamily::INet,
         table: TABLE[1].into(),
         name: INPUT.into(),
@@ -47,31 +89,5 @@ pub fn document(section: &Firewall, facts: &Facts) -> Result<Value, serde_json::
         prio: Some(PRIORITY),
         policy: Some(NfChainPolicy::Drop),
         ..Chain::default()
-    }));
-    batch.add(break_glass::set());
-    let (chains, forwarded) = forward::chains_and_rules(section, facts);
-    let rules = always::first()
-        .into_iter()
-        .chain([break_glass::let_in(INPUT)])
-        .chain(always::icmp(section.ping))
-        .chain([always::invalid()])
-        .chain(always::dhcp())
-        .chain(allows::rules(section, At::Input))
-        .chain([rule(INPUT, always::DROPPED, vec![count()])])
-        .chain(always::log_drops(section, INPUT));
-    let through = (!chains.is_empty()).then(|| break_glass::let_in(FORWARD));
-    for object in chains.into_iter().chain(rules).chain(through).chain(forwarded) {
-        batch.add(object);
-    }
-    let mut document = serde_json::to_value(batch.to_nftables())?;
-    allows::put_limits(&mut document, section);
-    if let Some(commands) = document.get_mut("nftables").and_then(Value::as_array_mut) {
-        // After the table, before the rules that name them.
-        commands.splice(TABLE_COMMANDS..TABLE_COMMANDS, sets::declared(section));
-    }
-    Ok(document)
-}
-
-fn table() -> NfListObject<'static> {
-    NfListObject::Table(Table { family: NfFamily::INet, name: TABLE[1].into(), handle: None })
+    })
 }

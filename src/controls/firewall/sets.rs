@@ -84,6 +84,8 @@ pub(super) enum Kind {
     Until,
     /// The sources whose connections are counted.
     Rate,
+    /// The networks of a `[[firewall.block]]`.
+    Block,
 }
 
 /// The name of a set.
@@ -92,6 +94,7 @@ pub(super) fn name(kind: Kind, of: &str, version: Version) -> String {
         Kind::Named => "set",
         Kind::Until => "until",
         Kind::Rate => "rate",
+        Kind::Block => "block",
     };
     format!("{kind}-{of}-{}", version.suffix())
 }
@@ -180,7 +183,8 @@ fn counting(name: &str, version: Version, rate: Rate) -> Value {
     json!({"add": {"set": set}})
 }
 
-fn declaration(name: &str, version: Version) -> Value {
+/// The beginning of every set.
+pub(super) fn declaration(name: &str, version: Version) -> Value {
     json!({"family": TABLE[0], "table": TABLE[1], "name": name, "type": version.set_type()})
 }
 

@@ -99,6 +99,27 @@ pub(super) fn packets(listing: &Value, comment: &str) -> Option<u64> {
     statements.find_map(|statement| statement.get("counter")?.get("packets")?.as_u64())
 }
 
+/// What the rules of a raw listing have counted, in packets: by their comments, in their order, those with one comment
+/// together. What is let in again and again without being asked again (answers) is not counted by the rule that let it in
+/// first, so an allow counts new connections.
+pub fn counts(listing: &Value) -> Vec<(String, u64)> {
+    let mut counts: Vec<(String, u64)> = Vec::new();
+    let objects = listing.get("nftables").and_then(Value::as_array).into_iter().flatten();
+    for rule in objects.filter_map(|object| object.get("rule")) {
+        let statements = rule.get("expr").and_then(Value::as_array).into_iter().flatten();
+        let mut counted =
+            statements.filter_map(|each| each.get("counter")?.get("packets")?.as_u64());
+        let comment = rule.get("comment").and_then(Value::as_str);
+        if let (Some(packets), Some(comment)) = (counted.next(), comment) {
+            match counts.iter_mut().find(|(known, _)| known == comment) {
+                Some((_, sum)) => *sum = sum.saturating_add(packets),
+                None => counts.push((comment.to_owned(), packets)),
+            }
+        }
+    }
+    counts
+}
+
 /// The rules of each chain in nft's own words, from its text listing. Empty when the text is not what is expected: then
 /// rules are shown as JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -151,10 +151,25 @@ fn meta(key: MetaKey) -> Expression<'static> {
     Expression::Named(NamedExpression::Meta(Meta { key }))
 }
 
+/// Only packets that leave by an interface of this name or pattern.
+pub(super) fn leaves_by(interface: &Interface) -> Statement<'static> {
+    is(meta(MetaKey::Oifname), Expression::String(interface.to_string().into()))
+}
+
+/// What leaves by the loopback interface: see [`from_loopback`].
+pub(super) fn to_loopback() -> Statement<'static> {
+    is(meta(MetaKey::Oif), Expression::String("lo".into()))
+}
+
 /// What of an address this mask leaves.
 pub(super) fn masked(address: Expression<'static>, mask: &'static str) -> Expression<'static> {
     let mask = Expression::String(mask.into());
     Expression::BinaryOperation(Box::new(BinaryOperation::AND(address, mask)))
+}
+
+/// What is in a set of this name.
+pub(super) fn from_set(name: &str) -> Expression<'static> {
+    Expression::String(format!("@{name}").into())
 }
 
 /// A number.

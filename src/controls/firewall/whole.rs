@@ -1,16 +1,21 @@
 //! The control as the engine sees it: the rules, and what is around them.
 
+use serde_json::Value;
+
 use super::{
     boot::AtBoot,
     break_glass::Glass,
-    checks::{BOOT, BREAK_GLASS, BYPASS},
-    control::{FirewallComparison, change},
+    checks::{BOOT, BREAK_GLASS, BYPASS, RULESET},
+    control::{FirewallComparison, change, load},
     foreign::Tables,
     neighbours::Neighbours,
 };
 use crate::{
     controls::{Comparison, Obstacle, Preview, Wanted},
-    engine::{change::Step, check::Judgement},
+    engine::{
+        change::Step,
+        check::{Judgement, Verdict},
+    },
     host::Reader,
 };
 
@@ -49,6 +54,18 @@ impl Whole {
     }
 }
 
+impl Whole {
+    /// The table to load, if one is to be. A person's apply loads the desired one. Unattended, one that nobody has applied
+    /// (the profile or a service's own configuration has changed since) is not loaded, and the host is not left open
+    /// either: what was confirmed last is loaded again, from the copy for the next boot.
+    fn to_load(&self, wanted: &Wanted<'_>) -> Option<Value> {
+        let (observed, around) = (self.rules.0.as_ref()?, self.around.as_ref()?);
+        let is_new = wanted.of(RULESET.id).is_empty()
+            && matches!(observed.judge_ruleset(), Verdict::Differs { .. });
+        if is_new { around.boot.confirmed() } else { observed.document.clone().ok() }
+    }
+}
+
 impl Comparison for Whole {
     fn judge(&self) -> Vec<Judgement> {
         let mut judgements = self.rules.judge();
@@ -73,14 +90,12 @@ impl Comparison for Whole {
                 steps.extend(around.boot.plan(document, &because));
             }
         }
-        steps.extend(self.rules.plan(wanted));
+        let Some(document) = self.to_load(wanted) else { return steps };
+        steps.extend(load(&document, wanted));
         // A table that is loaded anew has nothing in any set that a person fills.
         let because = wanted.of(BREAK_GLASS.id);
-        let document = self.rules.0.as_ref().and_then(|observed| observed.document.as_ref().ok());
-        if let Some(document) = document
-            && !because.is_empty()
-        {
-            let change = change(document);
+        if !because.is_empty() {
+            let change = change(&document);
             match steps.iter_mut().find(|step| step.change == change) {
                 Some(step) => step.because.extend(because),
                 None => steps.push(Step { change, because }),

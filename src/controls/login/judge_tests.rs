@@ -166,6 +166,39 @@ fn every_missing_piece_is_named() {
     }
 }
 
+/// The way in ends before whoever is away for a week comes back; and has ended.
+#[test]
+fn a_way_in_that_ends() {
+    let lasting = |seen: &Observed| {
+        let found = judge(seen).into_iter().find(|judgement| judgement.meta.id == LASTING.id)?;
+        Some(found.verdict)
+    };
+    let until =
+        |until: &str| seen(&allow(&format!("tcp = [22]\nuntil = \"{until}\"")), 22, KEY, "");
+    for (day, lasts) in [("2026-11-21", false), ("2026-11-26", false), ("2026-11-29", true)] {
+        match lasting(&until(day)) {
+            Some(Verdict::Holds { .. }) => assert!(lasts, "{day}"),
+            Some(Verdict::Differs { observed }) => {
+                assert!(!lasts, "{day}");
+                let says = "203.0.113.0/24: ssh, which alone lets it in, ends on 2026-11-2";
+                assert!(observed.starts_with(says), "{observed}");
+            }
+            other => panic!("{day}: {other:?}"),
+        }
+    }
+    // Nothing is refused for that.
+    assert!(obstacles(&until("2026-11-21")).is_empty());
+    let ended = until("2026-11-20");
+    assert!(path(&ended).contains("ssh ended on 2026-11-21T00:00:00Z"), "{}", path(&ended));
+    assert_eq!(lasting(&ended), None);
+    // Another entry stays.
+    let both = allow(
+        "tcp = [22]\nuntil = \"2026-11-22\"\n[[firewall.allow]]\nname = \"other\"\ntcp = [22]",
+    );
+    let both = seen(&both, 22, KEY, "");
+    assert!(matches!(lasting(&both), Some(Verdict::Holds { .. })));
+}
+
 #[test]
 fn nobody_is_declared() {
     let profile = "[[firewall.allow]]\nname = \"ssh\"\ntcp = [22]\nfrom = [\"198.51.100.0/24\"]\n";

@@ -10,7 +10,10 @@ use super::{
     listen::{Listening, Place},
 };
 use crate::controls::{
-    firewall::model::{Denial, Door, Fate, Model, without},
+    firewall::{
+        model::{Denial, Door, Fate, Model},
+        parts::without,
+    },
     ssh::{Effective, Login, Setting},
 };
 

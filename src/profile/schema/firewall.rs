@@ -40,6 +40,17 @@ pub struct Firewall {
     #[schemars(extend("x-holdfast-merge-key" = "name"))]
     pub set: Vec<NamedSet>,
 
+    /// Networks from which nothing is let in, whatever `allow` says: not even what belongs to
+    /// connections that are open. DHCP and the ICMP that IP needs pass. Absent or empty: nobody is
+    /// blocked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-holdfast-merge-key" = "name"))]
+    pub block: Vec<Block>,
+
+    /// What may leave by the interfaces that lead outside. Absent: everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub egress: Option<Egress>,
+
     /// What is let in. Absent or empty: nothing is, not even SSH.
     #[serde(default)]
     #[schemars(extend("x-holdfast-merge-key" = "name"))]
@@ -55,6 +66,8 @@ impl Default for Firewall {
             forward: Forward::default(),
             outside: None,
             set: Vec::new(),
+            block: Vec::new(),
+            egress: None,
             allow: Vec::new(),
         }
     }
@@ -108,6 +121,106 @@ pub struct NamedSet {
 
     /// The networks. Empty: none, so an entry that lets in nobody else lets in nobody.
     pub elements: Vec<Cidr>,
+}
+
+/// Networks from which nothing is let in: those of a file, those named here, or both.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Block {
+    /// What it is for; unique among the blocks, and the key by which profiles that extend this one
+    /// replace or remove it.
+    pub name: RuleName,
+
+    /// The absolute path of a file with one network or address on each line, up to 100,000 of
+    /// them; what follows `#` or `;` is a comment. Root's, and writable by nobody else. It is
+    /// read again at each look: another file is another ruleset, which takes an apply. Absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FilePath>,
+
+    /// Networks. Absent or empty: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub networks: Option<Vec<Cidr>>,
+}
+
+/// What may leave by the interfaces that lead outside: new connections of this host, and of the
+/// containers on it. Answers, loopback, ICMP and DHCP always pass.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Egress {
+    /// What happens to what no entry allows.
+    #[serde(default)]
+    pub default: EgressDefault,
+
+    /// Whether new connections to private addresses (RFC 1918, 100.64.0.0/10, 169.254.0.0/16,
+    /// `fc00::/7`, `fe80::/10`) are dropped unless an entry allows them. A Stacks node probes the
+    /// addresses its peers tell it, private ones among them, and hosting companies take that for
+    /// an attack. Name resolvers and time servers with private addresses need an entry.
+    #[serde(default)]
+    pub deny_private: bool,
+
+    /// What may leave. Absent or empty: nothing but the default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-holdfast-merge-key" = "name"))]
+    pub allow: Vec<EgressAllow>,
+}
+
+impl Egress {
+    /// Whether names can be resolved: everything leaves, or an entry lets UDP port 53 out.
+    pub fn lets_names_be_resolved(&self) -> bool {
+        let is_dns = |range: &PortRange| range.first().get() <= DNS && DNS <= range.last().get();
+        let has_dns = |allow: &EgressAllow| {
+            let goes_somewhere = allow.to.as_ref().is_none_or(|to| !to.is_empty());
+            let any_port = allow.tcp().is_empty() && allow.udp().is_empty();
+            goes_somewhere && (any_port || allow.udp().iter().any(is_dns))
+        };
+        self.default == EgressDefault::Allow || self.allow.iter().any(has_dns)
+    }
+}
+
+/// Where resolvers answer.
+const DNS: u16 = 53;
+
+/// What happens to what leaves and no entry allows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum EgressDefault {
+    /// It leaves.
+    #[default]
+    Allow,
+    /// It is dropped.
+    Deny,
+}
+
+/// Something that may leave. Without ports: everything to these networks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EgressAllow {
+    /// What it is for; unique among the entries of egress, and their key.
+    pub name: RuleName,
+
+    /// TCP ports. Absent or empty: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tcp: Option<Vec<PortRange>>,
+
+    /// UDP ports. Absent or empty: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub udp: Option<Vec<PortRange>>,
+
+    /// Where to. Absent: anywhere. Empty: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Vec<Cidr>>,
+}
+
+impl EgressAllow {
+    /// The TCP ports, none when absent.
+    pub fn tcp(&self) -> &[PortRange] {
+        self.tcp.as_deref().unwrap_or_default()
+    }
+
+    /// The UDP ports, none when absent.
+    pub fn udp(&self) -> &[PortRange] {
+        self.udp.as_deref().unwrap_or_default()
+    }
 }
 
 /// What is done about packets that go through this host.

@@ -20,7 +20,10 @@ mod sysctl;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use self::firewall::{Allow, Firewall, Forward, LogDrops, NamedSet, Service};
+pub use self::firewall::{
+    Allow, Block, Egress, EgressAllow, EgressDefault, Firewall, Forward, LogDrops, NamedSet,
+    Service,
+};
 pub use self::journal::{Journal, Storage};
 pub use self::login::Login;
 pub use self::people::{About, Person, Waiver};

@@ -39,6 +39,45 @@ pub(super) fn validate(
     }
 }
 
+/// The blocks, and what leaves.
+pub(super) fn others(firewall: &Firewall, at: At<'_>, found: &mut Vec<Diagnostic>) {
+    let list = at.key("block");
+    for (index, block) in firewall.block.iter().enumerate() {
+        let at = list.item(index);
+        networks(block.networks.as_deref().unwrap_or_default(), at.key("networks"), found);
+        if block.file.is_none() && block.networks.is_none() {
+            found.push(
+                Diagnostic::error(at.key("name").span, format!("`{}` blocks nobody", block.name))
+                    .help("give it `file` or `networks`, or drop it (`remove = true` if it is inherited)"),
+            );
+        }
+        for (place, network) in block.networks.iter().flatten().enumerate() {
+            if network.net().prefix_len() == 0 {
+                let at = at.key("networks").item(place);
+                found.push(
+                    Diagnostic::error(at.span, format!("`{network}` would block everybody"))
+                        .help("what is not allowed is dropped anyway: see `firewall.allow`"),
+                );
+            }
+        }
+    }
+    let Some(egress) = &firewall.egress else { return };
+    let at_egress = at.key("egress");
+    let list = at_egress.key("allow");
+    for (index, allow) in egress.allow.iter().enumerate() {
+        let at = list.item(index);
+        ports(allow.tcp(), at.key("tcp"), found);
+        ports(allow.udp(), at.key("udp"), found);
+        networks(allow.to.as_deref().unwrap_or_default(), at.key("to"), found);
+    }
+    if !egress.lets_names_be_resolved() {
+        let message = "no name can be resolved: nothing lets UDP port 53 out";
+        found.push(Diagnostic::warning(at_egress.span, message).help(
+            "[[firewall.egress.allow]] with name = \"dns\", udp = [53] and tcp = [53]; a resolver on this host needs none",
+        ));
+    }
+}
+
 fn entry(
     firewall: &Firewall,
     allow: &Allow,

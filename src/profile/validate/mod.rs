@@ -29,6 +29,7 @@ pub(crate) fn validate(
     if let Some(section) = &profile.firewall {
         let now = today.to_zoned(TimeZone::UTC).map_or(Timestamp::MIN, |day| day.timestamp());
         firewall::validate(section, at.key("firewall"), now, complete, found);
+        firewall::others(section, at.key("firewall"), found);
     }
     if let Some(section) = &profile.journal {
         journal::validate(section, at.key("journal"), found);

@@ -15,7 +15,9 @@ use crate::host::{HostError, Reader, docker::Question, endpoints::Endpoint, proc
 pub(in crate::controls::firewall) enum Depth {
     /// The kernel's lists and Docker's answer: milliseconds, for every verify.
     Quick,
-    /// Podman and the kernel's NAT rules too, and who serves at each socket.
+    /// Podman's answer too, which takes a process: where nothing of ours stands before what it publishes.
+    Published,
+    /// The kernel's NAT rules too, and who serves at each socket.
     Full,
 }
 
@@ -30,7 +32,7 @@ pub(in crate::controls::firewall) async fn look(
     let endpoints = host.endpoints().map_err(|error| error.chain())?;
     let mut seen = Seen { interfaces: interfaces(host, &endpoints), ..Seen::default() };
     let mut names = BTreeMap::new();
-    let podman = async { if depth == Depth::Full { podman(host).await } else { None } };
+    let podman = async { if depth == Depth::Quick { None } else { podman(host).await } };
     let (docker, podman) = tokio::join!(docker(host), podman);
     for (engine, told) in [("Docker", docker), ("Podman", podman)] {
         match told {

@@ -79,6 +79,13 @@ pub(in crate::controls::firewall) fn judge(
     Exposure { force, ways, apart, idle, unseen }
 }
 
+/// Whether the section, enforced, judges what is forwarded to containers.
+pub(in crate::controls::firewall) fn judges_forwarded(section: &Firewall, facts: &Facts) -> bool {
+    let enforced = Firewall { mode: Mode::Enforce, ..section.clone() };
+    let model = Model::of(Some(&enforced), facts, jiff::Timestamp::UNIX_EPOCH);
+    model.admitting(Door { via: Via::Forward, ..Door::tcp(Port::SSH) }).is_ok()
+}
+
 fn rank(way: &Exposed) -> u8 {
     match (&way.reach, way.is_finding()) {
         (_, true) => 0,

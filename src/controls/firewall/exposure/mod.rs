@@ -28,7 +28,7 @@ mod verdict;
 
 pub use found::{Exposed, Exposure, Force, Idle, Reach, What};
 pub(super) use gather::{Depth, look, owners};
-pub(super) use judge::judge;
+pub(super) use judge::{judge, judges_forwarded};
 pub use owner::Owner;
 pub use published::{Apart, Engine, Publication};
 pub(super) use verdict::exposed;

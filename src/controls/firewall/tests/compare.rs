@@ -6,7 +6,7 @@ use super::{FIXTURES, Fixture};
 use crate::controls::firewall::{
     Expected,
     compare::{Side, differences},
-    table::{Table, Words},
+    table::{Table, Words, counts},
 };
 
 fn between(wanted: &Value, live: &Value, texts: (&str, &str)) -> Vec<String> {
@@ -68,6 +68,21 @@ fn a_table_does_not_differ_from_itself_loaded_again() {
         });
         assert!(found.is_empty(), "{}: {found:?}", fixture.suite);
     }
+}
+
+#[test]
+fn counts_are_summed_by_comment() {
+    let rule = |comment: &str, packets: u64| json!({"rule": {"comment": comment, "expr": [{"counter": {"packets": packets, "bytes": 9}}, {"accept": null}]}});
+    let listing = json!({"nftables": [
+        rule("packets to this host", 70),
+        rule("allow ssh", 3),
+        {"rule": {"comment": "no counter", "expr": [{"accept": null}]}},
+        rule("allow web", 0),
+        rule("allow ssh", 4),
+    ]});
+    let wanted = [("packets to this host", 70), ("allow ssh", 7), ("allow web", 0)];
+    assert_eq!(counts(&listing), wanted.map(|(comment, packets)| (comment.to_owned(), packets)));
+    assert!(counts(&json!({})).is_empty());
 }
 
 #[test]

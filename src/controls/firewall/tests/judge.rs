@@ -9,7 +9,7 @@ use crate::{
     controls::{
         Comparison as _, Wanted,
         firewall::{
-            Facts, Found, KnownBy,
+            Facts, KnownBy,
             control::{FirewallComparison, Observed, Texts, printable, wants},
             document,
         },
@@ -27,7 +27,7 @@ fn observed(live: Result<OwnTable, String>) -> Observed {
     let facts = Facts {
         outside: vec!["eth0".parse().unwrap()],
         known_by: KnownBy::Routes,
-        services: Found::default(),
+        ..Facts::default()
     };
     let document = document(&section, &facts).map_err(|error| error.to_string());
     Observed {
@@ -211,7 +211,7 @@ fn an_outside_that_is_not_known_is_never_a_pass() {
         let mut observed = observed(Ok(OwnTable::Absent));
         observed.forward = forward;
         let outside = outside.iter().map(|name| name.parse().unwrap()).collect();
-        observed.facts = Ok(Facts { outside, known_by, services: Found::default() });
+        observed.facts = Ok(Facts { outside, known_by, ..Facts::default() });
         all_verdicts(&observed)[2].clone()
     };
     let without = |names: &[&str]| KnownBy::Profile {

@@ -71,7 +71,33 @@ fn one_address() {
     }
     let udp = Door { protocol: Protocol::Udp, ..door(22) };
     let fate = model.meets("198.51.100.9".parse().unwrap(), udp);
-    assert_eq!(fate, Fate::Denied(Denial::NoAllow { door: udp }));
+    assert_eq!(fate, Fate::Denied(Denial::NoAllow { door: udp, ended: Vec::new() }));
+}
+
+#[test]
+fn who_is_blocked_or_over_is_not_let_in() {
+    let toml = "[[set]]\nname = \"office\"\nelements = [\"198.51.100.0/24\"]\n\
+                [[allow]]\nname = \"ssh\"\ntcp = [22]\nfrom = [\"@office\"]\n\
+                [[allow]]\nname = \"guest\"\ntcp = [23]\nuntil = \"2030-01-01T00:00:00Z\"\n";
+    let section: Firewall = toml::from_str(toml).unwrap();
+    let blocks = [("spam".to_owned(), vec![net("198.51.100.128/25"), net("192.0.2.0/24")])].into();
+    let facts = Facts { blocks, ..Facts::default() };
+    let at = |moment: &str| Model::of(Some(&section), &facts, moment.parse().unwrap());
+    let now = at("2029-12-31T23:59:59Z");
+    let meets =
+        |model: &Model, from: &str, port| match model.meets(from.parse().unwrap(), door(port)) {
+            Fate::Admitted(by) => by.name,
+            Fate::Denied(why) => why.to_string(),
+            Fate::Open(open) => open.to_string(),
+        };
+    assert_eq!(meets(&now, "198.51.100.9", 22), "ssh");
+    assert_eq!(meets(&now, "198.51.100.200", 22), "firewall.block spam lists it");
+    assert_eq!(meets(&now, "203.0.113.1", 23), "guest");
+    assert_eq!(meets(&now, "192.0.2.1", 23), "firewall.block spam lists it");
+    assert_eq!(
+        meets(&at("2030-01-01T00:00:00Z"), "203.0.113.1", 23),
+        "no entry of firewall.allow names tcp 23"
+    );
 }
 
 #[test]
@@ -103,6 +129,27 @@ fn what_decides_nothing() {
     assert_eq!(absent.meets(from, door(22)), Fate::Open(Open::Absent));
     assert!(!model("").meets(from, door(22)).gets_in());
     assert_eq!(model("").admitting(door(22)), Ok(Vec::new()));
+}
+
+#[test]
+fn what_has_ended() {
+    let section: Firewall = toml::from_str(
+        "[[allow]]\nname = \"guest\"\ntcp = [22]\nuntil = \"2026-11-21T12:00:00Z\"\n\
+         [[allow]]\nname = \"counted\"\ntcp = [80]\nrate = \"5/minute\"\n\
+         [[allow]]\nname = \"plain\"\ntcp = [80]\nfrom = [\"192.0.2.0/24\"]\n",
+    )
+    .unwrap();
+    let at = |moment: &str| Model::of(Some(&section), &Facts::default(), moment.parse().unwrap());
+    let from: IpAddr = "192.0.2.1".parse().unwrap();
+    assert!(at("2026-11-21T11:59:59Z").meets(from, door(22)).gets_in());
+    let Fate::Denied(why) = at("2026-11-21T12:00:00Z").meets(from, door(22)) else {
+        panic!("it has ended")
+    };
+    let said = "no entry of firewall.allow names tcp 22; guest ended on 2026-11-21T12:00:00Z";
+    assert_eq!(why.to_string(), said);
+    // What counts its sources is asked last.
+    let fate = at("2026-11-21T12:00:00Z").meets(from, door(80));
+    assert!(matches!(fate, Fate::Admitted(by) if by.name == "plain"));
 }
 
 #[test]

@@ -143,9 +143,9 @@ fn what_enters_from_outside_is_judged_by_the_port_it_was_sent_to() {
         comments,
         [
             "break-glass: opened by a person, for a time",
-            "answers, and what was let through before",
             "icmpv6 errors",
             "icmp errors",
+            "answers, and what was let through before",
             "from outside by en*",
             "from outside by eth0"
         ]
