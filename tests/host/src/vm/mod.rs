@@ -233,9 +233,9 @@ fn start(run: &Path, peer: &Peer) -> Result<Power> {
     let file = |name: &str| run.join(name).display().to_string();
     let accel = std::env::var("HOLDFAST_TEST_ACCEL").unwrap_or_else(|_| "tcg".into());
     let words = [
-        // One plain processor, without cmpxchg16b: qemu 7.2, when it emulates it, now and then leaves wrong flags, over
+        // One plain processor, with a source of random numbers as every real one has, and without cmpxchg16b: qemu 7.2, when it emulates it, now and then leaves wrong flags, over
         // which a kernel falls that allocates memory with it.
-        &format!("setpriv --pdeathsig KILL qemu-system-x86_64 -accel {accel} -cpu qemu64,cx16=off -m 768"),
+        &format!("setpriv --pdeathsig KILL qemu-system-x86_64 -accel {accel} -cpu qemu64,cx16=off,rdrand=on -m 768"),
         "-nodefaults -no-user-config -display none",
         &format!("-kernel {} -initrd {}", file("kernel"), file("initrd")),
         // A killed qemu loses nothing that it has told the machine is written: it is in this machine's page cache.
