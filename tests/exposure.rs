@@ -46,9 +46,12 @@ while (1) {
 }
 "#;
 
+/// Protocol, address, port, IPv6 only, reached over IPv4 and IPv6.
+type Planted = (&'static str, &'static str, u16, bool, (bool, bool));
+
 /// Every kind of listener: protocol, address, port, IPv6 only, and whether the outside reaches it without a firewall
 /// over IPv4 and IPv6. `HOST` is the host's own address towards the peer.
-const PLANTED: [(&str, &str, u16, bool, (bool, bool)); 15] = [
+const PLANTED: [Planted; 15] = [
     ("tcp", "0.0.0.0", 7001, false, (true, false)),
     ("tcp", "::", 7002, false, (true, true)),
     ("tcp", "::", 7003, true, (false, true)),

@@ -302,9 +302,9 @@ on_machines! {
         assert_back(machine, id, &before, &format!("{what}, and a power cut"));
 
         // In the middle of it: wholly before, or wholly there and then taken back.
-        let script = format!("systemd-run -q --unit=applying holdfast apply --confirm-within 10m --despite login.path");
+        let script = "systemd-run -q --unit=applying holdfast apply --confirm-within 10m --despite login.path";
         machine.push(PROFILE, &CONFIRMED.replace("kptr_restrict\" = 1", "dmesg_restrict\" = 1"), 0o600).unwrap();
-        sh(machine, &script);
+        sh(machine, script);
         std::thread::sleep(Duration::from_millis(700));
         machine.cut_power().unwrap();
         machine.power_on().unwrap();

@@ -19,11 +19,11 @@ use crate::support::*;
 const GREETING: &str = "from a container";
 
 /// A container whose UDP port 53 echoes. Perl is the host's own, as is all of its file system, read-only.
-const ECHO: &str = r#"use Socket;
+const ECHO: &str = r"use Socket;
 socket(S, PF_INET6, SOCK_DGRAM, 0) or die;
 bind(S, pack_sockaddr_in6(53, Socket::IN6ADDR_ANY)) or die $!;
 while (defined(my $from = recv(S, my $text, 2000, 0))) { send(S, $text, 0, $from) }
-"#;
+";
 
 /// Asks ADDRESS (v4 or v6), UDP port 7, and prints the answer: from a container outwards.
 const ASK: &str = r#"use Socket qw(:DEFAULT getaddrinfo);
