@@ -23,9 +23,11 @@ install -d -m 755 "$stage/etc/holdfast" "$stage/DEBIAN"
 for file in profiles/*.toml; do install -D -m 644 "$file" "$stage/usr/share/holdfast/$file"; done
 install -D -m 644 docs/profile.schema.json "$stage/usr/share/holdfast/profile.schema.json"
 for file in systemd/*; do install -D -m 644 "$file" "$stage/usr/lib/systemd/system/${file##*/}"; done
-# A link of the package's own: it enables nothing that a person would have to, and runs only where a transaction is kept.
-install -d -m 755 "$stage/usr/lib/systemd/system/multi-user.target.wants"
-ln -s ../holdfast-recover.service "$stage/usr/lib/systemd/system/multi-user.target.wants/holdfast-recover.service"
+# Links of the package's own: they enable nothing that a person would have to, and run only where a transaction is kept.
+for link in sysinit.target.wants/holdfast-early.service multi-user.target.wants/holdfast-recover.service; do
+    install -d -m 755 "$stage/usr/lib/systemd/system/${link%/*}"
+    ln -s "../${link##*/}" "$stage/usr/lib/systemd/system/$link"
+done
 for file in README.md docs/profile.md packaging/debian/copyright; do
     install -D -m 644 "$file" "$stage/usr/share/doc/holdfast/${file##*/}"
 done

@@ -16,6 +16,7 @@ mod boot;
 mod cli;
 mod confirm;
 mod containers;
+mod early;
 mod engine;
 mod exposure;
 mod firewall;

@@ -106,9 +106,9 @@ enum Command {
     /// For holdfast-expire@.service: roll a change back when its time is over
     #[command(hide = true)]
     Expire(recover::ExpireArgs),
-    /// For holdfast-recover.service: roll back what was left open before this boot
+    /// For holdfast-early.service and holdfast-recover.service: roll back what was left open before this boot
     #[command(hide = true)]
-    Recover,
+    Recover(recover::RecoverArgs),
     /// For packaging and documentation
     #[command(hide = true)]
     Util(util::UtilArgs),
@@ -133,7 +133,7 @@ pub async fn run(cli: Cli, environment: Environment) -> Exit {
         Command::Apply(args) => apply::apply(&context, &args).await,
         Command::Confirm(args) => confirm::run(&context, &args).await,
         Command::Expire(args) => recover::expire(&context, &args).await,
-        Command::Recover => recover::recover(&context).await,
+        Command::Recover(args) => recover::recover(&context, &args).await,
         Command::Verify(args) => verify::run(&context, &args).await,
         Command::Correct(args) => apply::correct(&context, &args).await,
         Command::Rollback(args) => rollback::run(&context, &args).await,

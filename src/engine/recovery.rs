@@ -73,6 +73,40 @@ pub async fn recover(writer: &Writer, store: &Store) -> Result<Vec<RolledBack>, 
     Ok(recovered)
 }
 
+/// What the boot put back, of a transaction that an earlier boot left open.
+#[derive(Debug)]
+pub struct FilesBack {
+    /// The transaction's number.
+    pub id: u64,
+    /// What could not be put back, and why; empty when all of it was, and was looked at again.
+    pub unrestored: Vec<String>,
+    /// Where files are kept that were neither as they had been nor as the transaction made them.
+    pub set_aside: Vec<String>,
+}
+
+/// Puts the files, links and folders back that open transactions of an earlier boot touched, before anything of this
+/// boot reads them. Needs no D-Bus, tells nobody, and ends nothing: [`recover`] does the rest, and files it.
+///
+/// # Errors
+/// When the records or the boot's clock cannot be read.
+pub async fn recover_files(writer: &Writer, store: &Store) -> Result<Vec<FilesBack>, StoreError> {
+    let now = writer.reader().moment()?;
+    let mut recovered = Vec::new();
+    for id in store.unfinished()?.into_iter().rev() {
+        let Record { begin, begun, provisional, .. } = store.record(id)?;
+        if provisional.is_some_and(|found| found.standing(&now) != Standing::OtherBoot) {
+            continue;
+        }
+        let Restored { mut unrestored, set_aside, .. } =
+            restore(writer, &begin.steps, &begin.before, begun, Extent::Files).await;
+        if let Err(error) = store.add_set_aside(id, &set_aside) {
+            unrestored.push(chain(&error));
+        }
+        recovered.push(FilesBack { id, unrestored, set_aside });
+    }
+    Ok(recovered)
+}
+
 /// Puts back what the first `begun` steps of an open transaction touched, and files how that went. If it failed for a
 /// reason that may pass, the transaction stays open, for a number of tries.
 pub(super) async fn take_back(
@@ -84,8 +118,11 @@ pub(super) async fn take_back(
     why: String,
 ) -> RolledBack {
     let (id, steps) = (begin.id, begin.steps.len());
-    let Restored { unrestored, set_aside, may_pass } =
-        restore(writer, &begin.steps, &begin.before, begun).await;
+    let Restored { unrestored, set_aside: now_aside, may_pass } =
+        restore(writer, &begin.steps, &begin.before, begun, Extent::Whole).await;
+    // What the boot has set aside is said with the rest; a list that cannot be read keeps nothing from being over.
+    let mut set_aside = store.set_aside(id).unwrap_or_default();
+    set_aside.extend(now_aside);
     let mut rolled_back = RolledBack { id, why, cause, unrestored, set_aside, open: true };
     if may_pass && store.try_again(id, steps) {
         return rolled_back;
@@ -126,8 +163,30 @@ impl Restored {
     }
 }
 
+/// How much of a transaction is put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// Everything, and the programs that read it are told.
+    Whole,
+    /// Files, links and folders: what can be put back before anything runs.
+    Files,
+}
+
+impl Extent {
+    const fn takes_in(self, resource: &Resource) -> bool {
+        matches!(self, Self::Whole)
+            || matches!(resource, Resource::Path(_) | Resource::UnitLinks(_))
+    }
+}
+
 /// Undoes the first `begun` steps and looks whether everything is as it was. Goes on past what cannot be put back.
-async fn restore(writer: &Writer, steps: &[Step], before: &[Before], begun: usize) -> Restored {
+async fn restore(
+    writer: &Writer,
+    steps: &[Step],
+    before: &[Before],
+    begun: usize,
+    extent: Extent,
+) -> Restored {
     let mut restored = Restored::default();
     let begun_steps = &steps[..begun.min(steps.len())];
     for step in begun_steps {
@@ -139,8 +198,15 @@ async fn restore(writer: &Writer, steps: &[Step], before: &[Before], begun: usiz
     }
     let mut refusal = None;
     for step in undo(steps, before, begun) {
-        // What was not reached, or is back already, is not touched again: its times stay.
-        if is_as_wanted(writer, &step.change).await {
+        let resource = image::resource_of(&step.change);
+        if extent == Extent::Files && !resource.is_some_and(|of| extent.takes_in(&of)) {
+            continue;
+        }
+        // What was not reached, or is back already, is not touched again: its times stay. Of links systemd is told all
+        // the same: those that were put back early in a boot it has not read yet.
+        let is_to_be_told =
+            extent == Extent::Whole && matches!(step.change, Change::UnitLinks { .. });
+        if !is_to_be_told && is_as_wanted(writer, &step.change).await {
             continue;
         }
         match &step.change {
@@ -169,7 +235,11 @@ async fn restore(writer: &Writer, steps: &[Step], before: &[Before], begun: usiz
                         }
                     }
                 }
-                if let Err(error) = writer.carry_out(change).await {
+                let done = match extent {
+                    Extent::Whole => writer.carry_out(change).await,
+                    Extent::Files => writer.put_files(change),
+                };
+                if let Err(error) = done {
                     restored.failed(&error);
                 }
             }
@@ -178,7 +248,7 @@ async fn restore(writer: &Writer, steps: &[Step], before: &[Before], begun: usiz
     if let Err(error) = set_times(writer, &parent_times(before)) {
         restored.failed(&error);
     }
-    for Before { resource, image } in before {
+    for Before { resource, image } in before.iter().filter(|b| extent.takes_in(&b.resource)) {
         match image::look(resource, writer.reader()).await {
             Ok(found) if is_restored(image, &found) => {}
             Ok(_) => restored.unrestored.push(format!("{} is not as it was", name(resource))),

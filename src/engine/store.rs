@@ -4,6 +4,7 @@
 //! - `progress`: one byte for each step, set as it begins, and one that counts the tries to roll back; its blocks exist
 //!   from the start, so that a full disk cannot stop a transaction halfway
 //! - `provisional.json`: it holds, and waits for a person's word; there only where it can cut off a login
+//! - `set-aside.json`: where files are kept that the boot set aside, if it did: see `recovery`
 //! - `end.json`: how it ended. Making it is the commit; a transaction with neither of the two was interrupted
 //!
 //! The newest committed `end.json` is also the only record of what was last applied.
@@ -243,6 +244,26 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// Where files are kept that the boot has set aside in putting an open transaction's back.
+    ///
+    /// # Errors
+    /// When the list is there and cannot be read.
+    pub fn set_aside(&self, id: u64) -> Result<Vec<String>, StoreError> {
+        Ok(read(&self.folder(id).join("set-aside.json"))?.unwrap_or_default())
+    }
+
+    /// Adds to that list.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub fn add_set_aside(&self, id: u64, more: &[String]) -> Result<(), StoreError> {
+        if more.is_empty() {
+            return Ok(());
+        }
+        let all = [self.set_aside(id)?, more.to_vec()].concat();
+        write_record(&self.folder(id), "set-aside.json", &all)
     }
 
     /// Says how an open transaction was ended.

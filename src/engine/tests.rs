@@ -1,6 +1,6 @@
 //! Properties of transactions, on a temporary root: undoing brings back exactly what was there, wherever it stopped.
 
-use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt as _, path::Path};
+use std::{collections::BTreeMap, fs, io::Write as _, os::unix::fs::MetadataExt as _, path::Path};
 
 use proptest::prelude::*;
 
@@ -9,7 +9,7 @@ use super::{
     change::{Change, Content, FileState, FileTime, Step},
     outcome::Applied,
     store::{Cause, Ending, Kind, Store},
-    transaction::{Request, Transaction, recover},
+    transaction::{Request, Transaction, recover, recover_files},
 };
 use crate::host::{Reader, Writer, lock::Lock};
 
@@ -24,9 +24,11 @@ impl Bench {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("root");
-        for path in ["etc", "etc/a", "etc/b", "var/lib/holdfast"] {
+        for path in ["etc", "etc/a", "etc/b", "var/lib/holdfast", "proc/sys/kernel/random"] {
             fs::create_dir_all(root.join(path)).unwrap();
         }
+        let mut boot = fs::File::create(root.join("proc/sys/kernel/random/boot_id")).unwrap();
+        boot.write_all(b"this boot").unwrap();
         let lock = Lock::exclusive(&dir.path().join("lock"), "test").unwrap();
         let writer = Writer::new(Reader::below(&root), lock);
         let store = Store::below(dir.path().join("state"));
@@ -134,7 +136,7 @@ proptest! {
 
     /// Whatever was there, whatever is done, and wherever it stops: recovery brings back all of it.
     #[test]
-    fn recovery_is_exact(there in puts(), done in puts(), stop in 0_usize..9) {
+    fn recovery_is_exact(there in puts(), done in puts(), stop in 0_usize..9, early: bool) {
         let bench = Bench::new();
         for (path, state) in &there {
             bench.put(path, state);
@@ -148,6 +150,12 @@ proptest! {
             // dropped without an ending, as a kill leaves it
             drop(transaction);
             assert_eq!(bench.store.unfinished().unwrap(), [1]);
+            if early {
+                let back = recover_files(&bench.writer, &bench.store).await.unwrap();
+                assert_eq!(back[0].unrestored, Vec::<String>::new());
+                assert_eq!(tree(&bench.root()), before, "by files alone");
+                assert_eq!(bench.store.unfinished().unwrap(), [1], "ends nothing");
+            }
             let recovered = recover(&bench.writer, &bench.store).await.unwrap();
             assert_eq!(recovered[0].unrestored, Vec::<String>::new());
         });
@@ -246,6 +254,22 @@ fn an_edit_made_after_a_crash_is_set_aside() {
     assert_eq!(text(&bench, beside), "somebody's");
     let end = bench.store.record(1).unwrap().end.unwrap().ending;
     assert!(matches!(end, Ending::RolledBack { set_aside, .. } if set_aside == [beside]));
+}
+
+#[test]
+fn an_edit_that_was_set_aside_early_is_named_at_the_end() {
+    let bench = Bench::new();
+    interrupted(&bench);
+    bench.put("/etc/a/x", &FileState::config("somebody's"));
+    let beside = "/etc/a/x.set-aside-by-holdfast";
+    let back = run(recover_files(&bench.writer, &bench.store)).unwrap();
+    assert_eq!(back[0].set_aside, [beside]);
+    assert_eq!(text(&bench, "/etc/a/x"), "before");
+    assert_eq!(text(&bench, beside), "somebody's");
+    // Once more, as after a crash in between: nothing is left to do.
+    assert_eq!(run(recover_files(&bench.writer, &bench.store)).unwrap()[0].set_aside, [""; 0]);
+    assert_eq!(run(recover(&bench.writer, &bench.store)).unwrap()[0].set_aside, [beside]);
+    assert_eq!(names(&bench), ["x", "x.set-aside-by-holdfast"]);
 }
 
 #[test]

@@ -11,7 +11,9 @@
 
 use std::{path::Path, time::Duration};
 
-pub use super::recovery::{RolledBack, not_as_planned, recover, set_times};
+pub use super::recovery::{
+    FilesBack, RolledBack, not_as_planned, recover, recover_files, set_times,
+};
 use super::{
     change::{Change, FileState, Step},
     image::capture,

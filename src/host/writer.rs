@@ -67,6 +67,19 @@ impl Writer {
         }
     }
 
+    /// Puts the files, links and folders of a change in place, and tells nobody: for early in a boot, when systemd has no
+    /// D-Bus yet. Changes of anything else change nothing.
+    ///
+    /// # Errors
+    /// When the host refuses; what was there before is then still there, whole.
+    pub fn put_files(&self, change: &Change) -> Result<(), HostError> {
+        match change {
+            Change::Put { path, to } => self.put(path, to),
+            Change::UnitLinks { unit, to } => self.put_links(unit, to),
+            _ => Ok(()),
+        }
+    }
+
     async fn set_unit_file(&self, unit: &str, verb: UnitVerb) -> Result<(), HostError> {
         self.reader.systemd().await?.unit_file(unit, verb).await
     }
@@ -221,6 +234,11 @@ impl Writer {
     }
 
     async fn put_unit_links(&self, unit: &str, to: &UnitLinks) -> Result<(), HostError> {
+        self.put_links(unit, to)?;
+        self.reader.systemd().await?.daemon_reload().await
+    }
+
+    fn put_links(&self, unit: &str, to: &UnitLinks) -> Result<(), HostError> {
         let now = unit_links(&self.reader, unit)?;
         let mut touched: BTreeSet<&str> = BTreeSet::new();
         for path in now.links.keys().filter(|path| !to.links.contains_key(*path)) {
@@ -252,7 +270,7 @@ impl Writer {
                 self.set_mtime(folder, *mtime)?;
             }
         }
-        self.reader.systemd().await?.daemon_reload().await
+        Ok(())
     }
 }
 

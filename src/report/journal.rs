@@ -11,7 +11,7 @@ use crate::{
     engine::{
         outcome::{CheckResult, Outcome},
         record::Cause,
-        transaction::RolledBack,
+        transaction::{FilesBack, RolledBack},
     },
 };
 
@@ -42,6 +42,8 @@ pub const WITHDRAWN: &str = "4d13fb184c984747b303bc7bb69035f5";
 pub const RETURNED: &str = "9d06190ae5a944a197e9f519954eb62e";
 /// A transaction that had been interrupted was rolled back.
 pub const RECOVERED: &str = "6fa6a343e92e4cd5b4c9b0d4902915ca";
+/// The boot put the files back of a transaction that an earlier boot left open.
+pub const FILES_BACK: &str = "c7d1486f079a4ee3939b1fd970bfaaf0";
 /// A command could not do what it was asked to.
 pub const FAILED: &str = "12e2589ccddd4b899140df5f2c29d8f0";
 /// A whole `verify` ended.
@@ -187,6 +189,30 @@ pub fn committed(id: &str, transaction: u64, changes: &[String]) {
         HOLDFAST_OUTCOME = "committed",
         HOLDFAST_TRANSACTION = transaction;
         "transaction {transaction}: {}", changes.join("; ")
+    );
+}
+
+/// Files that the boot put files back.
+pub fn files_back(back: &FilesBack) {
+    let FilesBack { id: transaction, unrestored, set_aside } = back;
+    let (level, outcome) = if unrestored.is_empty() {
+        (Level::Warn, "restored")
+    } else {
+        (Level::Error, "not restored")
+    };
+    let mut rest = String::new();
+    if !unrestored.is_empty() {
+        rest.push_str(&format!("; not restored: {}", unrestored.join("; ")));
+    }
+    if !set_aside.is_empty() {
+        rest.push_str(&format!("; set aside: {}", set_aside.join(", ")));
+    }
+    log::log!(
+        target: EVENT, level,
+        MESSAGE_ID = FILES_BACK,
+        HOLDFAST_OUTCOME = outcome,
+        HOLDFAST_TRANSACTION = *transaction;
+        "transaction {transaction} was open when the host went down: its files are as before it, and the rest follows{rest}"
     );
 }
 
