@@ -80,18 +80,39 @@ fn holdfast(machine: &mut Machine, words: &str) -> (i32, Value) {
     (output.status.unwrap_or(-1), json)
 }
 
+/// Applies for good, which must succeed: all of it holds, but for what cannot be seen. An sshd that is emulated on a busy
+/// machine may take longer to introduce itself than holdfast waits.
+fn apply(machine: &mut Machine) {
+    let (exit, report) = holdfast(machine, "apply --no-confirm");
+    assert!([0, 2].contains(&exit) && report["outcome"] == "committed", "{exit}: {report:#}");
+    for result in report["results"].as_array().unwrap() {
+        assert!(!["drift", "fail"].iter().any(|bad| result["outcome"] == *bad), "{result:#}");
+    }
+}
+
 /// Asserts that all of the profile holds, and says how many kernel parameters that only a machine can have do.
 fn assert_passes(machine: &mut Machine) -> usize {
-    let (exit, report) = holdfast(machine, "verify");
-    let results = report["results"].as_array().unwrap();
-    let bad: Vec<_> = results
-        .iter()
-        .filter(|result| {
-            ["drift", "fail", "cannot-check"].iter().any(|bad| result["outcome"] == *bad)
-        })
-        .collect();
+    let bad = |report: &Value| -> Vec<Value> {
+        let results = report["results"].as_array().unwrap().iter();
+        let bad = ["drift", "fail", "cannot-check"];
+        results.filter(|result| bad.iter().any(|bad| result["outcome"] == *bad)).cloned().collect()
+    };
+    let (mut exit, mut report) = holdfast(machine, "verify");
+    // sshd may be slow to introduce itself, see above; nothing else may not be seen, and nothing may differ.
+    for _ in 0..5 {
+        let bad = bad(&report);
+        let is_slow = |result: &Value| {
+            result["outcome"] == "cannot-check" && result["check"] == "ssh.wire/22"
+        };
+        if bad.is_empty() || !bad.iter().all(is_slow) {
+            break;
+        }
+        (exit, report) = holdfast(machine, "verify");
+    }
+    let bad = bad(&report);
     assert!(bad.is_empty(), "{bad:#?}");
     assert_eq!(exit, 0);
+    let results = report["results"].as_array().unwrap();
     let is_kernel = |check: &str| {
         ["sysctl.live/kernel.", "sysctl.live/fs."].iter().any(|prefix| check.starts_with(prefix))
     };
@@ -168,8 +189,7 @@ on_machines! {
         machine.push(PROFILE, BASELINE, 0o600).unwrap();
         sh(machine, "sysctl -q kernel.kptr_restrict=0 kernel.dmesg_restrict=0 fs.protected_fifos=0 fs.suid_dumpable=1");
         assert_eq!(holdfast(machine, "verify").0, 2);
-        let (exit, report) = holdfast(machine, "apply --no-confirm");
-        assert_eq!(exit, 0, "{report:#}");
+        apply(machine);
         let applied = Instant::now();
         assert!(assert_passes(machine) >= 11, "the baseline's kernel and file system parameters");
         // By what they do, not by what they say.
@@ -200,7 +220,7 @@ on_machines! {
         let [table, before, network] = ["holdfast-firewall.service", "network-pre.target", "systemd-networkd.service"]
             .map(|unit| active_at(machine, unit));
         assert!(0 < table && table <= before && before <= network, "{table} {before} {network}");
-        assert!(peer.ssh_banner(22).unwrap().is_some(), "sshd answers");
+        assert_answers(machine, "after a reboot");
     }
 }
 
@@ -218,10 +238,10 @@ name = "signer-p2p"
 tcp = [4122]
 "#;
 
-/// Changes after which nobody gets in any more.
-const BAD: [(&str, &str); 2] = [
-    ("the wrong source", "tcp = [22]\nfrom = [\"203.0.113.0/24\"]\n"),
-    ("the wrong port", "tcp = [2222]\n"),
+/// Changes after which nobody gets in any more: what they are, what they say of sshd, and whom the firewall lets in.
+const BAD: [[&str; 3]; 2] = [
+    ["the wrong source", "", "tcp = [22]\nfrom = [\"203.0.113.0/24\"]\n"],
+    ["sshd on another port", "ports = [2222]\n", "tcp = [22]\n"],
 ];
 
 /// All that a change touches, read past holdfast.
@@ -239,14 +259,14 @@ fn state(machine: &mut Machine) -> String {
 }
 
 /// Applies a bad change for a person who then cannot confirm it, and returns its number.
-fn lock_out(machine: &mut Machine, allow: &str) -> u64 {
+fn lock_out(machine: &mut Machine, [_, ssh, allow]: [&str; 3]) -> u64 {
     let profile = format!(
-        "[ssh]\nx11_forwarding = false\nmax_auth_tries = 3\n[sysctl.values]\n\"kernel.dmesg_restrict\" = 1\n\
+        "[ssh]\nx11_forwarding = false\nmax_auth_tries = 3\n{ssh}[sysctl.values]\n\"kernel.dmesg_restrict\" = 1\n\
          [[firewall.allow]]\nname = \"ssh\"\n{allow}"
     );
     machine.push(PROFILE, &profile, 0o600).unwrap();
     let (exit, report) = holdfast(machine, "apply --confirm-within 10m --despite login.path");
-    assert_eq!((exit, report["outcome"].as_str()), (0, Some("pending")), "{report:#}");
+    assert!([0, 2].contains(&exit) && report["outcome"] == "pending", "{exit}: {report:#}");
     assert_eq!(machine.peer().ssh_banner(22).unwrap(), None, "locked out");
     report["transaction"].as_u64().unwrap()
 }
@@ -260,9 +280,21 @@ fn assert_back(machine: &mut Machine, id: u64, before: &str, when: &str) {
     assert!(ending.contains("rolled"), "{when}: {ending}");
     let after = state(machine);
     assert!(after == before, "{when}:\n{}", similar(before, &after));
-    assert!(machine.peer().ssh_banner(22).unwrap().is_some(), "{when}: sshd answers");
+    assert_answers(machine, when);
+    // What waited was put back before sshd was started, not after.
+    let script = "journalctl --sync; journalctl -q -b -o cat -g '^Server listening on ' | sed 's/.* port //; s/[.].*//' | sort -u";
+    assert_eq!(sh(machine, script), "22\n", "{when}");
     let (_, status) = holdfast(machine, "status");
     assert!(status.to_string().contains("rolled"), "{when}: {status:#}");
+}
+
+/// Asserts that sshd answers, for which a machine that is emulated, on one that is busy, may take a while.
+fn assert_answers(machine: &Machine, when: &str) {
+    let (peer, start) = (machine.peer(), Instant::now());
+    while peer.ssh_banner(22).unwrap().is_none() {
+        assert!(start.elapsed() < Duration::from_secs(30), "{when}: sshd does not answer");
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
 
 /// The lines in which two texts differ.
@@ -284,22 +316,19 @@ on_machines! {
         // A person's own file, with an owner, a mode and an ACL of its own.
         sh(machine, "printf '# mine\\n' >/etc/sysctl.d/zz-holdfast.conf; chown 12:34 /etc/sysctl.d/zz-holdfast.conf
                      chmod 640 /etc/sysctl.d/zz-holdfast.conf; setfacl -m u:99:r /etc/sysctl.d/zz-holdfast.conf");
-        let (exit, report) = holdfast(machine, "apply --no-confirm");
-        assert_eq!(exit, 0, "{report:#}");
+        apply(machine);
         assert_declared_only(machine, "the confirmed state");
         let before = state(machine);
 
-        let (what, allow) = BAD[0];
-        let id = lock_out(machine, allow);
+        let id = lock_out(machine, BAD[0]);
         machine.reboot().unwrap();
-        assert_back(machine, id, &before, &format!("{what}, and a reboot"));
+        assert_back(machine, id, &before, &format!("{}, and a reboot", BAD[0][0]));
         assert_declared_only(machine, "after a reboot");
 
-        let (what, allow) = BAD[1];
-        let id = lock_out(machine, allow);
+        let id = lock_out(machine, BAD[1]);
         machine.cut_power().unwrap();
         machine.power_on().unwrap();
-        assert_back(machine, id, &before, &format!("{what}, and a power cut"));
+        assert_back(machine, id, &before, &format!("{}, and a power cut", BAD[1][0]));
 
         // In the middle of it: wholly before, or wholly there and then taken back.
         let script = "systemd-run -q --unit=applying holdfast apply --confirm-within 10m --despite login.path";
