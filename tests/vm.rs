@@ -285,7 +285,7 @@ fn assert_back(machine: &mut Machine, id: u64, before: &str, when: &str) {
     let script = "journalctl --sync; journalctl -q -b -o cat -g '^Server listening on ' | sed 's/.* port //; s/[.].*//' | sort -u";
     assert_eq!(sh(machine, script), "22\n", "{when}");
     let (_, status) = holdfast(machine, "status");
-    assert!(status.to_string().contains("rolled"), "{when}: {status:#}");
+    assert_eq!(status["taken_back"]["transaction"], id, "{when}: {status:#}");
 }
 
 /// Asserts that sshd answers, for which a machine that is emulated, on one that is busy, may take a while.
