@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use holdfast_test_host::{Peer, Tcp};
+use holdfast_test_host::{Peer, Scan, Tcp};
 
 use crate::support::*;
 
@@ -58,23 +58,38 @@ fn events(host: &Host, id: &str, priority: &str) -> Vec<String> {
     sh(host, &script).lines().map(str::to_owned).collect()
 }
 
-/// Knocks on a port from before the host goes down until the look is over; says how often it was answered.
-fn knocking<T>(peer: &Peer, port: u16, look: impl FnOnce() -> T) -> (usize, usize, T) {
+/// Sets a flag when it goes, so that a look that fails ends the knocking too.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Knocks on a port every other millisecond from before the host goes down until the look is over; says how often, and
+/// whether it was ever answered.
+fn knocking<T>(peer: &Peer, port: u16, look: impl FnOnce() -> T) -> (usize, bool, T) {
     let over = AtomicBool::new(false);
+    let prober = peer.prober(peer.host_v4().into()).unwrap();
     std::thread::scope(|scope| {
         let knock = scope.spawn(|| {
-            let (mut knocks, mut answers) = (0, 0);
+            let (mut knocks, mut seen) = (0, Scan::default());
             while !over.load(Ordering::Relaxed) {
-                knocks += 1;
+                let source = 20_000 + u16::try_from(knocks % 20_000).unwrap();
                 // While the host is down nobody is there at all.
-                answers += usize::from(peer.tcp_open(port).is_ok_and(|met| met == Tcp::Open));
+                knocks += usize::from(prober.knock(source, port).is_ok());
+                sleep(Duration::from_millis(2));
+                prober.answers(&mut seen).unwrap();
             }
-            (knocks, answers)
+            (knocks, seen.open.contains(&port))
         });
-        let result = look();
-        over.store(true, Ordering::Relaxed);
-        let (knocks, answers) = knock.join().unwrap();
-        (knocks, answers, result)
+        let result = {
+            let _over = Over(&over);
+            look()
+        };
+        let (knocks, answered) = knock.join().unwrap();
+        (knocks, answered, result)
     })
 }
 
@@ -96,9 +111,9 @@ on_hosts! {
         sh(host, "nft delete table inet holdfast");
         applied(host);
         assert_eq!(met(&peer), WHOLE);
-        let (knocks, answers, ()) = knocking(&peer, 5432, || host.reboot().unwrap());
-        assert_eq!(answers, 0, "of {knocks} knocks");
-        assert!(knocks > 3, "only {knocks} knocks");
+        let (knocks, answered, ()) = knocking(&peer, 5432, || host.reboot().unwrap());
+        assert!(!answered, "of {knocks} knocks");
+        assert!(knocks > 100, "only {knocks} knocks");
         assert_eq!(met(&peer), WHOLE);
         assert_passes(&verify(host));
         assert_eq!(shown(host, UNIT, "ActiveState"), "active");
@@ -110,8 +125,8 @@ on_hosts! {
         assert!(events(host, FAILED_CLOSED, "crit").is_empty());
         // Stopping it opens nothing; starting it again loads the same.
         for verb in ["stop", "start", "restart"] {
-            let (_, answers, _) = knocking(&peer, 5432, || sh(host, &format!("systemctl {verb} {UNIT}")));
-            assert_eq!(answers, 0, "{verb}");
+            let (_, answered, _) = knocking(&peer, 5432, || sh(host, &format!("systemctl {verb} {UNIT}")));
+            assert!(!answered, "{verb}");
             assert_eq!(met(&peer), WHOLE, "{verb}");
             assert_passes(&verify(host));
         }
@@ -136,8 +151,8 @@ on_hosts! {
             assert_eq!(report.outcome(BOOT), "drift", "{script}");
             // The first by a whole boot, the others by the unit alone, on a host without a table.
             if index == 0 {
-                let (_, answers, ()) = knocking(&peer, 5432, || host.reboot().unwrap());
-                assert_eq!(answers, 0);
+                let (_, answered, ()) = knocking(&peer, 5432, || host.reboot_failing(UNIT).unwrap());
+                assert!(!answered);
             } else {
                 sh(host, &format!("nft delete table inet holdfast; systemctl restart {UNIT} || true"));
             }
@@ -180,8 +195,8 @@ on_hosts! {
         reopen(host);
         sh(host, &format!("nft delete table inet holdfast; systemctl restart {UNIT}"));
         assert_eq!(met(&peer), WHOLE, "the one that was confirmed before");
-        let (_, answers, ()) = knocking(&peer, 5432, || host.reboot().unwrap());
-        assert_eq!(answers, 0);
+        let (_, answered, ()) = knocking(&peer, 5432, || host.reboot().unwrap());
+        assert!(!answered);
         assert_eq!(met(&peer), WHOLE);
         // The next command repairs: the copy and the table are those of before, and the unit is still enabled.
         give(host, RULES);

@@ -142,7 +142,9 @@ fn holds(engine: Engine, host: &Host, outside: &str) {
     assert_eq!(open, ports([4122, 5432, 9184]), "before: on loopback");
     // A firewall that judges only what is for the host itself is what everybody has, and containers bypass it.
     give(host, &format!("[firewall]\nforward = \"off\"\n{outside}{ALLOW}"));
-    apply(host);
+    let unjudged = report(host, "apply");
+    assert_eq!(unjudged.json["outcome"], "committed", "{:#}", unjudged.json);
+    assert_eq!(unjudged.with("cannot-check"), ["firewall.exposure/unfiltered"]);
     assert_eq!(peer.tcp_open(8801).unwrap(), Tcp::Filtered, "input only: a process");
     assert_eq!(peer.tcp_open(5432).unwrap(), Tcp::Open, "input only: a container");
 

@@ -225,7 +225,7 @@ on_hosts! {
         give(host, RULES);
         let plan = holdfast(host, &["plan"]);
         assert_eq!(plan.status, Some(2), "{plan}");
-        assert!(plan.stdout.contains("+\t\ttcp dport 4122 accept comment \"allow signer-p2p\""), "{plan}");
+        assert!(plan.stdout.contains("+\t\ttcp dport 4122 counter accept comment \"allow signer-p2p\""), "{plan}");
         assert!(plan.stdout.contains("-\tchain mine {"), "{plan}");
         assert_eq!((foreign(), table(host)), (theirs.clone(), ours.clone()), "plan changes nothing");
 

@@ -47,6 +47,17 @@ expect 0 "holdfast correct"
 expect 0 "holdfast verify"
 expect 0 "holdfast history"
 
+say "What listens, and what of it the outside gets to"
+expect 0 "holdfast exposure"
+
+say "A change that nobody confirms from a new login takes itself back"
+expect 0 "printf 'extends = [\"sbtc-signer\"]\n[[firewall.allow]]\nname = \"ssh\"\nfrom = [\"192.0.2.0/24\"]\n' > /etc/holdfast/profile.toml"
+expect 0 "holdfast apply --confirm-within 5s"
+expect 1 "holdfast confirm"
+sleep 8
+expect 0 "holdfast status | head -n 4"
+expect 0 "holdfast history | tail -n 1"
+
 say "The host is still up"
 echo "a shell in it:   $test_host shell $name"
 echo "to take it down: $test_host stop $name"

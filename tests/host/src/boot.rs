@@ -70,30 +70,53 @@ pub(crate) fn wait_for_pid1(
 
 /// Waits until systemd says that all of the host is up.
 pub(crate) fn wait_until_running(inside: &Inside, run: &Path) -> Result<()> {
+    let state = wait_until_settled(inside)?;
+    if state == "running" {
+        return Ok(());
+    }
+    let journal = inside.run(["journalctl", "-b", "-p", "warning", "-n", "30", "--no-pager"])?;
+    bail!(
+        "The host is {state:?} after its boot; failed units:\n{}\n--- its journal\n{}\n--- its console\n{}",
+        failed_units(inside)?,
+        journal.run()?.text(),
+        console(run)
+    )
+}
+
+/// Waits until systemd says that all of the host is up but this unit.
+pub(crate) fn wait_until_failed(inside: &Inside, run: &Path, unit: &str) -> Result<()> {
+    let state = wait_until_settled(inside)?;
+    let failed = failed_units(inside)?;
+    let is_that = |line: &str| line.split_whitespace().any(|word| word == unit);
+    if state == "degraded" && failed.lines().count() == 1 && failed.lines().all(is_that) {
+        return Ok(());
+    }
+    bail!(
+        "The host is {state:?} after its boot, with these failed units, not {unit}:\n{failed}\n--- its console\n{}",
+        console(run)
+    )
+}
+
+fn wait_until_settled(inside: &Inside) -> Result<String> {
     let start = Instant::now();
-    let mut state;
     loop {
         let question = inside.run(["systemctl", "is-system-running", "--wait"])?;
-        state = question.limit(BOOT_WITHIN).run()?.text().to_owned();
+        let state = question.limit(BOOT_WITHIN).run()?.text().to_owned();
         match state.as_str() {
-            "running" => return Ok(()),
             // Before there is a bus to wait on.
             "" | "offline" | "unknown" | "initializing" | "starting"
                 if start.elapsed() < BOOT_WITHIN =>
             {
                 sleep(Duration::from_millis(30));
             }
-            _ => break,
+            _ => return Ok(state),
         }
     }
-    let failed = inside.run(["systemctl", "list-units", "--failed", "--plain", "--no-legend"])?;
-    let journal = inside.run(["journalctl", "-b", "-p", "warning", "-n", "30", "--no-pager"])?;
-    bail!(
-        "The host is {state:?} after its boot; failed units:\n{}\n--- its journal\n{}\n--- its console\n{}",
-        failed.run()?.text(),
-        journal.run()?.text(),
-        console(run)
-    )
+}
+
+fn failed_units(inside: &Inside) -> Result<String> {
+    let question = inside.run(["systemctl", "list-units", "--failed", "--plain", "--no-legend"])?;
+    Ok(question.run()?.text().to_owned())
 }
 
 /// The end of what nspawn and the supervisor said.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::boot::{Starting, take_down, wait_for_pid1, wait_until_running};
+use crate::boot::{Starting, take_down, wait_for_pid1, wait_until_failed, wait_until_running};
 use crate::files::Root;
 use crate::peer::Wire;
 use crate::snapshot::{self, Snapshot};
@@ -292,6 +292,17 @@ impl Host {
         self.start_again()
     }
 
+    /// As [`Self::reboot`], where this one unit fails to start, and no other.
+    ///
+    /// # Errors
+    /// As [`Self::reboot`], and when the unit does not fail.
+    pub fn reboot_failing(&self, unit: &str) -> Result<()> {
+        self.halt()?;
+        *held(&self.supervisor) = self.run.start(self.suite, &self.options, Lifetime::Owned)?;
+        self.plug_in_again(None)?;
+        wait_until_failed(&self.inside(), &self.run.path, unit)
+    }
+
     /// Kills every process of the host at once, and boots what it had written. Not a power cut: the kernel, and with it
     /// what was not yet on disk, is this machine's.
     ///
@@ -346,11 +357,15 @@ impl Host {
     }
 
     fn up_again(&self, not: Option<u32>) -> Result<()> {
+        self.plug_in_again(not)?;
+        wait_until_running(&self.inside(), &self.run.path)
+    }
+
+    fn plug_in_again(&self, not: Option<u32>) -> Result<()> {
         let inside = wait_for_pid1(&mut held(&self.supervisor), &self.run.path, not)?;
         *held(&self.inside) = inside.clone();
         // Before it is up, so that tests see how it is reachable while it boots.
-        held(&self.wires).iter().try_for_each(|wire| wire.plug(&inside))?;
-        wait_until_running(&inside, &self.run.path)
+        held(&self.wires).iter().try_for_each(|wire| wire.plug(&inside))
     }
 
     /// Shuts the host down and moves all that it has written to `target`, which must be an empty directory.
