@@ -1,7 +1,9 @@
 #!/bin/sh
 # What a whole `verify` of the signer profile costs on a booted host: wall, CPU, peak memory, processes started.
 # Beside it, in turn and in the same run, one `sshd -T`: the dearest program that verify has to ask.
-# $1: the test-host program. HOLDFAST_BENCH_RUNS: how many runs (default 40).
+# Then what the firewall costs with blocklists of 0, 10,000 and 100,000 networks: an apply that has to load the table
+# beside a plain `nft -f` of the same table, in turn, and a verify with sets that did not change.
+# $1: the test-host program. HOLDFAST_BENCH_RUNS: how many runs (default 40; of the blocklists an eighth of that).
 set -eu
 test_host=$1
 runs=${HOLDFAST_BENCH_RUNS:-40}
@@ -48,6 +50,28 @@ for suite in bookworm trixie; do
             wait "$pid"
         done
         echo "$suite: peak memory $((peak / 1024)).$((peak % 1024 * 10 / 1024)) MiB"
+        for networks in 0 10000 100000; do
+            {
+                echo "extends = [\"sbtc-signer\"]"
+                [ "$networks" = 0 ] || printf "[[firewall.block]]\nname = \"bench\"\nfile = \"/root/blocked\"\n"
+            } > /etc/holdfast/profile.toml
+            # None next to another, so that none are joined.
+            awk -v n="$networks" "BEGIN { for (i = 0; i < n; i++) { a = i * 2; print 11 + int(a / 65536) \".\" int(a / 256) % 256 \".\" a % 256 \".0/24\" } }" > /root/blocked
+            holdfast --quiet apply --no-confirm >/dev/null
+            nft -n list table inet holdfast > /root/same.nft
+            for run in $(seq $(( (runs + 7) / 8 ))); do
+                nft delete table inet holdfast
+                plain=$(measure nft -f /root/same.nft)
+                nft delete table inet holdfast
+                apply=$(measure holdfast --quiet apply --no-confirm)
+                echo "$plain $apply $(measure holdfast --quiet verify)"
+            done | awk -v suite="$suite" -v networks="$networks" "
+                function least(old, new) { return NR == 1 || new < old ? new : old }
+                { n = least(n, \$1); nc = least(nc, \$2 + \$3); a = least(a, \$4); ac = least(ac, \$5 + \$6); v = least(v, \$7); vc = least(vc, \$8 + \$9) }
+                END {
+                    printf \"%s: %6d networks: nft -f %d ms (CPU %d); apply %d ms (CPU %d), %.1f x (CPU %.1f x); verify %d ms (CPU %d); the least of %d\\n\", suite, networks, n * 1000, nc * 1000, a * 1000, ac * 1000, a / n, ac / nc, v * 1000, vc * 1000, NR
+                }"
+        done
     ' bash "$suite" "$runs"
     "$test_host" stop "$name" >/dev/null
     trap - EXIT

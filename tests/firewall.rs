@@ -1,6 +1,7 @@
 //! The firewall: what a peer can reach before and after, what tampering is seen and put right, what stays as it was.
 
 mod forward;
+mod large;
 mod limits;
 mod namespaces;
 mod sources;

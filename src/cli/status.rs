@@ -100,7 +100,7 @@ fn taken_back_why(record: &Record) -> &str {
 }
 
 async fn counts(reader: &Reader) -> Vec<(String, u64)> {
-    match reader.own_table().await {
+    match reader.own_table_declared().await {
         Ok(OwnTable::Json(listing)) => firewall::counts(&listing),
         _ => Vec::new(),
     }

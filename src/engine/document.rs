@@ -8,6 +8,7 @@
 use ipnet::IpNet;
 use jiff::Timestamp;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 /// The key of an element's end.
 pub const UNTIL: &str = "until";
@@ -79,6 +80,19 @@ fn element_at(mut element: Value, now: Timestamp) -> Option<Value> {
         timed.insert("timeout".to_owned(), left.min(i64::from(i32::MAX)).into());
     }
     Some(element)
+}
+
+/// Whether a document has large sets.
+pub fn has_bulk(document: &Value) -> bool {
+    let commands = document.get("nftables").and_then(Value::as_array).into_iter().flatten();
+    commands
+        .filter_map(|command| command.get("add")?.get("set"))
+        .any(|set| set.get(NETWORKS).is_some())
+}
+
+/// sha256 of a document, in hex: equal ones are of equal tables.
+pub fn digest(document: &Value) -> String {
+    Sha256::digest(document.to_string()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Networks as one text, for [`NETWORKS`].

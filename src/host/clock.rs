@@ -35,6 +35,12 @@ pub(super) fn up() -> nix::Result<Duration> {
     Ok(Duration::from(now))
 }
 
+/// The clock by which the kernel ends what ends by itself: nobody sets it, and it stands still in a suspend.
+pub(super) fn running() -> nix::Result<Duration> {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)?;
+    Ok(Duration::from(now))
+}
+
 /// Whole seconds since boot, suspends included: a clock that nobody can set.
 pub fn since_boot() -> u64 {
     up().map(|up| up.as_secs()).unwrap_or_default()

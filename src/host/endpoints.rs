@@ -11,16 +11,13 @@ use std::{
     os::fd::{AsRawFd as _, OwnedFd},
 };
 
-use nix::sys::{
-    socket::{
-        AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, setsockopt, socket,
-        sockopt,
-    },
-    time::{TimeVal, TimeValLike as _},
-};
+use nix::sys::socket::{MsgFlags, SockProtocol, recv, send};
 use serde::Serialize;
 
-use super::{Files, HostError};
+use super::{
+    Files, HostError,
+    netlink::{self, DONE, ERROR, HEADER, attributes, message, u32_at},
+};
 
 /// How packets come to a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -175,11 +172,8 @@ struct Detail {
 
 /// `linux/netlink.h`, `linux/sock_diag.h`, `linux/inet_diag.h`.
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
-const NLMSG_ERROR: u16 = 2;
-const NLMSG_DONE: u16 = 3;
 const NLM_F_REQUEST_DUMP: u16 = 0x301;
 const INET_DIAG_SKV6ONLY: u16 = 11;
-const HEADER: usize = 16;
 const REQUEST: usize = 56;
 /// `struct inet_diag_msg`, before its attributes.
 const MESSAGE: usize = 72;
@@ -206,14 +200,7 @@ fn dump(
     states: u32,
     found: &mut BTreeMap<u64, Detail>,
 ) -> nix::Result<()> {
-    let socket = socket(
-        AddressFamily::Netlink,
-        SockType::Datagram,
-        SockFlag::SOCK_CLOEXEC,
-        SockProtocol::NetlinkSockDiag,
-    )?;
-    // The kernel answers at once or not at all.
-    setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::milliseconds(500))?;
+    let socket = netlink::open(SockProtocol::NetlinkSockDiag)?;
     send(socket.as_raw_fd(), &request(family, protocol, states), MsgFlags::empty())?;
     read_all(&socket, found)
 }
@@ -243,7 +230,7 @@ fn read_all(socket: &OwnedFd, found: &mut BTreeMap<u64, Detail>) -> nix::Result<
         }
         while let Some((kind, body, after)) = message(rest) {
             match kind {
-                NLMSG_DONE | NLMSG_ERROR => return Ok(()),
+                DONE | ERROR => return Ok(()),
                 SOCK_DIAG_BY_FAMILY => found.extend(detail(body)),
                 _ => {}
             }
@@ -252,39 +239,14 @@ fn read_all(socket: &OwnedFd, found: &mut BTreeMap<u64, Detail>) -> nix::Result<
     }
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
-}
-
-/// The first netlink message: its type, its body, and what follows.
-fn message(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
-    let length = usize::try_from(u32_at(bytes, 0)?).ok()?;
-    let body = bytes.get(HEADER..length)?;
-    let after = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
-    Some((u16_at(bytes, 4)?, body, after))
-}
-
 /// The inode of a socket, and what is told of it.
 fn detail(body: &[u8]) -> Option<(u64, Detail)> {
     const INTERFACE: usize = 4 + 36;
     let interface = u32_at(body, INTERFACE)?;
     let inode = u32_at(body, MESSAGE - 4)?;
-    let mut v6_only = None;
-    let mut rest = body.get(MESSAGE..)?;
-    while let (Some(length), Some(kind)) = (u16_at(rest, 0), u16_at(rest, 2)) {
-        let length = usize::from(length);
-        if length < 4 {
-            break;
-        }
-        if kind == INET_DIAG_SKV6ONLY {
-            v6_only = rest.get(4).map(|flag| *flag != 0);
-        }
-        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
-    }
+    let v6_only = attributes(body.get(MESSAGE..)?)
+        .filter(|(kind, _)| *kind == INET_DIAG_SKV6ONLY)
+        .find_map(|(_, value)| value.first().map(|flag| *flag != 0));
     let interface = (interface != 0).then_some(interface);
     Some((inode.into(), Detail { v6_only, interface }))
 }
@@ -319,8 +281,6 @@ mod tests {
 
     #[test]
     fn what_is_cut_short_ends_the_reading() {
-        assert_eq!(message(&[]), None);
-        assert_eq!(message(&[255; 20]), None);
         assert_eq!(detail(&[0; MESSAGE - 1]), None);
         let odd = [[0; MESSAGE].to_vec(), vec![3, 0, 11, 0, 1]].concat();
         assert_eq!(detail(&odd), Some((0, Detail { v6_only: None, interface: None })));

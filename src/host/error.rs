@@ -38,6 +38,8 @@ pub enum HostError {
     Job { verb: &'static str, unit: String, result: String },
     #[error("cannot make a scratch network namespace")]
     Namespace { source: nix::Error },
+    #[error("the kernel does not number its firewall rules for us")]
+    Netlink { source: nix::Error },
     #[error("no conversation with {to}")]
     Connect { to: SocketAddr, source: io::Error },
     #[error("refused: {0}")]
@@ -57,7 +59,7 @@ impl HostError {
             Self::File { source, .. } | Self::Start { source, .. } => {
                 source.kind() == io::ErrorKind::PermissionDenied
             }
-            Self::Namespace { source } => *source == nix::Error::EPERM,
+            Self::Namespace { source } | Self::Netlink { source } => *source == nix::Error::EPERM,
             Self::Failed { stderr, .. } => stderr.contains("Operation not permitted"),
             _ => false,
         }

@@ -72,6 +72,39 @@ pub async fn own_table() -> Result<OwnTable, HostError> {
     Ok(text.map_or(OwnTable::Absent, OwnTable::TextOnly))
 }
 
+/// The live table without the elements of its sets; those of sets within rules are there. It costs the same however much
+/// is in the sets: `list ruleset` is the one command for which every nft leaves the elements with the kernel.
+///
+/// # Errors
+/// As [`own_table`].
+pub async fn own_table_declared() -> Result<OwnTable, HostError> {
+    let output =
+        process::run("nft", &["-j", "-n", "-t", "list", "ruleset", TABLE[0]], None).await?;
+    if output.code != Some(0) {
+        return Err(output.failure());
+    }
+    let Ok(mut listing) = serde_json::from_slice::<Value>(&output.stdout) else {
+        // Of this table or of another one: what is listed alone tells.
+        return own_table().await;
+    };
+    let Some(objects) = listing.get_mut("nftables").and_then(Value::as_array_mut) else {
+        return own_table().await;
+    };
+    let is_table = |object: &Value| {
+        object["table"]["family"] == TABLE[0] && object["table"]["name"] == TABLE[1]
+    };
+    if !objects.iter().any(is_table) {
+        return Ok(OwnTable::Absent);
+    }
+    objects.retain(|object| {
+        let body = object.as_object().and_then(|object| object.values().next());
+        let is_ours =
+            body.is_some_and(|body| body["family"] == TABLE[0] && body["table"] == TABLE[1]);
+        is_ours || is_table(object)
+    });
+    Ok(OwnTable::Json(listing))
+}
+
 /// The live table as nft lists it; `None` when there is none.
 ///
 /// # Errors

@@ -197,6 +197,14 @@ impl Reader {
         nft::own_table().await
     }
 
+    /// The same without the elements of its sets.
+    ///
+    /// # Errors
+    /// See [`nft::own_table_declared`].
+    pub async fn own_table_declared(&self) -> Result<OwnTable, HostError> {
+        nft::own_table_declared().await
+    }
+
     /// The same as nft's text, exact for before-images or in words for people.
     ///
     /// # Errors

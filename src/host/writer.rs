@@ -20,7 +20,8 @@ use nix::{
 };
 
 use super::{
-    HostError, Reader, clock, lock::Lock, process, reader::sysctl_path, unit_links::unit_links,
+    HostError, Reader, clock, lock::Lock, process, reader::sysctl_path, seen::Known,
+    unit_links::unit_links,
 };
 use crate::engine::{
     change::{Change, FileState, FileTime, Folder, Gate, RunVerb, TableState, UnitLinks, UnitVerb},
@@ -57,7 +58,7 @@ impl Writer {
         match change {
             Change::Put { path, to } => self.put(path, to),
             Change::Sysctl { key, value } => self.set_sysctl(key, value),
-            Change::Table { to } => put_table(to).await,
+            Change::Table { to } => self.put_table(to).await,
             Change::UnitFile { unit, verb } => self.set_unit_file(unit, *verb).await,
             Change::UnitLinks { unit, to } => self.put_unit_links(unit, to).await,
             Change::Run { unit, verb } => self.run(unit, *verb).await,
@@ -86,6 +87,23 @@ impl Writer {
 
     async fn run(&self, unit: &str, verb: RunVerb) -> Result<(), HostError> {
         self.reader.systemd().await?.run(unit, verb).await
+    }
+
+    /// Replaces, loads or removes holdfast's own table, and notes what its sets hold then.
+    async fn put_table(&self, to: &TableState) -> Result<(), HostError> {
+        let TableState::Json(document) = to else { return put_table(to).await };
+        if !document::has_bulk(document) {
+            return put_table(to).await;
+        }
+        let before = self.reader.tables();
+        put_table(to).await?;
+        // Only if no other transaction came in between is it known what they hold.
+        if let (Ok(before), Ok(after)) = (before, self.reader.tables())
+            && after.is_next_of(&before)
+        {
+            self.reader.note_sets(after, &document::digest(document), Known::Loaded);
+        }
+        Ok(())
     }
 
     fn set_sysctl(&self, key: &str, value: &str) -> Result<(), HostError> {
@@ -283,7 +301,7 @@ fn parent(path: &str) -> &str {
     Path::new(path).parent().and_then(Path::to_str).unwrap_or("/")
 }
 
-/// Replaces, loads or removes holdfast's own table: one nft transaction, so that no packet meets half of it.
+/// Replaces, loads or removes the table: one nft transaction, so that no packet meets half of it.
 async fn put_table(to: &TableState) -> Result<(), HostError> {
     let [family, name] = super::nft::TABLE;
     // `destroy table` would do in newer versions; 1.0.6 does not know it, so: make sure it is there, then delete it.

@@ -207,7 +207,7 @@ fn objects(wanted: &Table, live: &Table, expected: &Expected, found: &mut Vec<Di
                     found
                         .push(Difference::ObjectChanged { kind: kind.clone(), name: name.clone() });
                 }
-                if expected.is_counting(&name) || expected.is_bulk(&name) {
+                if expected.is_left_out(&name) {
                     continue;
                 }
                 let (old, new) = (elements(object), elements(now));

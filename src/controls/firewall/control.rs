@@ -12,6 +12,7 @@ use super::{
     compare::{Difference, Side, differences},
     exposure::{self, Depth, Exposure, Force},
     facts::KnownBy,
+    live::Live,
     ruleset,
     table::{self, Table, Words},
     whole::Whole,
@@ -21,10 +22,12 @@ use crate::{
     engine::{
         change::{Change, Step, TableState},
         check::{CheckMeta, Judgement, Verdict},
+        document,
     },
     host::{
         HostError, Reader, clock,
         nft::{Listing, OwnTable},
+        seen::Known,
     },
     profile::{
         schema::{Firewall, Forward, Mode, Profile},
@@ -130,10 +133,14 @@ pub(super) struct Observed {
     pub(super) at: Timestamp,
     /// What is there, or why that cannot be seen.
     pub(super) live: Result<OwnTable, String>,
+    /// Its sets are known to hold what they should, and were not listed.
+    pub(super) sets_known: bool,
     /// What can be reached, or why that cannot be seen.
     pub(super) exposure: Result<Exposure, String>,
     /// Both as text, asked for only when they differ.
     pub(super) texts: Texts,
+    /// The differences, once they have been worked out.
+    pub(super) found: Option<Result<Vec<Difference>, String>>,
 }
 
 /// Both tables as nft's text for people; empty where it was not asked for or not to be had.
@@ -160,19 +167,38 @@ impl Observed {
         };
         let live = async {
             let looped = host.loop_a_packet().await;
-            (looped, host.own_table().await.map_err(|error| obstacle(&error)))
+            (looped, Live::of(&document, host).await)
         };
         let (canonical, (looped, live)) = tokio::join!(canonical, live);
+        let Live { table, tables, sets_known } = live;
+        let live = table.map_err(|error| obstacle(&error));
         let at = clock::now();
         let wants = wants(section, &document);
         let texts = Texts::default();
         let forward = section.forward;
         let exposure = Err(String::new());
-        let mut observed =
-            Self { wants, forward, facts, document, canonical, looped, at, live, exposure, texts };
-        if observed.differences() != Ok(Vec::new()) {
+        let mut observed = Self {
+            wants,
+            forward,
+            facts,
+            document,
+            canonical,
+            looped,
+            at,
+            live,
+            sets_known,
+            exposure,
+            texts,
+            found: None,
+        };
+        let mut found = observed.differences();
+        if found != Ok(Vec::new()) {
             observed.texts = observed.read_texts(host).await;
+            found = observed.differences();
+        } else if let (Some(tables), Ok(document)) = (tables, &observed.document) {
+            host.note_sets(tables, &document::digest(document), Known::Listed);
         }
+        observed.found = Some(found);
         observed.exposure = observed.look_outside(section, host, depth).await;
         observed
     }
@@ -249,6 +275,9 @@ impl Observed {
     /// Every difference, or why there is nothing to compare. A table that is missing or only listed as text is not
     /// compared.
     fn differences(&self) -> Result<Vec<Difference>, String> {
+        if let Some(found) = &self.found {
+            return found.clone();
+        }
         let live = match &self.live {
             Ok(OwnTable::Json(live)) => Table::from_listing(live)?,
             Ok(OwnTable::Absent) => return Err(MISSING.to_owned()),
@@ -260,10 +289,11 @@ impl Observed {
             }
             Err(why) => return Err(why.clone()),
         };
-        let expected = self
-            .document
-            .as_ref()
-            .map_or_else(|_| Expected::default(), |document| Expected::of(document, self.at));
+        let expected = match &self.document {
+            Ok(_) if self.sets_known => Expected::known(),
+            Ok(document) => Expected::of(document, self.at),
+            Err(_) => Expected::default(),
+        };
         let wanted = Table::from_listing(self.canonical.as_ref().map_err(Clone::clone)?)?;
         let (wanted_words, live_words) =
             (Words::from_listing(&self.texts.canonical), Words::from_listing(&self.texts.live));
@@ -407,7 +437,12 @@ impl Observed {
             Ok(OwnTable::Json(live)) => Table::from_listing(live).map(|table| table.rule_count()),
             _ => Ok(0),
         };
-        format!("exactly that, in {} rules", rules.unwrap_or_default())
+        let known = if self.sets_known {
+            "; no table was changed since its sets were last listed or loaded"
+        } else {
+            ""
+        };
+        format!("exactly that, in {} rules{known}", rules.unwrap_or_default())
     }
 
     fn preview(&self) -> Option<Preview> {

@@ -105,7 +105,7 @@ async fn outside(section: &Firewall, host: &Reader) -> Result<(Vec<Interface>, K
     }
     // A route may be gone for a while, as when a lease is renewed; what leads outside has not changed for that.
     if section.forward == Forward::Containers
-        && let Ok(OwnTable::Json(listing)) = host.own_table().await
+        && let Ok(OwnTable::Json(listing)) = host.own_table_declared().await
     {
         let names = named_in(&listing);
         if !names.is_empty() {

@@ -21,6 +21,7 @@
 //! - [`table`]: nft's raw JSON listing, made comparable
 //! - [`expected`]: what the document says of its sets that a listing does not
 //! - [`compare`]: what differs between two such tables, in words
+//! - [`live`]: reading the live table
 //! - [`control`]: observing, judging, planning
 //! - [`boot`]: what is loaded at boot
 //! - [`break_glass`]: how a person opens the host for a time
@@ -55,6 +56,7 @@ pub mod exposure;
 mod facts;
 pub mod foreign;
 mod forward;
+mod live;
 pub mod model;
 mod neighbours;
 pub mod parts;

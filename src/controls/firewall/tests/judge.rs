@@ -39,8 +39,10 @@ fn observed(live: Result<OwnTable, String>) -> Observed {
         looped: true,
         at: jiff::Timestamp::UNIX_EPOCH,
         live,
+        sets_known: false,
         exposure: Err("not looked at".to_owned()),
         texts: Texts::default(),
+        found: None,
     }
 }
 
