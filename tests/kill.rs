@@ -112,15 +112,29 @@ fn assert_not_half_configured(host: &Host, tables: &[&str], at: &str) {
 /// The calls of these that a change which waits to be confirmed makes more of: the word to systemd, and the record.
 const CALLS_OF_WAITING: [&str; 2] = ["sendmsg", "rename"];
 
-/// How often the agent makes each call in one whole apply.
-fn count_calls(host: &Host, how: &str) -> BTreeMap<&'static str, usize> {
+/// Of the calls that are made before there is a transaction, of each kind: the agent only looks then, and one kill of each
+/// tells as much as a hundred.
+const LOOKING: usize = 1;
+
+/// The calls of one whole apply at which it is to be killed: of each kind, which of them.
+fn points(host: &Host, how: &str) -> BTreeMap<&'static str, Vec<usize>> {
     let trace = format!("trace={}", CALLS.map(|call| format!("?{call}")).join(","));
     let words = ["strace", "-qq", "-o", "/tmp/trace", "-e", &trace, "holdfast", "-q", "apply", how];
     host.run(words).unwrap().ok().unwrap();
     let trace = String::from_utf8(host.read("/tmp/trace").unwrap()).unwrap();
-    let count =
-        |call: &str| trace.lines().filter(|line| line.split('(').next() == Some(call)).count();
-    CALLS.into_iter().map(|call| (call, count(call))).filter(|(_, n)| *n > 0).collect()
+    let lines: Vec<&str> = trace.lines().collect();
+    let begins = lines.iter().position(|line| line.contains("/transactions/")).unwrap();
+    let of = |call: &str| -> Vec<usize> {
+        let is_call = |line: &&&str| line.split('(').next() == Some(call);
+        let before = lines[..begins].iter().filter(is_call).count();
+        let all = lines.iter().filter(is_call).count();
+        (1..=all).filter(|n| *n + LOOKING > before).collect()
+    };
+    CALLS.into_iter().map(|call| (call, of(call))).filter(|(_, n)| !n.is_empty()).collect()
+}
+
+fn counted(points: &BTreeMap<&'static str, Vec<usize>>) -> BTreeMap<&'static str, usize> {
+    points.iter().map(|(call, all)| (*call, all.len())).collect()
 }
 
 fn newest_transaction(host: &Host) -> serde_json::Value {
@@ -138,7 +152,7 @@ on_hosts! {
             .unwrap().ok().unwrap();
         give(host, KILL_PROFILE);
         let before = state(host);
-        let calls = count_calls(host, "--no-confirm");
+        let calls = points(host, "--no-confirm");
         let after = state(host);
         assert!(before != after);
         let table_after = host.run(["nft", "-s", "list", "ruleset"]).unwrap().stdout;
@@ -149,13 +163,13 @@ on_hosts! {
             assert!(now == before, "{why}: rollback {id} brought back something else:\n{}", before.against(&now));
         };
         back(host, "the first apply");
-        let mut waiting = count_calls(host, "--confirm-within=10m");
+        let mut waiting = points(host, "--confirm-within=10m");
         waiting.retain(|call, _| CALLS_OF_WAITING.contains(call));
         back(host, "the first that waits");
 
         let (mut killed, mut ended_before, mut ended_after) = (0, 0, 0);
-        let each = |how: &'static str, calls: &BTreeMap<&'static str, usize>| {
-            let points = calls.iter().flat_map(|(call, count)| (1..=*count).map(|n| (*call, n)));
+        let each = |how: &'static str, calls: &BTreeMap<&'static str, Vec<usize>>| {
+            let points = calls.iter().flat_map(|(call, all)| all.iter().map(|n| (*call, *n)));
             points.map(|(call, n)| (how, call, n)).collect::<Vec<_>>()
         };
         for (how, call, n) in [each("--no-confirm", &calls), each("--confirm-within=10m", &waiting)].concat() {
@@ -182,10 +196,12 @@ on_hosts! {
             let armed = host.run(["systemctl", "list-units", "--all", "--plain", "--no-legend", "holdfast-expire@*"]).unwrap();
             assert_eq!(armed.text(), "", "{at}: a timer is left");
         }
-        let points: usize = calls.values().chain(waiting.values()).sum();
+        let points: usize = calls.values().chain(waiting.values()).map(Vec::len).sum();
         eprintln!(
-            "{}: killed at {killed} of {points} points ({calls:?}; of those that wait {waiting:?}): {ended_before} ended wholly before, {ended_after} wholly after",
-            host.suite()
+            "{}: killed at {killed} of {points} points ({:?}; of those that wait {:?}): {ended_before} ended wholly before, {ended_after} wholly after",
+            host.suite(),
+            counted(&calls),
+            counted(&waiting)
         );
         assert!(killed * 10 >= points * 9, "only {killed} of {points} points were killed");
     }
