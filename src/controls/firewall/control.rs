@@ -133,6 +133,8 @@ pub(super) struct Observed {
     pub(super) at: Timestamp,
     /// What is there, or why that cannot be seen.
     pub(super) live: Result<OwnTable, String>,
+    /// What its large sets have too much, and lack.
+    pub(super) in_large: Vec<Difference>,
     /// Its sets are known to hold what they should, and were not listed.
     pub(super) sets_known: bool,
     /// What can be reached, or why that cannot be seen.
@@ -170,7 +172,7 @@ impl Observed {
             (looped, Live::of(&document, host).await)
         };
         let (canonical, (looped, live)) = tokio::join!(canonical, live);
-        let Live { table, tables, sets_known } = live;
+        let Live { table, in_large, tables, sets_known } = live;
         let live = table.map_err(|error| obstacle(&error));
         let at = clock::now();
         let wants = wants(section, &document);
@@ -186,6 +188,7 @@ impl Observed {
             looped,
             at,
             live,
+            in_large,
             sets_known,
             exposure,
             texts,
@@ -304,8 +307,8 @@ impl Observed {
         );
         if let Ok(OwnTable::Json(listing)) = &self.live {
             found.extend(expected.wrong_ends(listing));
-            found.extend(expected.bulk_differences(listing));
         }
+        found.extend(self.in_large.iter().cloned());
         for difference in &mut found {
             if let Difference::Flags { flags: unknown } = difference {
                 *unknown = flags(&self.texts.live);

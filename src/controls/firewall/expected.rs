@@ -85,7 +85,7 @@ impl Expected {
     }
 
     /// Whether the elements of a set are not to be compared as they are listed: packets add to it, it is a large one
-    /// ([`Self::bulk_differences`]), or they are not listed.
+    /// ([`Self::take_bulk`]), or they are not listed.
     pub(super) fn is_left_out(&self, set: &str) -> bool {
         self.known || self.counting.contains(set) || self.is_bulk(set)
     }
@@ -125,8 +125,22 @@ impl Expected {
         found
     }
 
+    /// Takes the elements of the large sets out of a raw listing, and says what they have too much, and lack.
+    pub(super) fn take_bulk(&self, listing: &mut Value) -> Vec<Difference> {
+        let found = self.bulk_differences(listing);
+        let objects =
+            listing.get_mut("nftables").and_then(Value::as_array_mut).into_iter().flatten();
+        for set in objects.filter_map(|object| object.get_mut("set")?.as_object_mut()) {
+            let name = set.get("name").and_then(Value::as_str);
+            if name.is_some_and(|name| self.is_bulk(name)) {
+                set.remove("elem");
+            }
+        }
+        found
+    }
+
     /// What the large sets of a raw listing have too much, and lack.
-    pub(super) fn bulk_differences(&self, listing: &Value) -> Vec<Difference> {
+    fn bulk_differences(&self, listing: &Value) -> Vec<Difference> {
         let mut live: BTreeMap<&str, (Vec<Span>, Vec<String>)> = BTreeMap::new();
         for (name, element) in elements_of(listing) {
             if !self.is_bulk(name) {

@@ -2,16 +2,19 @@
 
 use serde_json::Value;
 
+use super::{Expected, compare::Difference};
 use crate::{
     engine::document,
-    host::{HostError, Reader, nft::OwnTable, seen::Tables},
+    host::{HostError, Reader, clock, nft::OwnTable, seen::Tables},
 };
 
 /// The live table.
 #[derive(Debug)]
 pub(super) struct Live {
-    /// As nft lists it.
+    /// As nft lists it, without the elements of large sets.
     pub(super) table: Result<OwnTable, HostError>,
+    /// What these have too much, and lack.
+    pub(super) in_large: Vec<Difference>,
     /// Which tables there were when its sets were listed, if nobody changed any meanwhile.
     pub(super) tables: Option<Tables>,
     /// Its sets are known to hold what the document wants, and were not listed.
@@ -22,19 +25,27 @@ impl Live {
     /// Reads it. Only for the sake of large sets is anything but the whole of it listed.
     pub(super) async fn of(document: &Result<Value, String>, host: &Reader) -> Self {
         let large = document.as_ref().ok().filter(|document| document::has_bulk(document));
-        let tables = large.and_then(|_| host.tables().ok());
-        let (Some(document), Some(before)) = (large, tables) else {
-            return Self { table: host.own_table().await, tables: None, sets_known: false };
+        let Some(document) = large else {
+            let table = host.own_table().await;
+            return Self { table, in_large: Vec::new(), tables: None, sets_known: false };
         };
-        let is_unmoved = || host.tables().is_ok_and(|now| now == before);
-        if host.knows_sets(&before, &document::digest(document))
+        // Where the kernel does not tell, everything is listed.
+        let before = host.tables().ok();
+        let is_unmoved = |before: &Tables| host.tables().is_ok_and(|now| now == *before);
+        if let Some(before) = &before
+            && host.knows_sets(before, &document::digest(document))
             && let Ok(table @ OwnTable::Json(_)) = host.own_table_declared().await
-            && is_unmoved()
+            && is_unmoved(before)
         {
-            return Self { table: Ok(table), tables: None, sets_known: true };
+            return Self { table: Ok(table), in_large: Vec::new(), tables: None, sets_known: true };
         }
-        let table = host.own_table().await;
-        let tables = is_unmoved().then_some(before);
-        Self { table, tables, sets_known: false }
+        let mut table = host.own_table().await;
+        let tables = before.filter(is_unmoved);
+        // At once, and never twice in memory: in nft's JSON 100,000 networks take 140 MB, and the units may have 256.
+        let in_large = match &mut table {
+            Ok(OwnTable::Json(listing)) => Expected::of(document, clock::now()).take_bulk(listing),
+            _ => Vec::new(),
+        };
+        Self { table, in_large, tables, sets_known: false }
     }
 }

@@ -39,6 +39,7 @@ fn observed(live: Result<OwnTable, String>) -> Observed {
         looped: true,
         at: jiff::Timestamp::UNIX_EPOCH,
         live,
+        in_large: Vec::new(),
         sets_known: false,
         exposure: Err("not looked at".to_owned()),
         texts: Texts::default(),
