@@ -64,6 +64,7 @@ pub(super) fn chains_and_rules(
     ));
     if section.forward == Forward::Deny {
         rules.extend(dropped(section, FORWARD));
+        rules.push(always::rest(FORWARD));
         return (chains, rules);
     }
     chains.extend([OUTSIDE, PUBLISHED].map(named_chain));

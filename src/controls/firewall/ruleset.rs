@@ -59,7 +59,8 @@ pub fn document(section: &Firewall, facts: &Facts) -> Result<Value, serde_json::
         .chain([always::invalid()])
         .chain(allows::rules(section, At::Input))
         .chain([rule(INPUT, always::DROPPED, vec![count()])])
-        .chain(always::log_drops(section, INPUT));
+        .chain(always::log_drops(section, INPUT))
+        .chain([always::rest(INPUT)]);
     let through = (!chains.is_empty()).then(|| break_glass::let_in(FORWARD));
     let chains = chains.into_iter().chain(leaving_chains).chain(blocks_chain);
     for object in chains.chain(rules).chain(through).chain(forwarded).chain(leaving).chain(blocks) {
