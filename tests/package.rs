@@ -8,7 +8,7 @@ use crate::support::*;
 const WATCHED: [&str; 3] = ["/etc", "/var/lib/systemd", "/var/spool"];
 
 fn running(host: &Host) -> String {
-    let script = "systemctl list-units --all --plain --no-legend --type=service,timer,socket | grep -v holdfast | awk '{print $1,$3}' | sort
+    let script = "systemctl list-units --state=active,activating,failed --plain --no-legend --type=service,timer,socket | grep -v holdfast | awk '{print $1,$3}' | sort
         systemctl list-unit-files --plain --no-legend --state=enabled | sort; nft list ruleset; sysctl -a 2>/dev/null | grep -E '^net.ipv[46].conf.(all|default)'";
     host.sh(script).unwrap().ok().unwrap().stdout
 }
