@@ -1,5 +1,5 @@
 # make try      watch a disposable Debian host being held to the signer profile
-# make test     run every test, those on booted hosts included
+# make test     run the tests, those on booted hosts included
 # make test-vm  those in emulated machines, with kernels of their own: slow, and not yet part of make test
 # make package  build the .deb
 .PHONY: try test test-vm lint package bench deps clean
