@@ -256,23 +256,8 @@ impl Person {
 
     fn words(&self, account: &str, options: &[&str], command: &str) -> Vec<String> {
         let key: PathBuf = self.keys.path().join("key");
-        let fixed = [
-            "-F",
-            "none",
-            "-o",
-            "BatchMode=yes",
-            "-o",
-            "StrictHostKeyChecking=no",
-            "-o",
-            "UserKnownHostsFile=/dev/null",
-            "-o",
-            "IdentitiesOnly=yes",
-            "-o",
-            "ConnectTimeout=5",
-            "-i",
-        ];
-        let mut words = vec!["ssh".to_owned()];
-        words.extend(fixed.map(str::to_owned));
+        let fixed = SSH.into_iter().chain(["-o", "ConnectTimeout=5", "-i"]);
+        let mut words: Vec<String> = fixed.map(str::to_owned).collect();
         words.push(key.display().to_string());
         words.extend(options.iter().map(ToString::to_string));
         words.extend([format!("{account}@{}", self.peer.host_v4()), command.to_owned()]);

@@ -36,24 +36,8 @@ impl Client {
     fn ssh(&self, port: u16, command: &str) -> Option<Output> {
         let (key, port) = (self.key().display().to_string(), port.to_string());
         let to = format!("root@{}", self.peer.host_v4());
-        let fixed = [
-            "ssh",
-            "-F",
-            "none",
-            "-o",
-            "BatchMode=yes",
-            "-o",
-            "StrictHostKeyChecking=no",
-            "-o",
-            "UserKnownHostsFile=/dev/null",
-            "-o",
-            "IdentitiesOnly=yes",
-            "-o",
-            "ConnectTimeout=2",
-            "-o",
-            "LogLevel=ERROR",
-        ];
-        let words = fixed.into_iter().chain(["-i", &key, "-p", &port, &to, command]);
+        let fixed = SSH.into_iter().chain(["-o", "ConnectTimeout=2", "-o", "LogLevel=ERROR"]);
+        let words = fixed.chain(["-i", &key, "-p", &port, &to, command]);
         let output = self.peer.run(words).unwrap();
         // 255 is ssh's own: no connection, or no login.
         (output.status != Some(255)).then_some(output)

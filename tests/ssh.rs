@@ -52,22 +52,8 @@ impl Client {
 
     fn ssh(&self, port: u16, options: &[&str], command: &str) -> Vec<String> {
         let key: PathBuf = self.keys.path().join("key");
-        let fixed = [
-            "ssh",
-            "-F",
-            "none",
-            "-o",
-            "BatchMode=yes",
-            "-o",
-            "StrictHostKeyChecking=no",
-            "-o",
-            "UserKnownHostsFile=/dev/null",
-            "-o",
-            "IdentitiesOnly=yes",
-            "-o",
-            "ConnectTimeout=10",
-        ];
-        let mut words: Vec<String> = fixed.iter().chain(options).map(ToString::to_string).collect();
+        let fixed = SSH.iter().chain(&["-o", "ConnectTimeout=10"]).chain(options);
+        let mut words: Vec<String> = fixed.map(ToString::to_string).collect();
         words.extend(["-i".into(), key.display().to_string(), "-p".into(), port.to_string()]);
         words.extend([format!("root@{}", self.peer.host_v4()), command.to_owned()]);
         words

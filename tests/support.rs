@@ -11,6 +11,21 @@ pub(crate) const SIGNER: &str = "extends = [\"sbtc-signer\"]\n";
 /// Where a host's own profile is.
 pub(crate) const PROFILE: &str = "/etc/holdfast/profile.toml";
 
+/// `ssh` that asks nobody anything, knows no host beforehand, and reads nobody's configuration.
+pub(crate) const SSH: [&str; 11] = [
+    "ssh",
+    "-F",
+    "none",
+    "-o",
+    "BatchMode=yes",
+    "-o",
+    "StrictHostKeyChecking=no",
+    "-o",
+    "UserKnownHostsFile=/dev/null",
+    "-o",
+    "IdentitiesOnly=yes",
+];
+
 /// A test for each suite, with a fresh host that has holdfast installed from its package.
 ///
 /// `on_hosts! { fn name(host: &Host) { … } }` makes a module `name` with one test per suite. `Image::Containers; fn …`
