@@ -22,6 +22,7 @@ pub mod nft;
 pub mod process;
 pub mod reader;
 pub mod seen;
+mod sock_diag;
 pub mod sockets;
 pub mod unit_links;
 pub mod writer;
