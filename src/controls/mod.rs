@@ -7,6 +7,7 @@ pub mod firewall;
 pub mod journal;
 pub mod login;
 pub mod services;
+mod sight;
 pub mod ssh;
 pub mod sysctl;
 
@@ -17,9 +18,10 @@ use crate::{
         change::{Change, Step},
         check::{CheckMeta, Judgement},
     },
-    host::Reader,
     profile::schema::{Mode, Profile},
 };
+
+pub use sight::Sight;
 
 /// Every control, in the order in which their changes are made: what can cut a login off comes last.
 pub const ALL: &[&dyn Control] = &[
@@ -58,7 +60,7 @@ pub trait Control: Sync + fmt::Debug {
     fn observe<'a>(
         &'a self,
         profile: &'a Profile,
-        host: &'a Reader,
+        sight: &'a Sight<'a>,
     ) -> Pin<Box<dyn Future<Output = Box<dyn Comparison>> + 'a>>;
 }
 

@@ -7,7 +7,7 @@
 
 use ipnet::IpNet;
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 /// The key of an element's end.
@@ -39,8 +39,11 @@ fn command_at(command: &Value, now: Timestamp, bulk: Bulk) -> String {
     else {
         return command.to_string();
     };
-    let mut set = set.clone();
-    let networks = set.remove(NETWORKS);
+    let networks = set.get(NETWORKS);
+    // Without the networks: they are megabytes.
+    let rest = set.iter().filter(|(key, _)| *key != NETWORKS);
+    let mut set: Map<String, Value> =
+        rest.map(|(key, value)| (key.clone(), value.clone())).collect();
     if let Some(Value::Array(elements)) = set.remove("elem") {
         let elements: Vec<Value> =
             elements.into_iter().filter_map(|element| element_at(element, now)).collect();
@@ -50,7 +53,7 @@ fn command_at(command: &Value, now: Timestamp, bulk: Bulk) -> String {
         }
     }
     let mut text = Value::Object(set).to_string();
-    let networks = networks.as_ref().and_then(Value::as_str).unwrap_or_default();
+    let networks = networks.and_then(Value::as_str).unwrap_or_default();
     if bulk == Bulk::Full && !networks.is_empty() {
         text.pop();
         text.push_str(",\"elem\":[");
@@ -90,9 +93,50 @@ pub fn has_bulk(document: &Value) -> bool {
         .any(|set| set.get(NETWORKS).is_some())
 }
 
+/// A document with what is made of the whole of it, once: megabytes where there are large sets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Desired {
+    commands: Value,
+    text: String,
+    digest: String,
+}
+
+impl Desired {
+    /// Takes a document.
+    pub fn of(commands: Value) -> Self {
+        let text = commands.to_string();
+        let digest = hex(text.as_bytes());
+        Self { commands, text, digest }
+    }
+
+    /// The document itself.
+    pub fn commands(&self) -> &Value {
+        &self.commands
+    }
+
+    /// It as JSON, on one line.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// sha256 of that, in hex: equal ones are of equal tables.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// Whether it has large sets.
+    pub fn has_bulk(&self) -> bool {
+        has_bulk(&self.commands)
+    }
+}
+
 /// sha256 of a document, in hex: equal ones are of equal tables.
 pub fn digest(document: &Value) -> String {
-    Sha256::digest(document.to_string()).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(document.to_string().as_bytes())
+}
+
+fn hex(text: &[u8]) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Networks as one text, for [`NETWORKS`].

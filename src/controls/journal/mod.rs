@@ -24,10 +24,9 @@ mod values;
 use std::pin::Pin;
 
 use self::{compare::Compared, desired::wishes, observed::Observed};
-use super::{Comparison, Control};
+use super::{Comparison, Control, Sight};
 use crate::{
     engine::check::CheckMeta,
-    host::Reader,
     profile::schema::{Mode, Profile},
 };
 
@@ -51,11 +50,11 @@ impl Control for Journal {
     fn observe<'a>(
         &'a self,
         profile: &'a Profile,
-        host: &'a Reader,
+        sight: &'a Sight<'a>,
     ) -> Pin<Box<dyn Future<Output = Box<dyn Comparison>> + 'a>> {
         let wishes = profile.journal.as_ref().map(wishes).unwrap_or_default();
         Box::pin(async move {
-            let observed = Observed::read(host).await;
+            let observed = Observed::read(sight.host).await;
             Box::new(Compared { wishes, observed }) as Box<dyn Comparison>
         })
     }
