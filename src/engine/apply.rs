@@ -132,7 +132,9 @@ pub async fn apply(
     let looks = session::look(profile, writer.reader()).await;
     if scope == Scope::Everything {
         // Before anything is changed: afterwards it could be too late to read it.
-        session::warnings(&looks).iter().for_each(|warning| warn(warning));
+        for warning in session::warnings(&looks) {
+            warn(&warning);
+        }
         let obstacles = session::obstacles(&looks, &request.despite);
         if !obstacles.is_empty() {
             return Err(ApplyError::Refused(obstacles));

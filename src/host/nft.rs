@@ -38,6 +38,8 @@ pub enum Listing {
     Exact,
     /// Text for people: without counters, with nft's own words for states and ICMP types.
     Words,
+    /// The same without the elements of sets, however many these are: to name rules by.
+    Rules,
 }
 
 impl Listing {
@@ -46,6 +48,8 @@ impl Listing {
             Self::Json => vec!["-j", "-n"],
             Self::Exact => vec!["-n"],
             Self::Words => vec!["-s"],
+            // See `DECLARED`.
+            Self::Rules => return vec!["-s", "-t", "list", "ruleset", TABLE[0]],
         };
         args.extend(["list", "table", TABLE[0], TABLE[1]]);
         args
@@ -114,8 +118,26 @@ pub async fn own_table_text(listing: Listing) -> Result<Option<String>, HostErro
         return Ok(None);
     }
     let text = String::from_utf8_lossy(&output.success()?).into_owned();
-    // What is let in for a time is no state to go back to.
-    Ok(Some(if listing == Listing::Exact { break_glass::shut(&text) } else { text }))
+    Ok(match listing {
+        // What is let in for a time is no state to go back to.
+        Listing::Exact => Some(break_glass::shut(&text)),
+        Listing::Rules => own_text_of(&text),
+        Listing::Json | Listing::Words => Some(text),
+    })
+}
+
+/// holdfast's own table in a text listing of several: a closing brace at the margin ends a table.
+fn own_text_of(listing: &str) -> Option<String> {
+    let head = format!("table {} {} {{\n", TABLE[0], TABLE[1]);
+    let mut lines = listing.split_inclusive('\n').skip_while(|line| *line != head);
+    let mut text = lines.next()?.to_owned();
+    for line in lines {
+        text.push_str(line);
+        if line.trim_end() == "}" && !line.starts_with(char::is_whitespace) {
+            return Some(text);
+        }
+    }
+    None
 }
 
 /// Whether nft says that there is no such table. A program that cannot be loaded also says "No such file or directory"
@@ -169,4 +191,34 @@ fn load_and_list(document: &[u8], listing: Listing) -> Result<process::Output, H
         process::run("nft", &["-j", "-f", "-"], Some(document)).await?.success()?;
         process::run("nft", &listing.args(), None).await
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_table_is_found_among_others() {
+        let of = |name: &str| format!("table inet {name} {{\n\tchain input {{\n\t}}\n}}\n");
+        let listing = [of("a"), of("holdfast"), of("holdfast2")].concat();
+        assert_eq!(own_text_of(&listing), Some(of("holdfast")));
+        assert_eq!(own_text_of(&[of("a"), of("holdfast2")].concat()), None);
+        let whole = of("holdfast");
+        assert_eq!(own_text_of(&whole[..whole.len() - 2]), None, "cut short");
+    }
+
+    #[test]
+    fn our_part_of_a_listing_of_everything() {
+        let listing = json!({"nftables": [
+            {"metainfo": {}},
+            {"table": {"family": "inet", "name": "holdfast"}},
+            {"chain": {"family": "inet", "table": "holdfast", "name": "input"}},
+            {"table": {"family": "ip", "name": "holdfast"}},
+            {"chain": {"family": "ip", "table": "holdfast", "name": "input"}},
+        ]});
+        let Some(OwnTable::Json(ours)) = own_of(&listing) else { panic!("it is there") };
+        assert_eq!(ours["nftables"].as_array().unwrap().len(), 2);
+        assert_eq!(own_of(&json!({"nftables": [{"metainfo": {}}]})), Some(OwnTable::Absent));
+        assert_eq!(own_of(&json!({})), None);
+    }
 }

@@ -194,7 +194,7 @@ impl Observed {
             observed.texts = observed.read_texts(sight).await;
             found = observed.differences();
         } else if let (Some(tables), Ok(document)) = (tables, &observed.document) {
-            host.note_sets(tables, document.digest(), Known::Listed);
+            host.note_sets(tables, document.sets(), Known::Listed);
         }
         observed.found = Some(found);
         observed.exposure = observed.look_outside(section, host, depth).await;
@@ -252,10 +252,12 @@ impl Observed {
         let host = sight.host;
         // Where there is no table there are no two rules to tell apart.
         let is_shown = sight.has_previews || !matches!(self.live, Ok(OwnTable::Absent));
+        let is_large = self.document.as_ref().is_ok_and(Desired::has_bulk);
+        let words = if is_large && !sight.has_previews { Listing::Rules } else { Listing::Words };
         let canonical = async {
             match (&self.canonical, &self.document) {
                 (Ok(_), Ok(document)) if is_shown => {
-                    host.canonical_table_text(document.commands(), Listing::Words).await.ok()
+                    host.canonical_table_text(document.commands(), words).await.ok()
                 }
                 _ => None,
             }
@@ -263,7 +265,7 @@ impl Observed {
         let live = async {
             match self.live {
                 Ok(OwnTable::Absent) | Err(_) => None,
-                Ok(_) => host.own_table_text(Listing::Words).await.ok().flatten(),
+                Ok(_) => host.own_table_text(words).await.ok().flatten(),
             }
         };
         let (canonical, live) = tokio::join!(canonical, live);

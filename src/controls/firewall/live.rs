@@ -36,7 +36,7 @@ impl Live {
         let is_unmoved = |before: &Tables| host.tables().is_ok_and(|now| now == *before);
         let declared = sight.tables().await;
         if let (Some(before), Ok(listing)) = (&declared.before, &declared.listing)
-            && host.knows_sets(before, document.digest())
+            && host.knows_sets(before, document.sets())
             && let Some(table @ OwnTable::Json(_)) = nft::own_of(listing)
             && is_unmoved(before)
         {
