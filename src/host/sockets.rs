@@ -17,7 +17,7 @@ use tokio::{
 use super::{Files, HostError};
 
 /// A server on this very host that has not answered by then is not going to.
-const CONVERSATION_LIMIT: Duration = Duration::from_secs(3);
+const CONVERSATION_LIMIT: Duration = Duration::from_secs(10);
 
 /// The first words of any protocol fit in this; more is not read.
 const ANSWER_LIMIT: usize = 64 << 10;

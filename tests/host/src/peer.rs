@@ -17,6 +17,9 @@ use crate::{Inside, Output, Run, machine};
 /// How long a probe waits for an answer. The cable is a pair of queues in one kernel; an answer takes microseconds.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
+/// How long for one that a program gives, and not the kernel: it has to get a processor first.
+const PROGRAM_WITHIN: Duration = Duration::from_secs(4);
+
 /// What a connection attempt met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tcp {
@@ -232,7 +235,7 @@ impl Peer {
                 SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
             };
             let socket = UdpSocket::bind((any, 0))?;
-            socket.set_read_timeout(Some(ANSWER_WITHIN))?;
+            socket.set_read_timeout(Some(PROGRAM_WITHIN))?;
             // Connected, so that the kernel tells of a refusal.
             socket.connect(to)?;
             socket.send(datagram)?;
@@ -256,7 +259,8 @@ impl Peer {
         }
     }
 
-    /// The first line that an SSH server on this port of the host says, if one is there and talks within a second.
+    /// The first line that an SSH server on this port of the host says, if one is there and talks within four
+    /// seconds.
     ///
     /// # Errors
     /// When the peer is gone.
@@ -264,7 +268,7 @@ impl Peer {
         let to = SocketAddr::from((self.host_v4(), port));
         let line = self.within(|| -> std::io::Result<Vec<u8>> {
             let mut stream = TcpStream::connect_timeout(&to, ANSWER_WITHIN)?;
-            stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+            stream.set_read_timeout(Some(PROGRAM_WITHIN))?;
             let (mut line, mut byte) = (Vec::new(), [0]);
             // RFC 4253 has it at 255 characters at most.
             while line.len() < 255 && stream.read(&mut byte)? == 1 && byte != *b"\n" {
