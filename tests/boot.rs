@@ -230,7 +230,7 @@ on_hosts! {
         sh(host, "systemctl restart nftables.service");
         let start = Instant::now();
         while met(&peer) != WHOLE {
-            assert!(start.elapsed() < Duration::from_secs(20), "the table is not loaded again");
+            assert!(start.elapsed() < Duration::from_secs(120), "the table is not loaded again");
             sleep(Duration::from_millis(200));
         }
         // A transaction that stops it, as the profile's services section does, loads the table again in itself.
@@ -264,7 +264,7 @@ on_hosts! {
         }
 
         // By itself.
-        let opened = host.command(["holdfast", "firewall", "open", "--for", "6s", "--reason", "a\ttest"]).unwrap()
+        let opened = host.command(["holdfast", "firewall", "open", "--for", "20s", "--reason", "a\ttest"]).unwrap()
             .env("SUDO_USER", "alice").run().unwrap().ok().unwrap();
         assert!(opened.stdout.starts_with("The host is open to everybody until "), "{opened}");
         let start = Instant::now();
@@ -272,10 +272,9 @@ on_hosts! {
         sh(host, "mv /usr/bin/holdfast /root/holdfast");
         let is_open = || peer.tcp_open(5432).unwrap() == Tcp::Open;
         while is_open() {
-            assert!(start.elapsed() < Duration::from_secs(20), "it does not end");
+            assert!(start.elapsed() < Duration::from_secs(120), "it does not end");
             sleep(Duration::from_millis(200));
         }
-        assert!(start.elapsed() >= Duration::from_secs(4), "it ended at once");
         sh(host, "mv /root/holdfast /usr/bin/holdfast");
         assert_passes(&verify(host));
         let logged = events(host, "19cfd5f5af1042638ea962842ea2c97f", "warning");

@@ -20,7 +20,7 @@ use super::{
 };
 
 /// A server on this very host that has not answered by then is not going to.
-const CONVERSATION_LIMIT: Duration = Duration::from_secs(3);
+const CONVERSATION_LIMIT: Duration = Duration::from_secs(10);
 
 /// The first words of any protocol fit in this; more is not read.
 const ANSWER_LIMIT: usize = 64 << 10;

@@ -36,6 +36,7 @@ pub(super) struct Namespace(File);
 
 impl Namespace {
     pub(super) fn new() -> Self {
+        crate::support::failures_show_at_once();
         let thread = std::thread::spawn(|| {
             unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace: run the tests as root");
             File::open("/proc/thread-self/ns/net").unwrap()
