@@ -71,7 +71,7 @@ on_hosts! {
 
 /// How often nft is asked for a whole table in a look that finds something.
 fn whole_listings(host: &Host) -> usize {
-    let script = "strace -f -qq -e trace=execve -o /tmp/asked holdfast verify --json >/dev/null; grep -c '\"list\", \"table\"' /tmp/asked";
+    let script = "strace -f -qq -e trace=execve -o /tmp/asked holdfast --quiet verify >/dev/null; grep -c '\"list\", \"table\"' /tmp/asked";
     sh(host, script).trim().parse().unwrap()
 }
 
@@ -138,7 +138,7 @@ on_hosts! {
             format!("chmod 666 {NOTE}"),
             format!("truncate -s -1 {NOTE}"),
             format!("echo nonsense > {NOTE}"),
-            format!("sed -i 's/\"format\":1/\"format\":2/' {NOTE}"),
+            format!("sed -i 's/\"format\":2/\"format\":3/' {NOTE}"),
             format!("rm {NOTE}; ln -s /etc/passwd {NOTE}"),
             format!("rm {NOTE}; mkfifo {NOTE}"),
         ];
