@@ -21,6 +21,7 @@ mod netlink;
 pub mod nft;
 pub mod process;
 pub mod reader;
+mod routes;
 pub mod seen;
 pub mod sockets;
 pub mod unit_links;
