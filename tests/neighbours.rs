@@ -57,12 +57,16 @@ on_hosts! {
         let owners: Vec<_> = json["tables"].as_array().unwrap().iter().map(|t| t["owner"].as_str().unwrap()).collect();
         assert_eq!(owners, ["holdfast", "bans", "docker", "unknown"]);
         assert_eq!(json["tables"][0]["hooks"][0]["at"], "forward at -5");
-        // Where one of them is before the apply, nothing is applied, and the check is named; a waiver lets it be.
+        // Where one of them is before the apply, it is shown, and keeps nothing from being applied; so does a waiver.
         sh(host, "nft 'table inet evil { chain first { type nat hook prerouting priority -150; tcp dport 8080 redirect to :22; }; }'");
         give(host, &format!("{RULES}\n[[firewall.allow]]\nname = \"later\"\ntcp = [4122]\n"));
-        let refused = crate::support::report(host, "apply");
-        assert_eq!(refused.exit, 1, "{:#}", refused.json);
-        assert!(refused.json["why"].as_str().unwrap().contains(BYPASS), "{:#}", refused.json);
+        let applied = crate::support::report(host, "apply");
+        assert_eq!((applied.exit, applied.json["outcome"].as_str()), (2, Some("committed")), "{:#}", applied.json);
+        assert_eq!(applied.with("drift"), [BYPASS], "{:#}", applied.json);
+        sh(host, "nft list chain inet holdfast input | grep -q 4122");
+        // Again: there is nothing to do, and it is shown all the same.
+        let again = crate::support::report(host, "apply");
+        assert_eq!((again.exit, again.json["outcome"].as_str()), (2, Some("unchanged")), "{:#}", again.json);
         give(host, &format!("{RULES}\n[[firewall.allow]]\nname = \"later\"\ntcp = [4122]\n[[waiver]]\ncheck = \"{BYPASS}\"\nreason = \"a test\"\napproved_by = \"bob\"\nuntil = 2099-01-01\n"));
         apply(host);
     }

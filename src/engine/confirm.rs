@@ -94,6 +94,8 @@ mod tests {
             (true, put(), "ssh.config"),
             (true, run(RunVerb::Reload), "ssh.running"),
             (true, Change::Table { to: TableState::Absent }, "firewall.ruleset"),
+            (false, put(), "firewall.boot"),
+            (false, file(UnitVerb::Enable), "firewall.boot"),
             (true, set("net.ipv4.ip_forward"), "sysctl.live/net.ipv4.ip_forward"),
             (false, set("kernel.sysrq"), "sysctl.live/kernel.sysrq"),
             (false, put(), "sysctl.boot/net.ipv4.ip_forward"),

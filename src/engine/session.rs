@@ -7,6 +7,7 @@ use jiff::civil::Date;
 
 use super::{
     change::{Change, RunVerb, Step},
+    check::{CheckMeta, CheckRef},
     outcome::{Applied, CheckResult, Outcome, decide},
 };
 use crate::{
@@ -78,7 +79,8 @@ pub fn plan(looks: &[Look], results: &[CheckResult], scope: Scope) -> Plan {
     // Nothing that is done here mends these, so nothing is taken back for their sake either.
     let is_mended = |result: &&CheckResult| {
         let of = |look: &&Look| look.control.name() == result.control;
-        looks.iter().find(of).is_none_or(|look| look.control.is_mended_by_steps())
+        let base = CheckRef::parse(&result.check).base;
+        looks.iter().find(of).is_none_or(|look| look.control.is_mended_by_steps(base))
     };
     let is_wanted = |result: &&CheckResult| match scope {
         Scope::Everything => {
@@ -140,7 +142,8 @@ fn is_drift(result: &CheckResult) -> bool {
 /// What a person is to know before an apply begins, of the controls whose changes cannot mend it.
 pub async fn warnings(profile: &Profile, reader: &Reader) -> Vec<String> {
     let asked = controls::ALL.iter().filter(|control| {
-        !control.is_mended_by_steps() && control.mode(profile) == Some(Mode::Enforce)
+        let mends = |check: &CheckMeta| control.is_mended_by_steps(check.id);
+        !control.checks().iter().any(mends) && control.mode(profile) == Some(Mode::Enforce)
     });
     let looks = asked.map(|control| control.observe(profile, reader));
     join_all(looks).await.iter().flat_map(|comparison| comparison.warnings()).collect()

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Expected, Facts, always, blocklist,
-    checks::{BLOCKLISTS, CHECKS, IN_PATH, OUTSIDE, RULESET},
+    checks::{BLOCKLISTS, BYPASS, CHECKS, IN_PATH, NEIGHBOURS, OUTSIDE, RULESET},
     compare::{Difference, Side, differences},
     exposure::{self, Depth, Exposure, Force},
     facts::KnownBy,
@@ -54,8 +54,14 @@ impl Control for FirewallControl {
         &CHECKS
     }
 
-    fn can_cut_off_login(&self, _change: &Change) -> bool {
-        true
+    /// The rest is for the next boot: a copy of what is in force, and who loads it.
+    fn can_cut_off_login(&self, change: &Change) -> bool {
+        matches!(change, Change::Table { .. })
+    }
+
+    /// What others load is theirs: no step touches it.
+    fn is_mended_by_steps(&self, check: &str) -> bool {
+        check != BYPASS.id && check != NEIGHBOURS.id
     }
 
     fn mode(&self, profile: &Profile) -> Option<Mode> {
