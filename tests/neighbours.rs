@@ -26,6 +26,8 @@ on_hosts! {
             ("inet", "evil", "type filter hook prerouting priority -300; tcp dport 22 notrack", "rule 2 hides packets from connection tracking: tcp dport 22 notrack"),
             ("netdev", "evil", "type filter hook ingress device lo priority -500; tcp dport 8080 tcp dport set 22", "rule 2 writes into packets' headers: tcp dport 8080 tcp dport set 22"),
             ("netdev", "evil", "type filter hook ingress device lo priority -500; tcp dport 8080 fwd to lo", "rule 2 sends packets on before any firewall"),
+            ("inet", "evil", "type filter hook input priority 10; tcp dport 22 tcp dport set 8080", "rule 2 writes into packets' headers: tcp dport 22 tcp dport set 8080"),
+            ("ip", "evil", "type filter hook input priority -10; tcp dport 8080 synproxy mss 1460 wscale 7", "rule 2 answers in this host's stead"),
         ];
         for (index, (family, table, chain, words)) in plants.iter().enumerate() {
             sh(host, &format!("nft 'table {family} {table} {{ chain first {{ {chain}; }}; }}'"));
@@ -43,6 +45,13 @@ on_hosts! {
             assert_passes(&verify(host));
         }
         assert_eq!(peer.tcp_open(8080).unwrap(), Tcp::Filtered);
+        // By a map that has a name: nft lists all tables without what is in it.
+        sh(host, "nft 'table inet evil { map doors { type inet_service : verdict; elements = { 8080 : jump inner }; }; chain inner { tcp dport 8080 redirect to :22; }; chain first { type nat hook prerouting priority -150; tcp dport vmap @doors; }; }'");
+        assert_eq!(peer.tcp_open(8080).unwrap(), Tcp::Open, "the bypass is one");
+        let report = verify(host);
+        assert!(report.observed(BYPASS).contains("table inet evil, chain inner, rule"), "{}", report.observed(BYPASS));
+        sh(host, "nft delete table inet evil");
+        assert_passes(&verify(host));
         // What others keep for themselves is listed, and no finding.
         sh(host, "nft 'table inet f2b-table { set s { type ipv4_addr; }; chain f2b-chain { type filter hook input priority -1; tcp dport 22 ip saddr @s drop; }; }'
             nft 'table ip docker-bridges { chain nat-prerouting { type nat hook prerouting priority -100; tcp dport 8080 dnat to 172.17.0.2:80; }; }'
