@@ -252,6 +252,34 @@ on_hosts! {
 }
 
 on_hosts! {
+    /// nftables.service is restarted, and so flushes every table, while another holdfast is at work: ours is loaded as soon
+    /// as that has ended.
+    fn a_flush_while_another_is_at_work_is_not_left_so(host: &Host) {
+        let peer = host.peer("client").unwrap();
+        applied(host);
+        sh(host, "systemctl enable nftables.service");
+        host.reboot().unwrap();
+        assert_eq!(met(&peer), WHOLE);
+        let at_work = r#"exec 9<>/run/holdfast/lock; flock 9
+            printf '{"pid":%d,"command":"holdfast correct","since":"2026-01-01T00:00:00Z"}' $$ >&9
+            touch /run/at-work; until test -e /run/enough; do sleep 0.1; done; truncate -s 0 /run/holdfast/lock"#;
+        host.push("/root/at-work", at_work, 0o755).unwrap();
+        sh(host, "systemd-run --unit=at-work sh /root/at-work; until test -e /run/at-work; do sleep 0.1; done");
+        sh(host, "systemctl restart --no-block nftables.service
+            while nft list table inet holdfast 2> /dev/null; do sleep 0.1; done
+            until systemctl is-active holdfast-firewall.service | grep -qE 'activating|failed'; do sleep 0.1; done");
+        assert_eq!(holdfast(host, &["correct"]).status, Some(75), "somebody is at work");
+        sh(host, "touch /run/enough");
+        let start = Instant::now();
+        while met(&peer) != WHOLE {
+            assert!(start.elapsed() < Duration::from_secs(60), "the table is not loaded again");
+            sleep(Duration::from_millis(200));
+        }
+        assert_passes(&verify(host));
+    }
+}
+
+on_hosts! {
     /// A person opens the host for a time; the kernel ends it, with the agent gone; nothing makes it last longer.
     fn an_opening_ends_by_itself(host: &Host) {
         let peer = host.peer("client").unwrap();

@@ -377,6 +377,8 @@ on_hosts! {
         // What the timer has to do is not stopped with what no target names.
         host.sh("systemctl isolate multi-user.target").unwrap().ok().unwrap();
         host.run(["systemctl", "is-active", &format!("holdfast-expire@{id}.timer")]).unwrap().ok().unwrap();
+        // The target has brought the loader of the firewall along, which holds the lock.
+        host.sh("systemctl start holdfast-firewall.service").unwrap().ok().unwrap();
         holdfast(host, &["rollback", &id.to_string()]).ok().unwrap();
         let id = apply_for(host, "15m");
         let new = person.ssh("root", &[], "holdfast confirm");
