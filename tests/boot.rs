@@ -224,15 +224,22 @@ on_hosts! {
     fn the_stock_nftables_service_does_not_undo_it(host: &Host) {
         let peer = host.peer("client").unwrap();
         applied(host);
+        let loaded_again = || {
+            let start = Instant::now();
+            while met(&peer) != WHOLE {
+                assert!(start.elapsed() < Duration::from_secs(60), "the table is not loaded again");
+                sleep(Duration::from_millis(200));
+            }
+        };
+        // Before the first boot with it the unit has not run.
+        assert_eq!(shown(host, UNIT, "ActiveState"), "inactive");
+        sh(host, "systemctl restart nftables.service");
+        loaded_again();
         sh(host, "systemctl enable nftables.service");
         host.reboot().unwrap();
         assert_eq!(met(&peer), WHOLE, "both are enabled");
         sh(host, "systemctl restart nftables.service");
-        let start = Instant::now();
-        while met(&peer) != WHOLE {
-            assert!(start.elapsed() < Duration::from_secs(20), "the table is not loaded again");
-            sleep(Duration::from_millis(200));
-        }
+        loaded_again();
         // A transaction that stops it, as the profile's services section does, loads the table again in itself.
         give(host, &format!("{RULES}[services]\ndisabled = [\"nftables.service\"]\n"));
         apply(host);
@@ -275,7 +282,7 @@ on_hosts! {
             assert!(start.elapsed() < Duration::from_secs(60), "the table is not loaded again");
             sleep(Duration::from_millis(200));
         }
-        assert_passes(&verify(host));
+        assert_eq!(verify(host).outcome("firewall.ruleset"), "pass");
     }
 }
 

@@ -140,6 +140,10 @@ mod tests {
     #[test]
     fn what_can_cut_off_a_login() {
         let put = || Change::Put { path: "/etc/x".into(), to: FileState::config("") };
+        let copy = || Change::Put {
+            path: "/var/lib/holdfast/firewall.json".into(),
+            to: FileState::config(""),
+        };
         let run = |verb| Change::Run { unit: "ssh.service".into(), verb };
         let file = |verb| Change::UnitFile { unit: "ssh.service".into(), verb };
         let set = |key: &str| Change::Sysctl { key: key.into(), value: "1".into() };
@@ -147,7 +151,7 @@ mod tests {
             (true, put(), "ssh.config"),
             (true, run(RunVerb::Reload), "ssh.running"),
             (true, Change::Table { to: TableState::Absent }, "firewall.ruleset"),
-            (false, put(), "firewall.boot"),
+            (true, copy(), "firewall.boot"),
             (false, file(UnitVerb::Enable), "firewall.boot"),
             (true, set("net.ipv4.ip_forward"), "sysctl.live/net.ipv4.ip_forward"),
             (false, set("kernel.sysrq"), "sysctl.live/kernel.sysrq"),

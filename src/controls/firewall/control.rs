@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Expected, Facts, always, blocklist,
+    boot::COPY,
     checks::{BLOCKLISTS, BYPASS, CHECKS, IN_PATH, NEIGHBOURS, OUTSIDE, RULESET},
     compare::{Difference, Side, differences},
     exposure::{self, Depth, Exposure, Force},
@@ -54,9 +55,14 @@ impl Control for FirewallControl {
         &CHECKS
     }
 
-    /// The rest is for the next boot: a copy of what is in force, and who loads it.
+    /// What decides now, and what will after the next boot. That the copy is loaded at all (the unit's links) cuts nobody
+    /// off by itself.
     fn can_cut_off_login(&self, change: &Change) -> bool {
-        matches!(change, Change::Table { .. })
+        match change {
+            Change::Table { .. } => true,
+            Change::Put { path, .. } => path == COPY,
+            _ => false,
+        }
     }
 
     /// What others load is theirs: no step touches it.
