@@ -21,6 +21,7 @@ mod netlink;
 pub mod nft;
 pub mod process;
 pub mod reader;
+mod routes;
 pub mod seen;
 mod sock_diag;
 pub mod sockets;
