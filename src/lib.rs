@@ -12,12 +12,14 @@
 //! - [`controls`]: one folder per control: observe (reads the host), judge and plan (pure)
 //! - [`host`]: the only door to the machine; a [`host::Reader`] and a [`host::Writer`]
 //! - [`engine`]: outcomes, changes, transactions, recovery
+//! - [`evidence`]: the log of what was done and found, hash-chained and anchored in the journal
 //! - [`report`]: findings as text, JSON and journal entries
 //! - [`cli`]: one file per subcommand
 
 pub mod cli;
 pub mod controls;
 pub mod engine;
+pub mod evidence;
 pub mod host;
 pub mod profile;
 pub mod report;

@@ -1,6 +1,9 @@
 //! `holdfast verify`
 
-use std::path::{Path, PathBuf};
+use std::{
+    cell::RefCell,
+    path::{Path, PathBuf},
+};
 
 use serde_json::json;
 
@@ -10,13 +13,22 @@ use super::{
     host,
 };
 use crate::{
-    engine::{session, store::STATE_DIR},
+    engine::{
+        check::Judgement,
+        outcome::{CheckResult, Outcome, decide},
+        session,
+        store::STATE_DIR,
+    },
+    evidence::{Head, Log, Scan, check, entries},
     host::{
         Reader, clock,
         lock::{LOCK_PATH, Lock},
     },
-    profile::Trust,
-    report::{self, journal, saved},
+    profile::{Loaded, Trust, schema::Mode},
+    report::{
+        self, journal,
+        saved::{self, Saved},
+    },
 };
 
 #[derive(Debug, clap::Args)]
@@ -32,6 +44,55 @@ pub(super) struct VerifyArgs {
     /// Only look: leave an interrupted transaction to the next command that may change the host
     #[arg(long)]
     no_repair: bool,
+}
+
+/// Records what has ended, and how what is found differs from what the log has. Returns what there is to say of the log,
+/// and the record that the next look has to find in it.
+fn record(
+    context: &Context,
+    loaded: &Loaded,
+    is_own: bool,
+    results: &[CheckResult],
+    earlier: Option<&Saved>,
+) -> (CheckResult, Option<Head>) {
+    let (today, store) = (clock::today(), host::store());
+    let decided = |judgement: &Judgement| {
+        decide(judgement, "evidence", Mode::Audit, None, &loaded.profile.waiver, today)
+    };
+    let known = earlier.and_then(|saved| saved.evidence);
+    let seen = RefCell::new((decided(&check::judge(&Scan::default(), earlier)), None));
+    // Before anything was applied there is no state folder, and a look does not make one.
+    let written = if Path::new(STATE_DIR).is_dir() {
+        Log::below(STATE_DIR).append(clock::now(), |scan| {
+            // As it is before this is added: what was cut off is not to be hidden by what comes after it.
+            let log = decided(&check::judge(scan, earlier));
+            let mut entries = entries::transactions(&store, scan)?;
+            // What is found against another profile is no finding of this host's.
+            if is_own {
+                let all = [results, std::slice::from_ref(&log)].concat();
+                entries.extend(entries::findings(&all, &loaded.digest, scan));
+            }
+            seen.replace((log, scan.head));
+            Ok(entries)
+        })
+    } else {
+        Ok(None)
+    };
+    let (log, head) = seen.into_inner();
+    match written {
+        Ok(newest) => {
+            newest.into_iter().for_each(journal::anchored);
+            let newest = newest.or(head);
+            // Once something is wrong the old record is looked for until a person has dealt with it.
+            let is_wrong = log.outcome.needs_attention() || log.outcome == Outcome::Waived;
+            let known = if is_wrong { known.or(newest) } else { newest };
+            (log, known)
+        }
+        Err(error) => {
+            host::warn_of_log(context, &error);
+            (decided(&check::failed(&error)), known)
+        }
+    }
 }
 
 pub(super) async fn run(context: &Context, args: &VerifyArgs) -> Result<Exit, Failure> {
@@ -53,10 +114,15 @@ pub(super) async fn run(context: &Context, args: &VerifyArgs) -> Result<Exit, Fa
     let now = clock::now();
     let waivers = &loaded.profile.waiver;
     let mut results = session::judge(&looks, applied.as_ref(), waivers, clock::today());
+    let state_dir = Path::new(STATE_DIR);
+    let earlier = saved::load(state_dir);
+    let is_own = args.profile == Path::new(PROFILE);
+    let (log, known) = record(context, &loaded, is_own, &results, earlier.as_ref());
+    results.push(log);
     drop(lock);
 
-    let state_dir = Path::new(STATE_DIR);
-    let saved = saved::date(&mut results, saved::load(state_dir).as_ref(), now);
+    let mut saved = saved::date(&mut results, earlier.as_ref(), now);
+    saved.evidence = known;
     // Before anything was applied there is no state folder, and a look does not make one.
     if state_dir.is_dir()
         && let Err(error) = saved::store(state_dir, &saved)

@@ -110,6 +110,14 @@ impl Store {
         Ok(Record { begin, begun, provisional, end })
     }
 
+    /// One of a transaction's files, as it is; `None`: it is not there.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn file(&self, id: u64, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        bytes(&self.folder(id).join(name))
+    }
+
     /// Every transaction, oldest first.
     ///
     /// # Errors
@@ -226,15 +234,18 @@ impl Store {
         let dir = self.folder(*id);
         rename(&staged, &dir)?;
         sync_dir(&self.dir)?;
-        self.prune()?;
         let progress = dir.join("progress");
         let progress =
             OpenOptions::new().write(true).open(&progress).map_err(io_error("open", &progress))?;
         Ok(Open { dir, progress })
     }
 
-    /// Forgets the oldest transactions. The newest committed one is what drift is measured against, and is kept.
-    fn prune(&self) -> Result<(), StoreError> {
+    /// Forgets the oldest transactions. The newest committed one is what drift is measured against, and is kept. For
+    /// whoever has just seen to it that all that ended are in the evidence log: nothing else tells of them then.
+    ///
+    /// # Errors
+    /// When one of them cannot be removed.
+    pub fn prune(&self) -> Result<(), StoreError> {
         let ids = self.ids()?;
         let applied = self.applied()?.map(|(id, _)| id);
         for id in ids.iter().rev().skip(KEPT) {

@@ -35,6 +35,7 @@ const READ_ONLY: &[(&str, &[&str])] = &[
     ("podman", &["ps", "--format", "json"]),
     ("nft", &nft::DECLARED),
     ("nft", &["-a", "-s", "-n", "list", "chain"]),
+    ("journalctl", crate::evidence::anchor::ASK),
 ];
 
 /// A random number that the kernel draws at each boot.
