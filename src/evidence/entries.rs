@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::json;
 
 use super::{
@@ -10,25 +12,43 @@ use super::{
 };
 use crate::engine::{
     outcome::CheckResult,
-    store::{Begin, End, Ending, Kind, Record, Store, StoreError},
+    store::{End, Ending, Kind, ProfileRef, Store, StoreError},
 };
+
+const BEGIN: &str = "begin.json";
+const END: &str = "end.json";
+
+/// Of a `begin.json` what is recorded. The rest, which may be megabytes of before-images, is passed over.
+#[derive(Deserialize)]
+struct Brief {
+    kind: Kind,
+    command: String,
+    by: String,
+    started: Timestamp,
+    profile: Option<ProfileRef>,
+    confirm_within: Option<u64>,
+    steps: Vec<BriefStep>,
+}
+
+#[derive(Deserialize)]
+struct BriefStep {
+    because: Vec<String>,
+}
 
 /// The transactions that have ended and are not in the log as they ended, oldest first. At most one is open at a time,
 /// so they end in their order: before the newest one that was recorded none is missing.
 ///
 /// # Errors
-/// When transactions cannot be listed, or an ending cannot be read from the disk.
+/// When transactions cannot be listed, or one cannot be read from the disk.
 pub fn transactions(store: &Store, scan: &Scan) -> Result<Vec<Entry>, StoreError> {
     let mut entries = Vec::new();
     for id in store.ids()?.into_iter().rev() {
-        let files = files(store, id)?;
-        if files.end_sha256.is_none() {
-            continue;
-        }
-        if scan.transactions.get(&id).is_some_and(|known| known.end_sha256 == files.end_sha256) {
+        let Some(end) = store.file(id, END)? else { continue };
+        let known = scan.transactions.get(&id).and_then(|known| known.end_sha256);
+        if known == Some(Digest::of(&end)) {
             break;
         }
-        entries.push(transaction(id, store.record(id), files));
+        entries.push(transaction(id, store.file(id, BEGIN)?.as_deref(), &end));
     }
     entries.reverse();
     Ok(entries)
@@ -39,31 +59,31 @@ pub fn transactions(store: &Store, scan: &Scan) -> Result<Vec<Entry>, StoreError
 /// # Errors
 /// As [`transactions`].
 pub fn kept(store: &Store) -> Result<BTreeMap<u64, Recorded>, StoreError> {
-    let all = store.ids()?.into_iter().map(|id| Ok((id, files(store, id)?)));
-    let ended = |one: &Result<(u64, Recorded), StoreError>| {
-        one.as_ref().map_or(true, |(_, files)| files.end_sha256.is_some())
-    };
-    all.filter(ended).collect()
+    let mut kept = BTreeMap::new();
+    for id in store.ids()? {
+        if let Some(end) = store.file(id, END)? {
+            kept.insert(id, digests(store.file(id, BEGIN)?.as_deref(), &end));
+        }
+    }
+    Ok(kept)
 }
 
-fn files(store: &Store, id: u64) -> Result<Recorded, StoreError> {
-    let digest = |name| Ok::<_, StoreError>(store.file(id, name)?.map(|bytes| Digest::of(&bytes)));
-    Ok(Recorded { begin_sha256: digest("begin.json")?, end_sha256: digest("end.json")? })
+fn digests(begin: Option<&[u8]>, end: &[u8]) -> Recorded {
+    Recorded { begin_sha256: begin.map(Digest::of), end_sha256: Some(Digest::of(end)) }
 }
 
-fn transaction(id: u64, record: Result<Record, StoreError>, files: Recorded) -> Entry {
-    let mut payload = match record {
-        Ok(Record { begin, end: Some(end), .. }) => told(&begin, &end),
-        Ok(_) => json!({ "unreadable": "it has no ending" }),
-        // That it cannot be read is what there is to say of it; it must not keep the others from being recorded.
-        Err(error) => json!({ "unreadable": crate::host::error::chain(&error) }),
-    };
-    payload["begin_sha256"] = json!(files.begin_sha256);
-    payload["end_sha256"] = json!(files.end_sha256);
+fn transaction(id: u64, begin: Option<&[u8]>, end: &[u8]) -> Entry {
+    let told = serde_json::from_slice(begin.unwrap_or_default())
+        .and_then(|begin| Ok(told(&begin, &serde_json::from_slice(end)?)));
+    // That it cannot be read is what there is to say of it; it must not keep the others from being recorded.
+    let mut payload = told.unwrap_or_else(|error| json!({ "unreadable": error.to_string() }));
+    let Recorded { begin_sha256, end_sha256 } = digests(begin, end);
+    payload["begin_sha256"] = json!(begin_sha256);
+    payload["end_sha256"] = json!(end_sha256);
     Entry { kind: kind::TRANSACTION, subject: id.to_string(), payload }
 }
 
-fn told(begin: &Begin, end: &End) -> serde_json::Value {
+fn told(begin: &Brief, end: &End) -> serde_json::Value {
     let (action, of) = match begin.kind {
         Kind::Apply => ("apply", None),
         Kind::Correct => ("correct", None),

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::{
     anchor::Anchor,
     record::{Digest, FORMAT},
-    scan::{Line, Recorded, Scan, Seen, Tail},
+    scan::{Line, Recorded, Scan, Seen},
 };
 
 /// Something that is wrong, or that cannot be known.
@@ -159,8 +159,8 @@ pub fn chain(scan: &Scan) -> Vec<Problem> {
         let seen = match line {
             Line::SetAside => continue,
             Line::Unreadable => {
-                let is_torn = number == scan.lines.len() && matches!(scan.tail, Tail::Torn(_));
-                if !is_torn {
+                // That is said of the end.
+                if number < scan.lines.len() || !scan.is_unended() {
                     problems.push(Problem::Unreadable { line: number });
                     unreadable += 1;
                 }
@@ -209,7 +209,7 @@ pub fn chain(scan: &Scan) -> Vec<Problem> {
         last = Some((number, sequence, digest));
         unreadable = 0;
     }
-    if scan.tail != Tail::Whole {
+    if scan.is_unended() {
         problems.push(Problem::Torn { line: scan.lines.len() });
     }
     problems

@@ -114,13 +114,11 @@ impl Log {
             return Ok(None);
         }
         let mut bytes = Vec::new();
-        match scan.tail {
-            Tail::Whole => {}
-            Tail::Unended => bytes.push(b'\n'),
-            Tail::Torn(torn) => {
-                bytes.push(b'\n');
-                entries.insert(0, torn.entry());
-            }
+        if scan.is_unended() {
+            bytes.push(b'\n');
+        }
+        if let Tail::Torn { torn, .. } = scan.tail {
+            entries.insert(0, torn.entry());
         }
         let mut head = scan.head;
         for entry in entries {

@@ -72,8 +72,13 @@ pub enum Tail {
     Whole,
     /// With a whole record whose line was not ended.
     Unended,
-    /// With a part of a record. What it will be once its line is ended.
-    Torn(Torn),
+    /// With bytes that are no record.
+    Torn {
+        /// What they will be once their line is ended.
+        torn: Torn,
+        /// Whether it is: a write that began to mend what was torn can be cut off there.
+        is_ended: bool,
+    },
 }
 
 /// What of a transaction was recorded.
@@ -178,13 +183,14 @@ impl Scan {
                 }
                 between.take(&piece);
                 goes_on = !is_ended;
-                scan.tail = Tail::Whole;
             }
         }
-        if goes_on {
-            // Its line is ended by whoever mends it.
-            between.take(b"\n");
-            scan.tail = Tail::Torn(between.torn());
+        if between.lines > 0 {
+            if goes_on {
+                // Its line is ended by whoever mends it.
+                between.take(b"\n");
+            }
+            scan.tail = Tail::Torn { torn: between.torn(), is_ended: !goes_on };
         }
         Ok(scan)
     }
@@ -220,6 +226,11 @@ impl Scan {
         if self.head.is_none_or(|head| head.sequence <= sequence) {
             self.head = Some(Head { sequence, digest });
         }
+    }
+
+    /// Whether its last line has no end: a write was cut off.
+    pub const fn is_unended(&self) -> bool {
+        matches!(self.tail, Tail::Unended | Tail::Torn { is_ended: false, .. })
     }
 
     /// The records, with the numbers of their lines, from 1 up.

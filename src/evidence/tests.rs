@@ -18,7 +18,7 @@ use crate::{
     engine::{
         check::{Evidence, Severity, Verdict},
         outcome::{Applied, CheckResult, Outcome},
-        store::{Begin, Cause, End, Ending, Kind, Store},
+        store::{Ahead, Begin, Cause, End, Ending, Kind, Store},
     },
     profile::schema::Mode,
 };
@@ -303,9 +303,9 @@ fn every_transaction_that_ended_is_recorded_once() {
     };
     assert_eq!(catch_up(), None);
     for id in 1..=2 {
-        store.begin(&begin(id)).unwrap().end(&committed()).unwrap();
+        store.begin(&Ahead::of(&begin(id))).unwrap().end(&committed()).unwrap();
     }
-    let open = store.begin(&begin(3)).unwrap();
+    let open = store.begin(&Ahead::of(&begin(3))).unwrap();
     assert_eq!(catch_up().unwrap().sequence, 2);
     assert_eq!(catch_up(), None, "what was recorded is not recorded again");
     assert_eq!(subjects(), ["1", "2"], "an open one has not ended");
@@ -336,9 +336,9 @@ fn every_transaction_that_ended_is_recorded_once() {
         (&json!("rolled-back"), &json!("alice"), &json!("no space"))
     );
     // what cannot be read is recorded as that, and keeps nobody else from it
-    store.begin(&begin(4)).unwrap().end(&committed()).unwrap();
+    store.begin(&Ahead::of(&begin(4))).unwrap().end(&committed()).unwrap();
     put(&dir.path().join("transactions/000004/begin.json"), b"{");
-    store.begin(&begin(5)).unwrap().end(&committed()).unwrap();
+    store.begin(&Ahead::of(&begin(5))).unwrap().end(&committed()).unwrap();
     catch_up();
     assert_eq!(subjects()[5..], ["4", "5"]);
     assert_eq!(known(&log.scan().unwrap().unwrap()), []);
@@ -349,7 +349,7 @@ fn the_oldest_are_forgotten_only_when_they_are_recorded() {
     let dir = tempfile::tempdir().unwrap();
     let (store, log) = (Store::below(dir.path()), Log::below(dir.path()));
     for id in 1..=205 {
-        store.begin(&begin(id)).unwrap().end(&committed()).unwrap();
+        store.begin(&Ahead::of(&begin(id))).unwrap().end(&committed()).unwrap();
     }
     assert_eq!(store.ids().unwrap().len(), 205, "beginning one forgets none");
     log.catch_up(&store, now()).unwrap();
