@@ -17,7 +17,7 @@ use crate::{
         store::{Kind, ProfileRef, Provisional, STATE_DIR, Store},
         transaction::{Request, RolledBack, recover},
     },
-    evidence::{EvidenceError, Log},
+    evidence::{Appended, EvidenceError, Log},
     host::{
         Reader, Writer, clock,
         error::chain,
@@ -136,7 +136,8 @@ async fn repair(context: &Context) -> Result<(), Failure> {
 pub(super) fn record(context: &Context) {
     let store = store();
     match Log::below(STATE_DIR).catch_up(&store, clock::now()) {
-        Ok(head) => {
+        Ok(Appended { head, .. }) => {
+            // Anew even if nothing was added: what was filed before may have been lost with its journal.
             head.into_iter().for_each(journal::anchored);
             if let Err(error) = store.prune() {
                 context.out.warn(&chain(&error));

@@ -19,7 +19,7 @@ use crate::{
         session,
         store::STATE_DIR,
     },
-    evidence::{Head, Log, Scan, check, entries},
+    evidence::{Appended, Head, Log, Scan, check, entries},
     host::{
         Reader, clock,
         lock::{LOCK_PATH, Lock},
@@ -60,7 +60,7 @@ fn record(
         decide(judgement, "evidence", Mode::Audit, None, &loaded.profile.waiver, today)
     };
     let known = earlier.and_then(|saved| saved.evidence);
-    let seen = RefCell::new((decided(&check::judge(&Scan::default(), earlier)), None));
+    let seen = RefCell::new(decided(&check::judge(&Scan::default(), earlier)));
     // Before anything was applied there is no state folder, and a look does not make one.
     let written = if Path::new(STATE_DIR).is_dir() {
         Log::below(STATE_DIR).append(clock::now(), |scan| {
@@ -72,17 +72,16 @@ fn record(
                 let all = [results, std::slice::from_ref(&log)].concat();
                 entries.extend(entries::findings(&all, &loaded.digest, scan));
             }
-            seen.replace((log, scan.head));
+            seen.replace(log);
             Ok(entries)
         })
     } else {
-        Ok(None)
+        Ok(Appended::default())
     };
-    let (log, head) = seen.into_inner();
     match written {
-        Ok(newest) => {
+        Ok(Appended { head: newest, .. }) => {
+            let log = seen.into_inner();
             newest.into_iter().for_each(journal::anchored);
-            let newest = newest.or(head);
             // Once something is wrong the old record is looked for until a person has dealt with it.
             let is_wrong = log.outcome.needs_attention() || log.outcome == Outcome::Waived;
             let known = if is_wrong { known.or(newest) } else { newest };

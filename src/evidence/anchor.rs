@@ -1,4 +1,4 @@
-//! What the journal saw of the log: after each append the newest digest is filed there, in another place, by another
+//! What the journal saw of the log: again and again the newest digest is filed there, in another place, by another
 //! program, and often (`ForwardToSyslog=`, journal-upload) on another host.
 
 use std::time::Duration;

@@ -229,14 +229,15 @@ pub fn anchored(scan: Option<&Scan>, anchors: &Result<Vec<Anchor>, String>) -> V
     let holds = |anchor: &&Anchor| {
         digests.get(&anchor.sequence).is_some_and(|found| found.contains(&anchor.digest))
     };
+    // One that is not there at all is a gap in the chain.
+    let is_other = |anchor: &&Anchor| digests.contains_key(&anchor.sequence) && !holds(anchor);
     let mut problems = Vec::new();
     let beyond = anchors.iter().filter(|anchor| anchor.sequence > last);
     if let Some(anchor) = beyond.max_by_key(|anchor| anchor.sequence) {
         let Anchor { sequence, at, .. } = *anchor;
         problems.push(Problem::Shorter { sequence, seen: at, last });
     }
-    let other = anchors.iter().filter(|anchor| anchor.sequence <= last && !holds(anchor));
-    if let Some(anchor) = other.min_by_key(|anchor| anchor.sequence) {
+    if let Some(anchor) = anchors.iter().filter(is_other).min_by_key(|anchor| anchor.sequence) {
         problems.push(Problem::Replaced { sequence: anchor.sequence, seen: anchor.at });
     }
     // What is under an anchor is under it with all that came before.

@@ -44,6 +44,15 @@ impl EvidenceError {
     }
 }
 
+/// What an append has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Appended {
+    /// The newest record now; `None`: there is no log.
+    pub head: Option<Head>,
+    /// How many records were appended.
+    pub records: usize,
+}
+
 /// The evidence log of a host.
 #[derive(Debug, Clone)]
 pub struct Log {
@@ -85,8 +94,7 @@ impl Log {
     }
 
     /// Appends what `entries` makes of the log as it is: in one write, synced when this returns. What a write that was
-    /// cut off has left is mended by the same write. Returns the newest record; `None`: there was nothing to append,
-    /// and nothing was touched.
+    /// cut off has left is mended by the same write. Where there is nothing to append nothing is touched.
     ///
     /// # Errors
     /// When it cannot be read or written. Records that were written whole stay, and the next append goes on behind them.
@@ -94,12 +102,12 @@ impl Log {
         &self,
         now: Timestamp,
         entries: impl Fn(&Scan) -> Result<Vec<Entry>, EvidenceError>,
-    ) -> Result<Option<Head>, EvidenceError> {
+    ) -> Result<Appended, EvidenceError> {
         let mut options = OpenOptions::new();
         options.read(true).append(true).mode(0o600);
         let file = match self.open(&options)? {
             Some(file) => file,
-            None if entries(&Scan::default())?.is_empty() => return Ok(None),
+            None if entries(&Scan::default())?.is_empty() => return Ok(Appended::default()),
             None => {
                 let mut make = DirBuilder::new();
                 make.mode(0o700).recursive(true).create(&self.dir).map_err(self.error("make"))?;
@@ -110,8 +118,9 @@ impl Log {
         self.wait_for(&file, File::try_lock)?;
         let scan = self.scan_in(&file)?;
         let mut entries = entries(&scan)?;
+        let mut head = scan.head;
         if entries.is_empty() {
-            return Ok(None);
+            return Ok(Appended { head, records: 0 });
         }
         let mut bytes = Vec::new();
         if scan.is_unended() {
@@ -120,7 +129,7 @@ impl Log {
         if let Tail::Torn { torn, .. } = scan.tail {
             entries.insert(0, torn.entry());
         }
-        let mut head = scan.head;
+        let records = entries.len();
         for entry in entries {
             let record = Record::after(head, now, entry);
             let line = record.line();
@@ -136,7 +145,7 @@ impl Log {
                 File::open(dir).and_then(|dir| dir.sync_all()).map_err(self.error("sync"))?;
             }
         }
-        Ok(head)
+        Ok(Appended { head, records })
     }
 
     /// Records every transaction that has ended and was not recorded yet: whatever was killed or refused by a full disk
@@ -144,7 +153,7 @@ impl Log {
     ///
     /// # Errors
     /// When the log cannot be read or written, or transactions cannot be listed.
-    pub fn catch_up(&self, store: &Store, now: Timestamp) -> Result<Option<Head>, EvidenceError> {
+    pub fn catch_up(&self, store: &Store, now: Timestamp) -> Result<Appended, EvidenceError> {
         self.append(now, |scan| Ok(entries::transactions(store, scan)?))
     }
 

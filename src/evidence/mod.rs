@@ -2,7 +2,8 @@
 //!
 //! `/var/lib/holdfast/evidence/log.jsonl` is only ever appended to. Each line is a [`Record`] with the digest of the line
 //! before it, so that whoever removes, alters or moves one breaks the chain there. What no chain shows, that its end was
-//! cut off or all of it written anew, the journal shows: the newest digest is filed there after every append.
+//! cut off or all of it written anew, the journal shows: the newest digest is filed there by every command that looks at
+//! the host or changes it.
 //!
 //! ```text
 //! ended transactions ─┐
@@ -31,6 +32,6 @@ pub mod scan;
 #[cfg(test)]
 mod tests;
 
-pub use log::{EvidenceError, Log};
+pub use log::{Appended, EvidenceError, Log};
 pub use record::{Digest, Entry, Head, Record};
 pub use scan::Scan;
