@@ -21,7 +21,7 @@ pub static CHECKS: &[CheckMeta] = &[CheckMeta {
     why: "The log says who changed what on this host and what was found when. Whoever hides that has to remove or alter \
           records; each has the digest of the one before it, so that this breaks the chain. A log that cannot be \
           written says nothing of what comes next.",
-    source: "Haber, Stornetta: How to Time-Stamp a Digital Document (1991); NIST SP 800-92, 4.2",
+    source: "Haber, Stornetta: How to Time-Stamp a Digital Document (1991); NIST SP 800-92 (integrity of logs)",
     fix: "Look at the record and the line that is named (holdfast evidence verify, holdfast evidence list), and at who \
           was on the host then: holdfast never alters a record. If the disk is full or read-only, mend that. Once it is \
           understood, a new log begins when /var/lib/holdfast/evidence and /var/lib/holdfast/report.json are moved \

@@ -112,10 +112,9 @@ impl fmt::Display for Problem {
             Self::NoJournal { why } => {
                 write!(f, "whether the log was replaced cannot be told without the journal: {why}")
             }
-            Self::Unrecorded { transaction } => write!(
-                f,
-                "transaction {transaction} has ended and is not in the log; holdfast correct records it"
-            ),
+            Self::Unrecorded { transaction } => {
+                write!(f, "transaction {transaction} has ended and is not in the log")
+            }
             Self::Differs { transaction, file } => {
                 write!(f, "{file} of transaction {transaction} is not the one that was recorded")
             }
