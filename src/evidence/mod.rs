@@ -25,6 +25,8 @@
 pub mod anchor;
 pub mod check;
 pub mod entries;
+#[cfg(test)]
+mod entries_tests;
 pub mod judge;
 pub mod log;
 pub mod record;
