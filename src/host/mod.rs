@@ -14,6 +14,7 @@ pub mod endpoints;
 pub mod error;
 pub mod files;
 mod generation;
+pub mod journal_files;
 pub mod journald;
 pub mod launch;
 pub mod lock;

@@ -20,6 +20,9 @@ const PACKAGES: &str = "systemd,systemd-sysv,libpam-systemd,libnss-systemd,dbus,
 /// library, to make images of without a registry.
 const ENGINES: &str = "docker.io,iptables,podman,netavark,crun,busybox-static";
 
+/// What writes journals with any timestamps, to make hosts of any age.
+const JOURNALS: &str = "systemd-journal-remote";
+
 /// A kernel for a virtual machine, and what makes the initramfs that finds its disk.
 const KERNEL: &str = "linux-image-cloud-amd64,initramfs-tools,zstd,busybox-static,udev";
 
@@ -31,6 +34,8 @@ pub enum Image {
     Plain,
     /// With Docker and Podman, and rights for them that go far, though never to this machine itself.
     Containers,
+    /// With systemd-journal-remote, which makes journals of any age.
+    Journals,
     /// With a kernel of its own: for [`crate::Machine`].
     Machine,
 }
@@ -43,6 +48,7 @@ impl Image {
             // Debian 13 has packed Docker's client on its own.
             (Image::Containers, Suite::Trixie) => format!(",{ENGINES},docker-cli"),
             (Image::Containers, Suite::Bookworm) => format!(",{ENGINES}"),
+            (Image::Journals, _) => format!(",{JOURNALS}"),
             (Image::Machine, _) => format!(",{KERNEL}"),
         }
     }
