@@ -6,6 +6,7 @@ mod dropin;
 pub mod firewall;
 pub mod journal;
 pub mod login;
+pub mod logs;
 pub mod services;
 pub mod ssh;
 pub mod sysctl;
@@ -24,6 +25,7 @@ use crate::{
 /// Every control, in the order in which their changes are made: what can cut a login off comes last.
 pub const ALL: &[&dyn Control] = &[
     &journal::Journal,
+    &logs::LogsControl,
     &sysctl::Sysctl,
     &services::Services,
     &ssh::Ssh,

@@ -5,7 +5,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{self, Read as _},
+    io::{self, Read as _, Seek as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
@@ -245,6 +245,49 @@ impl Files {
     /// Bytes free to an unprivileged writer below the path, if that can be told.
     pub fn free_bytes(&self, path: &str) -> Option<u64> {
         self.vfs(path).map(|stat| stat.blocks_available() * stat.fragment_size())
+    }
+
+    /// The size of the file system that holds the path, and what is free to an unprivileged writer, in bytes.
+    pub fn space(&self, path: &str) -> Option<(u64, u64)> {
+        let stat = self.vfs(path)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(stat.fragment_size());
+        Some((bytes(stat.blocks()), bytes(stat.blocks_available())))
+    }
+
+    /// Some bytes of a regular file, from `offset` on, links followed; fewer where it ends, `None` when there is none.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn window(
+        &self,
+        path: &str,
+        offset: u64,
+        bytes: usize,
+    ) -> Result<Option<Vec<u8>>, HostError> {
+        let mut options = fs::OpenOptions::new();
+        options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
+        let mut file = match options.open(self.locate(path)) {
+            Ok(file) => file,
+            Err(error) if is_absent(&error) => return Ok(None),
+            Err(error) => return Err(HostError::file("open", path)(error)),
+        };
+        let mut window = Vec::with_capacity(bytes);
+        file.seek(io::SeekFrom::Start(offset))
+            .and_then(|_| file.take(bytes as u64).read_to_end(&mut window))
+            .map_err(HostError::file("read", path))?;
+        Ok(Some(window))
+    }
+
+    /// How long a regular file is, in bytes, links followed; `None` when there is none.
+    ///
+    /// # Errors
+    /// When it is there and cannot be looked at.
+    pub fn size(&self, path: &str) -> Result<Option<u64>, HostError> {
+        match fs::metadata(self.locate(path)) {
+            Ok(meta) => Ok(Some(meta.len()).filter(|_| meta.is_file())),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(HostError::file("look at", path)(error)),
+        }
     }
 
     fn vfs(&self, path: &str) -> Option<nix::sys::statvfs::Statvfs> {

@@ -124,6 +124,11 @@ impl Header {
         self.header_size.saturating_add(self.arena_size)
     }
 
+    /// How many bytes of it are written: up to the last object's beginning. The one being written to has room beyond.
+    pub fn written(&self) -> u64 {
+        self.tail_object.max(self.header_size)
+    }
+
     /// Whether offsets in it take four bytes.
     pub(super) fn is_compact(&self) -> bool {
         self.incompatible & COMPACT != 0

@@ -199,10 +199,12 @@ impl<S: Source> JournalFile<S> {
             let item = at.saturating_add(ENTRY_HEAD as u64).saturating_add(index * each);
             let data_at = self.offset_at(item)?;
             let mut head = [0; DATA_HEAD];
-            let data = self.object(data_at, DATA)?;
             let head = self.fill(data_at, &mut head)?;
-            let shared = number(head, 56).unwrap_or(1).max(1);
-            weight = weight.saturating_add(data.size / shared);
+            if head[0] != DATA || !data_at.is_multiple_of(8) {
+                return Err(MISPLACED);
+            }
+            let number = |offset| number(head, offset).unwrap_or(1);
+            weight = weight.saturating_add(number(8) / number(56).max(1));
         }
         Ok(weight)
     }
