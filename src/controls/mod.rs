@@ -83,6 +83,11 @@ pub trait Comparison: fmt::Debug {
         Vec::new()
     }
 
+    /// What later looks will have to know of this one: the name of a file in holdfast's own folder, and what is to be in it.
+    fn note(&self) -> Option<(&'static str, Vec<u8>)> {
+        None
+    }
+
     /// What forbids an apply to begin at all. Empty: nothing does.
     fn obstacles(&self) -> Vec<Obstacle> {
         Vec::new()

@@ -60,3 +60,19 @@ impl Control for Journal {
         })
     }
 }
+
+/// How many files a journal may have by journald's configuration (`SystemMaxFiles=`): a hundred where that does not say,
+/// or cannot be read. `namespace` is that of the journal; the host's own has none.
+pub(in crate::controls) fn max_files(host: &Reader, namespace: Option<&str>) -> u64 {
+    const DEFAULT: u64 = 100; // journald.conf(5)
+    let key = merge::Key { name: "SystemMaxFiles", alias: None, kind: values::Kind::Count };
+    let files = match namespace {
+        None => observed::files(host),
+        Some(name) => observed::files_of_namespace(host, name),
+    };
+    let decided = files.ok().and_then(|files| merge::Merged::of(&files).decides(&key));
+    match decided.map(|decided| decided.meaning) {
+        Some(values::Meaning::Number(files)) if files > 0 => files,
+        _ => DEFAULT,
+    }
+}

@@ -125,7 +125,8 @@ impl Observed {
     }
 }
 
-fn files(host: &Reader) -> Result<Vec<ConfFile>, String> {
+/// The configuration of journald, in the order in which it counts.
+pub(super) fn files(host: &Reader) -> Result<Vec<ConfFile>, String> {
     let release = host.files().text("/usr/lib/os-release").ok().flatten().unwrap_or_default();
     let is_bookworm = release.lines().any(|line| line == "VERSION_ID=\"12\"");
     let main_files = if is_bookworm { &MAIN_FILES[..1] } else { MAIN_FILES };
@@ -140,6 +141,23 @@ fn files(host: &Reader) -> Result<Vec<ConfFile>, String> {
         break;
     }
     files.extend(dropin::conf_files(host, DROP_IN_DIRS).map_err(|error| error.chain())?);
+    Ok(files)
+}
+
+/// The same of a namespace's journald, which reads files of its own only.
+pub(super) fn files_of_namespace(host: &Reader, name: &str) -> Result<Vec<ConfFile>, String> {
+    let dirs = ["/etc", "/run", "/usr/local/lib", "/usr/lib"];
+    let mut files = Vec::new();
+    for dir in dirs {
+        let path = format!("{dir}/systemd/journald@{name}.conf");
+        if let Some(text) = host.files().text(&path).map_err(|error| error.chain())? {
+            files.push(ConfFile { path, text: Ok(text) });
+            break;
+        }
+    }
+    let dirs = dirs.map(|dir| format!("{dir}/systemd/journald@{name}.conf.d"));
+    let dirs: Vec<&str> = dirs.iter().map(String::as_str).collect();
+    files.extend(dropin::conf_files(host, &dirs).map_err(|error| error.chain())?);
     Ok(files)
 }
 

@@ -14,6 +14,33 @@ use crate::{
     profile::schema::{Logs, Mode, Profile},
 };
 
+pub use self::measured::table::{Faulty, Files, Row, Silence};
+
+/// What `holdfast logs` shows.
+#[derive(Debug)]
+pub struct Table {
+    /// Whole journals, then sources.
+    pub rows: Vec<Row>,
+    /// Journals' files.
+    pub journals: Vec<Files>,
+    /// What all of it comes to.
+    pub judgements: Vec<Judgement>,
+    /// What is to be noted for later looks: a name in holdfast's folder, and what is to be in it.
+    pub note: Option<(&'static str, Vec<u8>)>,
+}
+
+/// Measures what is kept, of the sources in this section. Without one the whole journal is held to the defaults.
+pub fn table(logs: Option<&Logs>, host: &Reader) -> Table {
+    let defaults = Logs::default();
+    let measured = measured::Measured::read(logs.unwrap_or(&defaults), host);
+    Table {
+        rows: measured.rows(),
+        journals: measured.files(),
+        judgements: measured.judge(),
+        note: measured.notes(),
+    }
+}
+
 /// The control.
 #[derive(Debug)]
 pub struct LogsControl;
@@ -64,10 +91,8 @@ impl Comparison for Compared {
     fn plan(&self, _wanted: &Wanted<'_>) -> Vec<Step> {
         Vec::new()
     }
-}
 
-/// How many files a journal may have, `SystemMaxFiles=`: by journald.conf(5) a hundred.
-fn max_files(host: &Reader, namespace: Option<&str>) -> u64 {
-    let _ = (host, namespace);
-    100
+    fn note(&self) -> Option<(&'static str, Vec<u8>)> {
+        self.measured.notes()
+    }
 }

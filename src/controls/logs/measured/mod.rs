@@ -17,6 +17,7 @@ mod judge;
 mod samples;
 mod series;
 mod stamp;
+pub(in crate::controls::logs) mod table;
 mod text;
 
 use std::collections::BTreeMap;
@@ -266,7 +267,7 @@ impl Measured {
                 keep_free,
                 file: journal.largest,
                 files: journal.files,
-                max_files: super::max_files(host, each.namespace.as_deref()),
+                max_files: crate::controls::journal::max_files(host, each.namespace.as_deref()),
                 files_per_hundred_days: journal.files_per_hundred_days,
                 others_per_day: samples.growth(&look),
             });
@@ -288,9 +289,9 @@ impl Measured {
         journals.find(|each| each.namespace.is_none() && !each.is_in_memory)
     }
 
-    /// What is to be noted for later looks, and where; `None` where nothing is.
+    /// What is to be noted for later looks, and under which name; `None` where nothing is.
     pub(in crate::controls::logs) fn notes(&self) -> Option<(&'static str, Vec<u8>)> {
-        Some((samples::PATH, serde_json::to_vec(self.notes.as_ref()?).ok()?))
+        Some((samples::NAME, serde_json::to_vec(self.notes.as_ref()?).ok()?))
     }
 
     /// One judgement for each check.

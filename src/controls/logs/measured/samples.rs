@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::forecast::DAY;
 
-/// Where the notes are.
-pub(in crate::controls::logs) const PATH: &str = "/var/lib/holdfast/log-samples.json";
+/// Where the notes are, and under which name in holdfast's folder.
+pub(super) const PATH: &str = "/var/lib/holdfast/log-samples.json";
+pub(super) const NAME: &str = "log-samples.json";
 
 /// How far apart notes are at least, and how long they are kept, in seconds.
 const EVERY: u64 = DAY / 4;
