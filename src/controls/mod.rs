@@ -6,6 +6,7 @@ mod dropin;
 pub mod firewall;
 pub mod journal;
 pub mod login;
+pub mod logs;
 pub mod services;
 pub mod ssh;
 pub mod sysctl;
@@ -24,6 +25,7 @@ use crate::{
 /// Every control, in the order in which their changes are made: what can cut a login off comes last.
 pub const ALL: &[&dyn Control] = &[
     &journal::Journal,
+    &logs::LogsControl,
     &sysctl::Sysctl,
     &services::Services,
     &ssh::Ssh,
@@ -52,6 +54,11 @@ pub trait Control: Sync + fmt::Debug {
     /// changes of others back.
     fn is_mended_by_steps(&self) -> bool {
         true
+    }
+
+    /// Whether its steps can make this very check (its full id) hold.
+    fn mends(&self, _check: &str) -> bool {
+        self.is_mended_by_steps()
     }
 
     /// Reads the host. Never fails as a whole: what could not be read is judged [`Unknown`](crate::engine::check::Verdict::Unknown).

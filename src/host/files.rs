@@ -32,6 +32,8 @@ pub struct Files {
 pub struct Access {
     /// Owner.
     pub uid: u32,
+    /// Group.
+    pub gid: u32,
     /// Permission bits.
     pub mode: u32,
     /// Whether it is a regular file.
@@ -162,9 +164,22 @@ impl Files {
         match fs::metadata(self.locate(path)) {
             Ok(meta) => Ok(Some(Access {
                 uid: meta.uid(),
+                gid: meta.gid(),
                 mode: meta.permissions().mode() & 0o7777,
                 is_file: meta.is_file(),
             })),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(HostError::file("look at", path)(error)),
+        }
+    }
+
+    /// The size in bytes of what a path leads to; `None` when it leads nowhere.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    pub fn size(&self, path: &str) -> Result<Option<u64>, HostError> {
+        match fs::metadata(self.locate(path)) {
+            Ok(meta) => Ok(Some(meta.len())),
             Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(HostError::file("look at", path)(error)),
         }
@@ -245,6 +260,11 @@ impl Files {
     /// Bytes free to an unprivileged writer below the path, if that can be told.
     pub fn free_bytes(&self, path: &str) -> Option<u64> {
         self.vfs(path).map(|stat| stat.blocks_available() * stat.fragment_size())
+    }
+
+    /// The size in bytes of the file system that holds the path (or the nearest parent that exists), if that can be told.
+    pub fn total_bytes(&self, path: &str) -> Option<u64> {
+        self.vfs(path).map(|stat| stat.blocks() * stat.fragment_size())
     }
 
     fn vfs(&self, path: &str) -> Option<nix::sys::statvfs::Statvfs> {
