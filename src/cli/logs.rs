@@ -27,9 +27,8 @@ pub(super) async fn run(context: &Context, args: &ProfileArg) -> Result<Exit, Fa
     let applied = host::store().applied()?.map(|(_, applied)| applied);
     let (mode, today) = (section.map_or(Mode::Audit, |section| section.mode), clock::today());
     let results = table.judgements.iter();
-    let results = results.map(|each| {
-        decide(each, "logs", mode, applied.as_ref(), &loaded.profile.waiver, today)
-    });
+    let results = results
+        .map(|each| decide(each, "logs", mode, applied.as_ref(), &loaded.profile.waiver, today));
     let results: Vec<_> = results.collect();
     let state_dir = Path::new(STATE_DIR);
     if let Some((name, bytes)) = &table.note

@@ -56,6 +56,11 @@ pub trait Control: Sync + fmt::Debug {
         true
     }
 
+    /// Whether its steps can make this very check (its full id) hold.
+    fn mends(&self, _check: &str) -> bool {
+        self.is_mended_by_steps()
+    }
+
     /// Reads the host. Never fails as a whole: what could not be read is judged [`Unknown`](crate::engine::check::Verdict::Unknown).
     fn observe<'a>(
         &'a self,

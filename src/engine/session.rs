@@ -78,7 +78,7 @@ pub fn plan(looks: &[Look], results: &[CheckResult], scope: Scope) -> Plan {
     // Nothing that is done here mends these, so nothing is taken back for their sake either.
     let is_mended = |result: &&CheckResult| {
         let of = |look: &&Look| look.control.name() == result.control;
-        looks.iter().find(of).is_none_or(|look| look.control.is_mended_by_steps())
+        looks.iter().find(of).is_none_or(|look| look.control.mends(&result.check))
     };
     let is_wanted = |result: &&CheckResult| match scope {
         Scope::Everything => {

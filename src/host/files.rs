@@ -32,6 +32,8 @@ pub struct Files {
 pub struct Access {
     /// Owner.
     pub uid: u32,
+    /// Group.
+    pub gid: u32,
     /// Permission bits.
     pub mode: u32,
     /// Whether it is a regular file.
@@ -162,9 +164,22 @@ impl Files {
         match fs::metadata(self.locate(path)) {
             Ok(meta) => Ok(Some(Access {
                 uid: meta.uid(),
+                gid: meta.gid(),
                 mode: meta.permissions().mode() & 0o7777,
                 is_file: meta.is_file(),
             })),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(HostError::file("look at", path)(error)),
+        }
+    }
+
+    /// The size in bytes of what a path leads to; `None` when it leads nowhere.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    pub fn size(&self, path: &str) -> Result<Option<u64>, HostError> {
+        match fs::metadata(self.locate(path)) {
+            Ok(meta) => Ok(Some(meta.len())),
             Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(HostError::file("look at", path)(error)),
         }
@@ -247,13 +262,6 @@ impl Files {
         self.vfs(path).map(|stat| stat.blocks_available() * stat.fragment_size())
     }
 
-    /// The size of the file system that holds the path, and what is free to an unprivileged writer, in bytes.
-    pub fn space(&self, path: &str) -> Option<(u64, u64)> {
-        let stat = self.vfs(path)?;
-        let bytes = |blocks: u64| blocks.saturating_mul(stat.fragment_size());
-        Some((bytes(stat.blocks()), bytes(stat.blocks_available())))
-    }
-
     /// Some bytes of a regular file, from `offset` on, links followed; fewer where it ends, `None` when there is none.
     ///
     /// # Errors
@@ -278,16 +286,9 @@ impl Files {
         Ok(Some(window))
     }
 
-    /// How long a regular file is, in bytes, links followed; `None` when there is none.
-    ///
-    /// # Errors
-    /// When it is there and cannot be looked at.
-    pub fn size(&self, path: &str) -> Result<Option<u64>, HostError> {
-        match fs::metadata(self.locate(path)) {
-            Ok(meta) => Ok(Some(meta.len()).filter(|_| meta.is_file())),
-            Err(error) if is_absent(&error) => Ok(None),
-            Err(error) => Err(HostError::file("look at", path)(error)),
-        }
+    /// The size in bytes of the file system that holds the path (or the nearest parent that exists), if that can be told.
+    pub fn total_bytes(&self, path: &str) -> Option<u64> {
+        self.vfs(path).map(|stat| stat.blocks() * stat.fragment_size())
     }
 
     fn vfs(&self, path: &str) -> Option<nix::sys::statvfs::Statvfs> {

@@ -20,6 +20,7 @@ pub mod launch;
 pub mod lock;
 mod netlink;
 pub mod nft;
+pub mod open_files;
 pub mod process;
 pub mod reader;
 pub mod seen;

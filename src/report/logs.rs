@@ -4,7 +4,8 @@ use jiff::Timestamp;
 
 use crate::controls::logs::Row;
 
-const HEAD: [&str; 8] = ["SOURCE", "KEPT SINCE", "DAYS", "MUST", "A DAY", "FORECAST", "GAPS", "LOST"];
+const HEAD: [&str; 8] =
+    ["SOURCE", "KEPT SINCE", "DAYS", "MUST", "A DAY", "FORECAST", "GAPS", "LOST"];
 
 /// The table, a line for the head and one for each row.
 pub fn lines(rows: &[Row]) -> Vec<String> {
@@ -29,7 +30,8 @@ fn row(row: &Row) -> [String; 8] {
     };
     // Names and paths come from the profile and from the host.
     let name = crate::cli::out::harmless(&row.name);
-    let name = name.rsplit_once("/journal/").map_or(name.clone(), |(base, _)| format!("{base}/journal"));
+    let name =
+        name.rsplit_once("/journal/").map_or(name.clone(), |(base, _)| format!("{base}/journal"));
     let forecast = match (row.holds, row.short_on) {
         (None, _) => "-".to_owned(),
         (Some(holds), None) => days(holds),

@@ -11,7 +11,8 @@
 //! `/var/log/journal` is left for journald to make: what it then holds is not a roll-back's to remove. Until the next
 //! boot gives it to the group systemd-journal, only root reads it.
 //!
-//! No process is started. How long logs are really kept is measured elsewhere, not inferred from these settings.
+//! No process is started. What the section leaves out and `[logs]` needs is worked out by `logs::journal_for`. How long
+//! logs are really kept is measured elsewhere, not inferred from these settings.
 
 mod checks;
 mod compare;
@@ -24,12 +25,15 @@ mod values;
 use std::pin::Pin;
 
 use self::{compare::Compared, desired::wishes, observed::Observed};
-use super::{Comparison, Control};
+use super::{Comparison, Control, logs::journal_for};
 use crate::{
     engine::check::CheckMeta,
     host::Reader,
-    profile::schema::{Mode, Profile},
+    profile::schema::{self, Mode, Profile},
 };
+
+/// What journald's journal on disk is below.
+const LOG: &str = "/var/log/journal";
 
 /// The control.
 #[derive(Debug)]
@@ -45,7 +49,8 @@ impl Control for Journal {
     }
 
     fn mode(&self, profile: &Profile) -> Option<Mode> {
-        profile.journal.as_ref().map(|journal| journal.mode)
+        let logs = || profile.logs.as_ref().map(|logs| logs.mode);
+        profile.journal.as_ref().map(|journal| journal.mode).or_else(logs)
     }
 
     fn observe<'a>(
@@ -53,7 +58,7 @@ impl Control for Journal {
         profile: &'a Profile,
         host: &'a Reader,
     ) -> Pin<Box<dyn Future<Output = Box<dyn Comparison>> + 'a>> {
-        let wishes = profile.journal.as_ref().map(wishes).unwrap_or_default();
+        let wishes = wishes(&held_to(profile, host));
         Box::pin(async move {
             let observed = Observed::read(host).await;
             Box::new(Compared { wishes, observed }) as Box<dyn Comparison>
@@ -74,5 +79,25 @@ pub(in crate::controls) fn max_files(host: &Reader, namespace: Option<&str>) -> 
     match decided.map(|decided| decided.meaning) {
         Some(values::Meaning::Number(files)) if files > 0 => files,
         _ => DEFAULT,
+    }
+}
+
+/// The drop-in for journald that holds it to this; `None` where nothing is managed.
+pub(in crate::controls) fn drop_in(journal: &schema::Journal) -> Option<String> {
+    desired::render(&wishes(journal))
+}
+
+/// The section, and what `[logs]` adds to it: the same on every host with a file system of this size. Where `[logs]` is
+/// only looked at, it adds nothing to what is enforced.
+fn held_to(profile: &Profile, host: &Reader) -> schema::Journal {
+    let journal = profile.journal.clone().unwrap_or_default();
+    let adds = |logs: &&schema::Logs| match logs.mode {
+        Mode::Enforce => true,
+        Mode::Audit => profile.journal.is_none() || journal.mode == Mode::Audit,
+        Mode::Off => false,
+    };
+    match profile.logs.as_ref().filter(adds) {
+        Some(logs) => journal_for(&journal, logs, host.files().total_bytes(LOG)),
+        None => journal,
     }
 }

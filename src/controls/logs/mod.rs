@@ -1,10 +1,29 @@
-//! `logs`: whose logs are kept, and for how long.
+//! `logs`: whose logs are kept, how, and for how long.
+//!
+//! How large the journal may grow, in how many files, is worked out here ([`journal_for`]) and written by the control
+//! `journal`, so that one drop-in has one author. What this control writes itself is for single sources:
+//!
+//! - `logs.config/<source>`: the rule by which logrotate rotates a file; the drop-in of a journal namespace
+//! - `logs.effective/<source>`: where the source's output really goes: the unit's, the container's log driver, who
+//!   writes the file and how
+//! - `logs.space`: whether the file system can hold what is to be kept
+//! - `logs.copy`: whether rsyslog keeps a second copy, and for how long
+//!
+//! What is really kept, since when, and whether it will last, is measured ([`table`]): `logs.kept`, `logs.gaps`,
+//! `logs.lost`, `logs.forecast` and `logs.files`.
+//!
+//! Only `logs.config` is holdfast's to put right: a container's driver is chosen when it is made, and a program's own
+//! configuration is its owner's.
 
+mod checks;
+mod configured;
 mod measured;
 
 use std::pin::Pin;
 
-use super::{Comparison, Control, Wanted};
+pub(in crate::controls) use self::configured::journal_for;
+pub use self::measured::table::{Faulty, Files, Row, Silence};
+use super::{Comparison, Control, Obstacle, Wanted};
 use crate::{
     engine::{
         change::Step,
@@ -13,8 +32,6 @@ use crate::{
     host::Reader,
     profile::schema::{Logs, Mode, Profile},
 };
-
-pub use self::measured::table::{Faulty, Files, Row, Silence};
 
 /// What `holdfast logs` shows.
 #[derive(Debug)]
@@ -45,24 +62,21 @@ pub fn table(logs: Option<&Logs>, host: &Reader) -> Table {
 #[derive(Debug)]
 pub struct LogsControl;
 
-static CHECKS: &[CheckMeta] =
-    &[measured::KEPT, measured::GAPS, measured::LOST, measured::FORECAST, measured::FILES];
-
 impl Control for LogsControl {
     fn name(&self) -> &'static str {
         "logs"
     }
 
     fn checks(&self) -> &'static [CheckMeta] {
-        CHECKS
+        checks::CHECKS
     }
 
     fn mode(&self, profile: &Profile) -> Option<Mode> {
         profile.logs.as_ref().map(|logs| logs.mode)
     }
 
-    fn is_mended_by_steps(&self) -> bool {
-        false
+    fn mends(&self, check: &str) -> bool {
+        check.starts_with("logs.config/")
     }
 
     fn observe<'a>(
@@ -71,8 +85,11 @@ impl Control for LogsControl {
         host: &'a Reader,
     ) -> Pin<Box<dyn Future<Output = Box<dyn Comparison>> + 'a>> {
         Box::pin(async move {
-            let measured = measured::Measured::read(profile.logs.as_ref().unwrap_or(&Logs::default()), host);
-            Box::new(Compared { measured }) as Box<dyn Comparison>
+            let configured = configured::observe(profile, host).await;
+            let defaults = Logs::default();
+            let measured =
+                measured::Measured::read(profile.logs.as_ref().unwrap_or(&defaults), host);
+            Box::new(Compared { configured, measured }) as Box<dyn Comparison>
         })
     }
 }
@@ -80,16 +97,23 @@ impl Control for LogsControl {
 /// Both sides, of every part.
 #[derive(Debug)]
 struct Compared {
+    configured: configured::Compared,
     measured: measured::Measured,
 }
 
 impl Comparison for Compared {
     fn judge(&self) -> Vec<Judgement> {
-        self.measured.judge()
+        let mut judgements = self.configured.judge();
+        judgements.extend(self.measured.judge());
+        judgements
     }
 
-    fn plan(&self, _wanted: &Wanted<'_>) -> Vec<Step> {
-        Vec::new()
+    fn plan(&self, wanted: &Wanted<'_>) -> Vec<Step> {
+        self.configured.plan(wanted)
+    }
+
+    fn obstacles(&self) -> Vec<Obstacle> {
+        self.configured.obstacles()
     }
 
     fn note(&self) -> Option<(&'static str, Vec<u8>)> {

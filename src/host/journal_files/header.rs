@@ -88,7 +88,9 @@ impl Header {
         {
             return Err(Fault::Damaged("its header leads outside of it"));
         }
-        if (header.entries == 0) != (header.head == 0) || (header.entries == 0) != (header.tail == 0) {
+        if (header.entries == 0) != (header.head == 0)
+            || (header.entries == 0) != (header.tail == 0)
+        {
             return Err(Fault::Damaged("its header counts entries and has no times for them"));
         }
         Ok(header)

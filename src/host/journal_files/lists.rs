@@ -304,4 +304,3 @@ impl<S: Source> JournalFile<S> {
         if read < buffer.len() { Err(Fault::Cut) } else { Ok(buffer) }
     }
 }
-

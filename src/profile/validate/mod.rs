@@ -33,7 +33,7 @@ pub(crate) fn validate(
         firewall::others(section, at.key("firewall"), found);
     }
     if let Some(section) = &profile.journal {
-        journal::validate(section, at.key("journal"), found);
+        journal::validate(section, profile.logs.as_ref(), at.key("journal"), found);
     }
     if let Some(section) = &profile.logs {
         logs::validate(section, at.key("logs"), complete, found);

@@ -83,7 +83,9 @@ mod tests {
         let put = |id: &str, name: &str, driver: &str| {
             let dir = root.path().join(&CONTAINERS[1..]).join(id);
             std::fs::create_dir_all(&dir).unwrap();
-            let config = format!("{{\"Name\":\"/{name}\",\"LogPath\":\"\",\"Config\":{{\"Env\":[\"KEY=x\"]}}}}");
+            let config = format!(
+                "{{\"Name\":\"/{name}\",\"LogPath\":\"\",\"Config\":{{\"Env\":[\"KEY=x\"]}}}}"
+            );
             std::fs::write(dir.join("config.v2.json"), config).unwrap();
             let text = format!("{{\"LogConfig\":{{\"Type\":\"{driver}\",\"Config\":{{}}}}}}");
             std::fs::write(dir.join("hostconfig.json"), text).unwrap();
@@ -94,7 +96,8 @@ mod tests {
         assert_eq!(kept(&host, "signer"), Ok(Kept::File(format!("{CONTAINERS}/aa/aa-json.log"))));
         assert_eq!(kept(&host, "node"), Ok(Kept::Journal));
         assert_eq!(kept(&host, "sink"), Ok(Kept::Elsewhere("fluentd".to_owned())));
-        std::fs::write(root.path().join(&CONTAINERS[1..]).join("aa/config.v2.json"), "KEY=x").unwrap();
+        std::fs::write(root.path().join(&CONTAINERS[1..]).join("aa/config.v2.json"), "KEY=x")
+            .unwrap();
         let why = kept(&host, "signer").unwrap_err();
         assert!(why.contains("config.v2.json") && !why.contains("KEY"), "{why}");
     }

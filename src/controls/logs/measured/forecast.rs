@@ -155,7 +155,9 @@ mod tests {
     fn others_take_its_room_away() {
         let growing = |each| Space { others_per_day: Some(each), ..space() };
         // 101 GB to share, of which 9.1 are needed: a gigabyte a day leaves 91 days.
-        assert!(matches!(growing(G).forecast(), Forecast::Lasts { short_in: Some(at), .. } if at / DAY == 91));
+        assert!(
+            matches!(growing(G).forecast(), Forecast::Lasts { short_in: Some(at), .. } if at / DAY == 91)
+        );
         let Forecast::Short { short_in, .. } = growing(2 * G).forecast() else { panic!() };
         // Two of them 46, and until then it is not full; what is written today would not last.
         assert_eq!(short_in / DAY, 45);

@@ -249,7 +249,8 @@ fn volume(journal: &mut Journal, found: &[Found], recent: u64, now: u64) {
         return;
     }
     let per_day = |bytes: u64, span: u64| {
-        u64::try_from(u128::from(bytes) * u128::from(DAY) / u128::from(span.max(1))).unwrap_or(u64::MAX)
+        u64::try_from(u128::from(bytes) * u128::from(DAY) / u128::from(span.max(1)))
+            .unwrap_or(u64::MAX)
     };
     let sound = found.iter().filter_map(|each| Some(written(each, each.file.as_ref().ok()?)));
     let all = per_day(sound.sum(), age);

@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::{FILES, FORECAST, Forecast, GAPS, KEPT, LOST, Measured, OnHost, Place, Series, Source, forecast::DAY};
+use super::{
+    FILES, FORECAST, Forecast, GAPS, KEPT, LOST, Measured, OnHost, Place, Series, Source,
+    forecast::DAY,
+};
 use crate::{
     engine::check::{CheckMeta, Judgement, Verdict},
     profile::types::TimeSpan,
@@ -25,13 +28,23 @@ pub(super) fn all(measured: &Measured) -> Vec<Judgement> {
         judgements.push(judge(&KEPT, name, kept_wanted(source.keep), kept(measured, source)));
         judgements.push(judge(&GAPS, name, gaps_wanted(source.max_gap), gaps(measured, source)));
         if matches!(source.place, Place::Journal(_)) {
-            judgements.push(judge(&LOST, name, "no message thrown away".to_owned(), lost(measured, source)));
+            judgements.push(judge(
+                &LOST,
+                name,
+                "no message thrown away".to_owned(),
+                lost(measured, source),
+            ));
         }
     }
     judgements
 }
 
-fn judge(meta: &'static CheckMeta, subject: Option<&str>, expected: String, verdict: Verdict) -> Judgement {
+fn judge(
+    meta: &'static CheckMeta,
+    subject: Option<&str>,
+    expected: String,
+    verdict: Verdict,
+) -> Judgement {
     let judgement = Judgement::new(meta, expected, verdict);
     match subject {
         Some(subject) => judgement.about(subject),
@@ -112,11 +125,14 @@ fn nothing(measured: &Measured, source: &Source) -> Verdict {
             let faulty: usize =
                 measured.journals.iter().flatten().map(|each| each.journal.faulty.len()).sum();
             if faulty > 0 {
-                let why = format!("no entry has {field}, but {faulty} journal files cannot be read");
+                let why =
+                    format!("no entry has {field}, but {faulty} journal files cannot be read");
                 return Verdict::Unknown { why };
             }
             Verdict::Differs {
-                observed: format!("no entry has {field}: does it run here, under this name, and log to the journal?"),
+                observed: format!(
+                    "no entry has {field}: does it run here, under this name, and log to the journal?"
+                ),
             }
         }
         Place::File(path) => Verdict::Differs { observed: format!("there is nothing in {path}") },
@@ -149,7 +165,9 @@ fn reach(series: &Series, keep: u64, now: u64, first_seen: Option<u64>, is_cut: 
 
 fn gaps(measured: &Measured, source: &Source) -> Verdict {
     let Ok(series) = &source.series else {
-        return Verdict::NotApplicable { why: "nothing of it can be read: see logs.kept".to_owned() };
+        return Verdict::NotApplicable {
+            why: "nothing of it can be read: see logs.kept".to_owned(),
+        };
     };
     if series.oldest().is_none() {
         return Verdict::NotApplicable { why: "nothing of it is kept: see logs.kept".to_owned() };
@@ -238,7 +256,9 @@ fn forecasts(measured: &Measured) -> Vec<Judgement> {
 
 fn forecast(each: &OnHost, now: u64) -> Verdict {
     let Some(space) = each.space else {
-        return Verdict::Unknown { why: format!("nothing can be told of the file system of {}", each.journal.dir) };
+        return Verdict::Unknown {
+            why: format!("nothing can be told of the file system of {}", each.journal.dir),
+        };
     };
     let rate = format!("{} a day", size(space.per_day.unwrap_or(0)));
     let others = match space.others_per_day {
@@ -248,7 +268,9 @@ fn forecast(each: &OnHost, now: u64) -> Verdict {
     };
     match space.forecast() {
         Forecast::TooYoung => Verdict::Accumulating {
-            observed: "less than a day of it has been seen; a day after its first entry it can be told".to_owned(),
+            observed:
+                "less than a day of it has been seen; a day after its first entry it can be told"
+                    .to_owned(),
         },
         Forecast::Short { holds, short_in, needed } => {
             let from = match short_in {
@@ -257,7 +279,9 @@ fn forecast(each: &OnHost, now: u64) -> Verdict {
             };
             let lacking = match needed {
                 0 => format!("it may have {} files", space.max_files),
-                _ => format!("it has room for {} and needs {}", size(space.capacity()), size(needed)),
+                _ => {
+                    format!("it has room for {} and needs {}", size(space.capacity()), size(needed))
+                }
             };
             Verdict::Differs {
                 observed: format!(
@@ -268,8 +292,11 @@ fn forecast(each: &OnHost, now: u64) -> Verdict {
         }
         Forecast::Lasts { holds, short_in } => {
             let until = short_in.map(|at| format!(", until {}", moment(now.saturating_add(at))));
-            let observed =
-                format!("at {rate} it holds {}{}; {others}", days(holds), until.unwrap_or_default());
+            let observed = format!(
+                "at {rate} it holds {}{}; {others}",
+                days(holds),
+                until.unwrap_or_default()
+            );
             if space.others_per_day.is_none() {
                 return Verdict::Accumulating { observed };
             }
@@ -319,7 +346,10 @@ fn found(measured: &Measured, journals: &[OnHost]) -> Verdict {
 /// A moment for people: the minute is enough.
 pub(in crate::controls::logs) fn moment(second: u64) -> String {
     let moment = i64::try_from(second).ok().and_then(|second| Timestamp::from_second(second).ok());
-    moment.map_or_else(|| "never".to_owned(), |moment| moment.strftime("%Y-%m-%d %H:%M UTC").to_string())
+    moment.map_or_else(
+        || "never".to_owned(),
+        |moment| moment.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+    )
 }
 
 /// A span in days, to a tenth.

@@ -29,12 +29,7 @@ pub(in crate::controls::logs) use self::{
     samples::Samples,
     series::Series,
 };
-use self::{
-    container::Kept,
-    forecast::DAY,
-    journal::Wanted,
-    samples::Sample,
-};
+use self::{container::Kept, forecast::DAY, journal::Wanted, samples::Sample};
 use crate::{
     engine::check::Judgement,
     host::{Reader, clock},
@@ -131,7 +126,11 @@ impl Measured {
             .zip(&places)
             .map(|(source, place)| Wanted {
                 // What is not in the journal is looked for under a value that no entry has.
-                field: if let Place::Journal(field) = place { field.clone() } else { String::new() },
+                field: if let Place::Journal(field) = place {
+                    field.clone()
+                } else {
+                    String::new()
+                },
                 max_gap: logs.max_gap_of(source).as_secs(),
             })
             .collect();
@@ -202,7 +201,8 @@ impl Measured {
                 Ok(None) => {}
                 Ok(Some(text)) => {
                     let age = text.series.oldest().map(|oldest| self.now.saturating_sub(oldest));
-                    found.per_day = age.filter(|age| *age >= DAY).map(|age| per_day(text.bytes, age));
+                    found.per_day =
+                        age.filter(|age| *age >= DAY).map(|age| per_day(text.bytes, age));
                     found.series = Ok(text.series);
                     found.undated = text.undated;
                 }
@@ -240,7 +240,10 @@ impl Measured {
         let mut looks = Vec::new();
         let keep = logs.longest_in_journal().as_secs();
         for each in self.journals.iter_mut().flatten().filter(|each| !each.is_in_memory) {
-            let Some((total, available)) = host.files().space(&each.journal.dir) else { continue };
+            let files = host.files();
+            let space =
+                files.total_bytes(&each.journal.dir).zip(files.free_bytes(&each.journal.dir));
+            let Some((total, available)) = space else { continue };
             let journal = &each.journal;
             let default = |share: u64| (total / 100 * share).min(DEFAULT_LIMIT);
             let (max_use, keep_free) = journal.limits.unwrap_or((default(10), default(15)));
@@ -256,7 +259,10 @@ impl Measured {
             });
             let keep = match each.namespace {
                 None => keep,
-                Some(_) => of_namespace.map(|source| logs.keep_of(source).as_secs()).max().unwrap_or(self.keep),
+                Some(_) => of_namespace
+                    .map(|source| logs.keep_of(source).as_secs())
+                    .max()
+                    .unwrap_or(self.keep),
             };
             each.space = Some(Space {
                 keep,

@@ -84,7 +84,8 @@ impl Samples {
         let mut samples: Vec<Sample> = self.samples.iter().filter(is_kept).cloned().collect();
         let before = samples.len();
         for each in new {
-            let last = samples.iter().filter(|sample| sample.dir == each.dir).map(|each| each.at).max();
+            let last =
+                samples.iter().filter(|sample| sample.dir == each.dir).map(|each| each.at).max();
             if last.is_none_or(|last| each.at.saturating_sub(last) >= EVERY) {
                 samples.push(each.clone());
             }

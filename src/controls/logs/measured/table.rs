@@ -116,7 +116,8 @@ impl Measured {
     fn journal_row(&self, each: &OnHost) -> Row {
         let (holds, short_on) = self.lasts(each);
         let keep = each.space.map_or(self.keep, |space| space.keep);
-        let dropped = each.journal.dropped.iter().filter(|each| each.at.saturating_add(keep) >= self.now);
+        let dropped =
+            each.journal.dropped.iter().filter(|each| each.at.saturating_add(keep) >= self.now);
         Row {
             name: each.journal.dir.clone(),
             kind: "journal",

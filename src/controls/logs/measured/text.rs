@@ -120,13 +120,20 @@ fn lines(
         let times = times(&window(last_window * WINDOW as u64)?, last_window == 0);
         let from = if last_window == place { times.first().copied() } else { Some(stretch.first) };
         let within = series::part(times.len() as u64, now + SLACK, max_gap, |index| {
-            Ok::<_, HostError>(usize::try_from(index).ok().and_then(|at| times.get(at)).copied().unwrap_or_default())
+            Ok::<_, HostError>(
+                usize::try_from(index)
+                    .ok()
+                    .and_then(|at| times.get(at))
+                    .copied()
+                    .unwrap_or_default(),
+            )
         })?;
         all.future = all.future.saturating_add(within.future);
         if let Some(from) = from.filter(|from| *from <= now + SLACK) {
             all.stretches.push(Stretch { first: from, last: stretch.last.max(from), entries: 0 });
         }
-        all.stretches.extend(within.stretches.into_iter().map(|each| Stretch { entries: 0, ..each }));
+        all.stretches
+            .extend(within.stretches.into_iter().map(|each| Stretch { entries: 0, ..each }));
         place = last_window + 1;
     }
     all.stretches.retain(|each| each.last <= now + SLACK);
@@ -156,7 +163,13 @@ mod tests {
 
     #[test]
     fn names_that_logs_are_rotated_to() {
-        for name in ["debug.log", "debug.log.1", "debug.log.2.gz", "debug.log-20261121", "debug.log-20261121-1.zst"] {
+        for name in [
+            "debug.log",
+            "debug.log.1",
+            "debug.log.2.gz",
+            "debug.log-20261121",
+            "debug.log-20261121-1.zst",
+        ] {
             assert!(is_rotated(name, "debug.log"), "{name}");
         }
         for name in ["debug.logs", "debug.log.lock", "a-debug.log", "debug.log.old"] {
@@ -184,7 +197,10 @@ mod tests {
         assert_eq!(text.series.newest(), Some(now - 3600));
 
         // In the middle of a file, far from its end.
-        put("debug.log.1", &log(hourly(begin, begin + 10 * DAY).chain(hourly(begin + 13 * DAY, begin + 34 * DAY))));
+        put(
+            "debug.log.1",
+            &log(hourly(begin, begin + 10 * DAY).chain(hourly(begin + 13 * DAY, begin + 34 * DAY))),
+        );
         let text = read(&host, "/debug.log", DAY, now).unwrap().unwrap();
         let gaps = text.series.gaps(0, now, DAY);
         assert_eq!(gaps.len(), 1, "{gaps:?}");
