@@ -41,7 +41,8 @@ pub(super) fn read(
         let path = format!("{dir}/{each}");
         let size = host.files().size(&path).map_err(|error| error.chain())?;
         let modified = host.files().modified_at(&path).map_err(|error| error.chain())?;
-        if let (Some(size), Some(modified)) = (size, modified) {
+        // A folder may have such a name.
+        if let (Some(size), Some(modified), false) = (size, modified, host.files().is_dir(&path)) {
             files.push((modified.as_micros() / 1_000_000, path, size));
         }
     }
