@@ -42,7 +42,7 @@ pub struct Header {
     pub machine_id: [u8; 16],
     /// By whom its entries are numbered: files with the same one share one sequence.
     pub seqnum_id: [u8; 16],
-    header_size: u64,
+    own_size: u64,
     arena_size: u64,
     pub(super) data_hash_table: u64,
     pub(super) data_hash_table_size: u64,
@@ -71,16 +71,16 @@ impl Header {
         if header.incompatible & !KNOWN != 0 {
             return Err(Fault::Unknown("it was written by a systemd newer than holdfast knows"));
         }
-        let end = header.header_size.checked_add(header.arena_size);
+        let end = header.own_size.checked_add(header.arena_size);
         let end = end.ok_or(Fault::Damaged("its size is impossible"))?;
-        if header.header_size < LEAST_HEADER_BYTES || !header.header_size.is_multiple_of(8) {
+        if header.own_size < LEAST_HEADER_BYTES || !header.own_size.is_multiple_of(8) {
             return Err(Fault::Damaged("its header has an impossible size"));
         }
         if end > size {
             return Err(Fault::Cut);
         }
         let tables = header.data_hash_table.checked_add(header.data_hash_table_size);
-        let is_within = |offset: u64| offset == 0 || (header.header_size..end).contains(&offset);
+        let is_within = |offset: u64| offset == 0 || (header.own_size..end).contains(&offset);
         if !is_within(header.tail_object)
             || !is_within(header.entry_array)
             || !is_within(header.data_hash_table)
@@ -108,7 +108,7 @@ impl Header {
             file_id: id(bytes, 24)?,
             machine_id: id(bytes, 40)?,
             seqnum_id: id(bytes, 72)?,
-            header_size: number(bytes, 88)?,
+            own_size: number(bytes, 88)?,
             arena_size: number(bytes, 96)?,
             data_hash_table: number(bytes, 104)?,
             data_hash_table_size: number(bytes, 112)?,
@@ -123,12 +123,12 @@ impl Header {
 
     /// Where its objects end.
     pub(super) fn end(&self) -> u64 {
-        self.header_size.saturating_add(self.arena_size)
+        self.own_size.saturating_add(self.arena_size)
     }
 
     /// How many bytes of it are written: up to the last object's beginning. The one being written to has room beyond.
     pub fn written(&self) -> u64 {
-        self.tail_object.max(self.header_size)
+        self.tail_object.max(self.own_size)
     }
 
     /// Whether offsets in it take four bytes.

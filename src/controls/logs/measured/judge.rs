@@ -316,10 +316,13 @@ fn files(measured: &Measured) -> Judgement {
 fn found(measured: &Measured, journals: &[OnHost]) -> Verdict {
     let mut wrong = Vec::new();
     if measured.whole().is_none() {
-        wrong.push(match journals.iter().any(|each| each.is_in_memory) {
-            true => "the journal is in memory only, and gone at the next boot".to_owned(),
-            false => "there is no journal file in /var/log/journal".to_owned(),
-        });
+        let in_memory = journals.iter().any(|each| each.is_in_memory);
+        let why = if in_memory {
+            "the journal is in memory only, and gone at the next boot"
+        } else {
+            "there is no journal file in /var/log/journal"
+        };
+        wrong.push(why.to_owned());
     }
     let faulty: Vec<_> = journals.iter().flat_map(|each| &each.journal.faulty).collect();
     wrong.extend(faulty.iter().take(NAMED).map(|each| format!("{}: {}", each.path, each.why)));

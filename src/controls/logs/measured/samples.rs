@@ -47,7 +47,7 @@ impl Sample {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::controls::logs) struct Samples {
     format: u32,
-    samples: Vec<Sample>,
+    looks: Vec<Sample>,
     /// By source, the oldest entry that any look has seen, in seconds since the epoch.
     #[serde(default)]
     first: BTreeMap<String, u64>,
@@ -55,7 +55,7 @@ pub(in crate::controls::logs) struct Samples {
 
 impl Default for Samples {
     fn default() -> Self {
-        Self { format: FORMAT, samples: Vec::new(), first: BTreeMap::new() }
+        Self { format: FORMAT, looks: Vec::new(), first: BTreeMap::new() }
     }
 }
 
@@ -81,7 +81,7 @@ impl Samples {
     ) -> Option<Self> {
         // A clock that was set back leaves notes of the future: they go.
         let is_kept = |sample: &&Sample| sample.at <= now && now - sample.at <= KEPT;
-        let mut samples: Vec<Sample> = self.samples.iter().filter(is_kept).cloned().collect();
+        let mut samples: Vec<Sample> = self.looks.iter().filter(is_kept).cloned().collect();
         let before = samples.len();
         for each in new {
             let last =
@@ -97,7 +97,7 @@ impl Samples {
             *entry = (*entry).min(*seen);
         }
         let is_new = samples.len() > before || first != self.first;
-        is_new.then_some(Self { format: FORMAT, samples, first })
+        is_new.then_some(Self { format: FORMAT, looks: samples, first })
     }
 
     /// What others grew by in a day, up to this look; `None` where less than a day has been observed. A file system of
@@ -109,7 +109,7 @@ impl Samples {
                 && sample.at <= now.at
                 && now.at - sample.at <= KEPT
         };
-        let first = self.samples.iter().filter(is_of_it).min_by_key(|sample| sample.at)?;
+        let first = self.looks.iter().filter(is_of_it).min_by_key(|sample| sample.at)?;
         let span = now.at - first.at;
         if span < DAY {
             return None;
@@ -147,8 +147,8 @@ mod tests {
                 samples = more;
             }
         }
-        assert!(samples.samples.len() <= 122, "{}", samples.samples.len());
-        assert!(samples.samples.iter().all(|each| each.at >= 29 * DAY));
+        assert!(samples.looks.len() <= 122, "{}", samples.looks.len());
+        assert!(samples.looks.iter().all(|each| each.at >= 29 * DAY));
         let text = serde_json::to_string(&samples).unwrap();
         assert_eq!(Samples::parse(&text), samples);
         for damaged in ["", "{}", &text[1..], &text.replace("\"format\":1", "\"format\":2")] {
@@ -156,7 +156,7 @@ mod tests {
         }
         // A clock that was set back a year.
         let back = samples.with(&[sample(5, 900, 50)], &BTreeMap::new(), 5).unwrap();
-        assert_eq!(back.samples.len(), 1);
+        assert_eq!(back.looks.len(), 1);
     }
 
     #[test]
