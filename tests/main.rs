@@ -26,6 +26,7 @@ mod journal;
 mod kill;
 mod lease;
 mod login;
+mod logs_config;
 mod neighbours;
 mod package;
 mod recovery;
