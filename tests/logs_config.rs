@@ -53,6 +53,7 @@ fn programs(host: &Host) {
 }
 
 on_hosts! {
+    Image::Rotation;
     fn a_blank_host_is_brought_there_and_back(host: &Host) {
         programs(host);
         give(host, KEPT);
@@ -115,6 +116,7 @@ fn ours(report: &Report) -> Vec<String> {
 }
 
 on_hosts! {
+    Image::Rotation;
     /// Under load, with rotations in between: every line once and in order. What is deleted is older than asked for.
     fn a_rotation_loses_no_line(host: &Host) {
         programs(host);

@@ -23,6 +23,9 @@ const ENGINES: &str = "docker.io,iptables,podman,netavark,crun,busybox-static";
 /// A kernel for a virtual machine, and what makes the initramfs that finds its disk.
 const KERNEL: &str = "linux-image-cloud-amd64,initramfs-tools,zstd,busybox-static,udev";
 
+/// What rotates files on every Debian that an installer has made.
+const ROTATION: &str = "logrotate";
+
 /// What a host is made of. Each is made when a test first asks for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Image {
@@ -33,6 +36,8 @@ pub enum Image {
     Containers,
     /// With a kernel of its own: for [`crate::Machine`].
     Machine,
+    /// With logrotate.
+    Rotation,
 }
 
 impl Image {
@@ -44,6 +49,7 @@ impl Image {
             (Image::Containers, Suite::Trixie) => format!(",{ENGINES},docker-cli"),
             (Image::Containers, Suite::Bookworm) => format!(",{ENGINES}"),
             (Image::Machine, _) => format!(",{KERNEL}"),
+            (Image::Rotation, _) => format!(",{ROTATION}"),
         }
     }
 }
