@@ -27,6 +27,7 @@ mod kill;
 mod lease;
 mod login;
 mod logs;
+mod logs_config;
 mod neighbours;
 mod package;
 mod recovery;

@@ -125,7 +125,7 @@ pub struct ServiceStatus {
 /// Where a service's output goes, as systemd has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServiceOutput {
-    /// `StandardOutput=`: `journal`, `null`, `append:/path`, …
+    /// `StandardOutput=`: `journal`, `null`, `append` (without its path), …
     pub output: String,
     /// `StandardError=`; `inherit` for the same.
     pub error: String,

@@ -11,6 +11,8 @@ pub(super) const EFFECTIVE: &CheckMeta = &CHECKS[1];
 pub(super) const SPACE: &CheckMeta = &CHECKS[2];
 /// `logs.copy`
 pub(super) const COPY: &CheckMeta = &CHECKS[3];
+/// `logs.sealed`
+pub(super) const SEALED: &CheckMeta = &CHECKS[4];
 
 const LOGS: &[&str] = &["logs.90-days"];
 
@@ -63,6 +65,17 @@ pub(super) static CHECKS: &[CheckMeta] = &[
               neither the 90 days nor gone when the journal is cut.",
         source: "Debian's /etc/logrotate.d/rsyslog",
         fix: "Nothing need be done; apt-get purge rsyslog where one copy is enough",
+    },
+    CheckMeta {
+        id: "logs.sealed",
+        title: "journald has a key to seal its files with",
+        severity: Severity::Medium,
+        evidence: Evidence::Effective,
+        practices: LOGS,
+        why: "Seal=yes is journald's default and does nothing without a key. With one, what was written more than a \
+              sealing interval (15 minutes) ago cannot be changed unnoticed, not even by root.",
+        source: "journald.conf(5), Seal=; journalctl(1), --setup-keys",
+        fix: "journalctl --setup-keys, and keep the verification key that it prints away from this host",
     },
     measured::KEPT,
     measured::GAPS,

@@ -7,6 +7,7 @@
 //! - `logs.effective/<source>`: where the source's output really goes: the unit's, the container's log driver, who
 //!   writes the file and how
 //! - `logs.space`: whether the file system can hold what is to be kept
+//! - `logs.sealed`: whether there is a key, where `journal.seal` asks for sealed files
 //! - `logs.copy`: whether rsyslog keeps a second copy, and for how long
 //!
 //! What is really kept, since when, and whether it will last, is measured ([`table`]): `logs.kept`, `logs.gaps`,

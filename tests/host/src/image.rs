@@ -26,6 +26,9 @@ const JOURNALS: &str = "systemd-journal-remote";
 /// A kernel for a virtual machine, and what makes the initramfs that finds its disk.
 const KERNEL: &str = "linux-image-cloud-amd64,initramfs-tools,zstd,busybox-static,udev";
 
+/// What rotates files on every Debian that an installer has made.
+const ROTATION: &str = "logrotate";
+
 /// What a host is made of. Each is made when a test first asks for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Image {
@@ -38,6 +41,8 @@ pub enum Image {
     Journals,
     /// With a kernel of its own: for [`crate::Machine`].
     Machine,
+    /// With logrotate.
+    Rotation,
 }
 
 impl Image {
@@ -50,6 +55,7 @@ impl Image {
             (Image::Containers, Suite::Bookworm) => format!(",{ENGINES}"),
             (Image::Journals, _) => format!(",{JOURNALS}"),
             (Image::Machine, _) => format!(",{KERNEL}"),
+            (Image::Rotation, _) => format!(",{ROTATION}"),
         }
     }
 }

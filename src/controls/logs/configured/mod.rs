@@ -9,6 +9,7 @@ mod file;
 mod namespace;
 mod own;
 mod rotation;
+mod sealing;
 mod sizing;
 mod space;
 mod unit;
@@ -45,18 +46,22 @@ pub(super) struct Compared {
     hazards: Vec<String>,
     space: space::Found,
     copy: Result<Option<copy::Copy>, String>,
+    /// Where sealing is asked for.
+    sealing: Option<Result<Option<String>, String>>,
 }
 
 /// Reads what the profile's sources are about.
 pub(super) async fn observe(profile: &Profile, host: &Reader) -> Compared {
     let logs = profile.logs.clone().unwrap_or_default();
     let size = host.files().total_bytes(LOG);
+    let is_sealed = profile.journal.as_ref().is_some_and(|journal| journal.seal == Some(true));
     let mut compared = Compared {
         effective: Vec::new(),
         own: Vec::new(),
         hazards: Vec::new(),
         space: space::Found::new(profile, &logs, size),
         copy: copy::read(host).await,
+        sealing: is_sealed.then(|| sealing::read(host)),
     };
     let mut namespaces: BTreeMap<String, TimeSpan> = BTreeMap::new();
     for source in &logs.source {
@@ -132,6 +137,7 @@ impl Compared {
         judgements.extend(self.own.iter().map(Own::judge));
         judgements.push(self.space.judge());
         judgements.push(copy::judge(&self.copy));
+        judgements.extend(self.sealing.as_ref().map(sealing::judge));
         judgements
     }
 

@@ -196,7 +196,8 @@ proptest! {
         let keep = TimeSpan::from_days(days);
         let room = Room { size, budget: size / 4, keep_free: size / 10, keep };
         if let Fits::Needs { budget, size } = room.fits(Some(rate)) {
-            prop_assert!(matches!(Room { budget, size, ..room }.fits(Some(rate)), Fits::PerDay(_)));
+            let enough = Room { budget, size, ..room }.fits(Some(rate));
+            prop_assert!(matches!(enough, Fits::PerDay(_)), "{:?}", enough);
         }
     }
 }
