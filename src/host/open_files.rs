@@ -56,7 +56,7 @@ fn in_process(files: &Files, pid: u32, path: &str) -> Result<Vec<FileWriter>, Ho
     Ok(found)
 }
 
-/// The flags a descriptor was opened with: `flags:	0102001`, octal.
+/// The flags a descriptor was opened with: `flags: 0102001`, octal.
 fn flags(info: &str) -> Option<i32> {
     let line = info.lines().find_map(|line| line.strip_prefix("flags:"))?;
     i32::from_str_radix(line.trim(), 8).ok()
@@ -69,7 +69,6 @@ mod tests {
     use super::*;
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "a test's own file in its own folder")]
     fn our_own_descriptors() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("debug.log");

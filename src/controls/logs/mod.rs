@@ -110,7 +110,7 @@ impl Comparison for Compared {
     }
 
     fn plan(&self, wanted: &Wanted<'_>) -> Vec<Step> {
-        self.configured.plan(wanted)
+        self.configured.plan(*wanted)
     }
 
     fn obstacles(&self) -> Vec<Obstacle> {

@@ -142,7 +142,7 @@ impl Compared {
     }
 
     /// The steps for holdfast's own files.
-    pub(super) fn plan(&self, wanted: &Wanted<'_>) -> Vec<Step> {
+    pub(super) fn plan(&self, wanted: Wanted<'_>) -> Vec<Step> {
         self.own.iter().flat_map(|own| own.plan(wanted)).collect()
     }
 

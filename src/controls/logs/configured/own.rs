@@ -59,7 +59,7 @@ impl Own {
     }
 
     /// The steps that put it in place, where that is wanted.
-    pub(super) fn plan(&self, wanted: &Wanted<'_>) -> Vec<Step> {
+    pub(super) fn plan(&self, wanted: Wanted<'_>) -> Vec<Step> {
         let id = self.id();
         if !wanted.has(&id) || self.not_yet.is_some() {
             return Vec::new();

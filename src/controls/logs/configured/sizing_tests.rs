@@ -196,7 +196,7 @@ proptest! {
         let keep = TimeSpan::from_days(days);
         let room = Room { size, budget: size / 4, keep_free: size / 10, keep };
         if let Fits::Needs { budget, size } = room.fits(Some(rate)) {
-            let enough = Room { budget, size, ..room }.fits(Some(rate));
+            let enough = Room { size, budget, ..room }.fits(Some(rate));
             prop_assert!(matches!(enough, Fits::PerDay(_)), "{:?}", enough);
         }
     }

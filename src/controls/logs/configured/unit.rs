@@ -90,38 +90,42 @@ fn elsewhere(value: &str) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    fn service(output: &str, error: &str, namespace: &str) -> Result<Found, String> {
+    fn service(output: &str, error: &str, namespace: &str) -> Found {
         let text = |text: &str| text.to_owned();
         let (output, error, namespace) = (text(output), text(error), text(namespace));
-        Ok(Found::Service(ServiceOutput { output, error, namespace }))
+        Found::Service(ServiceOutput { output, error, namespace })
     }
 
     #[test]
     fn where_output_goes() {
         let cases = [
-            (service("journal", "inherit", ""), None, "holds: it logs to the journal of the host"),
             (
-                service("journal", "null", ""),
+                Ok(service("journal", "inherit", "")),
+                None,
+                "holds: it logs to the journal of the host",
+            ),
+            (
+                Ok(service("journal", "null", "")),
                 None,
                 "differs: StandardError=null: it is thrown away",
             ),
             (
-                service("truncate", "inherit", ""),
+                Ok(service("truncate", "inherit", "")),
                 None,
                 "differs: StandardOutput=truncate: the file is emptied at each start",
             ),
             (
-                service("tty", "journal", ""),
+                Ok(service("tty", "journal", "")),
                 None,
                 "differs: StandardOutput=tty: it is not in the journal",
             ),
             (
-                service("journal", "inherit", "a"),
+                Ok(service("journal", "inherit", "a")),
                 None,
                 "holds: it logs to the journal of namespace a",
             ),
             (
-                service("journal", "inherit", ""),
+                Ok(service("journal", "inherit", "")),
                 Some("a"),
                 "differs: it logs to the journal of the host",
             ),
