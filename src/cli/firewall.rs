@@ -12,10 +12,13 @@ use super::{
     out::Tone,
 };
 use crate::{
-    controls::firewall::{
-        boot::COPY,
-        break_glass::{LONGEST, Opening, PROTOCOLS, RECORD, State, opening, state},
-        foreign::{ForeignTable, Owner, Tables},
+    controls::{
+        Sight,
+        firewall::{
+            boot::COPY,
+            break_glass::{LONGEST, Opening, PROTOCOLS, RECORD, State, opening, state},
+            foreign::{ForeignTable, Owner, Tables},
+        },
     },
     engine::{
         change::{Change, Content, FileState},
@@ -194,7 +197,7 @@ async fn close(context: &Context) -> Result<Exit, Failure> {
 }
 
 async fn tables(context: &Context) -> Result<Exit, Failure> {
-    let tables = Tables::of(&Reader::live()).await.tables;
+    let tables = Tables::of(&Sight::of(&Reader::live())).await.tables;
     let tables = tables.map_err(|why| Failure::new(Exit::Failed, why))?;
     match context.format {
         Format::Json => {

@@ -8,6 +8,7 @@ pub mod journal;
 pub mod login;
 pub mod logs;
 pub mod services;
+mod sight;
 pub mod ssh;
 pub mod sysctl;
 
@@ -18,9 +19,10 @@ use crate::{
         change::{Change, Step},
         check::{CheckMeta, Judgement},
     },
-    host::Reader,
     profile::schema::{Mode, Profile},
 };
+
+pub use sight::Sight;
 
 /// Every control, in the order in which their changes are made: what can cut a login off comes last.
 pub const ALL: &[&dyn Control] = &[
@@ -56,16 +58,11 @@ pub trait Control: Sync + fmt::Debug {
         true
     }
 
-    /// Whether its steps can make this very check (its full id) hold.
-    fn mends(&self, _check: &str) -> bool {
-        self.is_mended_by_steps()
-    }
-
     /// Reads the host. Never fails as a whole: what could not be read is judged [`Unknown`](crate::engine::check::Verdict::Unknown).
     fn observe<'a>(
         &'a self,
         profile: &'a Profile,
-        host: &'a Reader,
+        sight: &'a Sight<'a>,
     ) -> Pin<Box<dyn Future<Output = Box<dyn Comparison>> + 'a>>;
 }
 

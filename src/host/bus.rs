@@ -16,6 +16,10 @@ use crate::engine::change::UnitVerb;
 /// How long systemd may take to answer a question.
 const CALL_LIMIT: Duration = Duration::from_secs(20);
 
+/// How long systemd may take to read its unit files again: what systemctl gives it (`DAEMON_RELOAD_TIMEOUT_SEC`, twice
+/// the 90 s that generators have). A change that is taken back because the host is slow would never get in.
+const RELOAD_LIMIT: Duration = Duration::from_secs(180);
+
 #[proxy(
     interface = "org.freedesktop.systemd1.Manager",
     default_service = "org.freedesktop.systemd1",
@@ -368,7 +372,7 @@ impl Systemd {
             }
             manager.reload().await
         };
-        limited(work).await.map_err(bus(call, name))
+        within(RELOAD_LIMIT, work).await.map_err(bus(call, name))
     }
 
     /// Has systemd read its unit files again.
@@ -377,7 +381,7 @@ impl Systemd {
     /// [`HostError::Bus`].
     pub(super) async fn daemon_reload(&self) -> Result<(), HostError> {
         let work = async { self.manager().await?.reload().await };
-        limited(work).await.map_err(bus("Reload", "the manager"))
+        within(RELOAD_LIMIT, work).await.map_err(bus("Reload", "the manager"))
     }
 }
 
@@ -387,6 +391,13 @@ pub(super) fn bus(call: &'static str, unit: &str) -> impl FnOnce(zbus::Error) ->
 }
 
 pub(super) async fn limited<T>(work: impl Future<Output = zbus::Result<T>>) -> zbus::Result<T> {
-    let late = || Err(zbus::Error::Failure(format!("no answer within {CALL_LIMIT:?}")));
-    timeout(CALL_LIMIT, work).await.unwrap_or_else(|_| late())
+    within(CALL_LIMIT, work).await
+}
+
+async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = zbus::Result<T>>,
+) -> zbus::Result<T> {
+    let late = || Err(zbus::Error::Failure(format!("no answer within {limit:?}")));
+    timeout(limit, work).await.unwrap_or_else(|_| late())
 }

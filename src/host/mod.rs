@@ -24,6 +24,7 @@ pub mod open_files;
 pub mod process;
 pub mod reader;
 pub mod seen;
+mod sock_diag;
 pub mod sockets;
 pub mod unit_links;
 pub mod writer;

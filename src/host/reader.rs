@@ -3,9 +3,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
+use serde_json::Value;
 use tokio::{net::UdpSocket, sync::OnceCell, time::timeout};
 
 use super::{
@@ -23,6 +25,7 @@ use super::{
     process::{self, Output},
     sockets::{self, Listener},
 };
+use crate::engine::document::{self, Bulk};
 
 /// The commands a reader may run: a program and the arguments it must be given first. All of them only print.
 const READ_ONLY: &[(&str, &[&str])] = &[
@@ -31,7 +34,7 @@ const READ_ONLY: &[(&str, &[&str])] = &[
     ("nft", &["-n", "-t", "list", "ruleset"]),
     ("podman", &["ps", "--format", "json"]),
     ("podman", &["inspect", "--type", "container", "--format", "{{json .HostConfig.LogConfig}}"]),
-    ("nft", &["-j", "-t", "list", "ruleset"]),
+    ("nft", &nft::DECLARED),
     ("nft", &["-a", "-s", "-n", "list", "chain"]),
 ];
 
@@ -46,6 +49,8 @@ const LOOP_LIMIT: Duration = Duration::from_millis(50);
 pub struct Reader {
     files: Files,
     systemd: OnceCell<Systemd>,
+    /// The last commands that nft and this kernel were shown, and what they made of them.
+    canonical: Mutex<Option<(String, Value)>>,
 }
 
 impl Reader {
@@ -56,7 +61,7 @@ impl Reader {
 
     /// A host whose files are below `root`; programs, bus and kernel are still the live ones.
     pub fn below(root: impl Into<std::path::PathBuf>) -> Self {
-        Self { files: Files::below(root), systemd: OnceCell::new() }
+        Self { files: Files::below(root), systemd: OnceCell::new(), canonical: Mutex::new(None) }
     }
 
     /// Its files.
@@ -207,14 +212,6 @@ impl Reader {
         nft::own_table().await
     }
 
-    /// The same without the elements of its sets.
-    ///
-    /// # Errors
-    /// See [`nft::own_table_declared`].
-    pub async fn own_table_declared(&self) -> Result<OwnTable, HostError> {
-        nft::own_table_declared().await
-    }
-
     /// The same as nft's text, exact for before-images or in words for people.
     ///
     /// # Errors
@@ -231,15 +228,21 @@ impl Reader {
         break_glass::elements().await
     }
 
-    /// What nft's JSON listing of a desired table says once this kernel has loaded it.
+    /// What nft's JSON listing of a desired table says once this kernel has loaded it. Its large sets are declared and
+    /// stay empty: what nft makes of a network is known. The same commands are shown to nft once: neither it nor the
+    /// kernel is another one while this reader lives, which is no longer than the command that it serves.
     ///
     /// # Errors
     /// See [`nft::canonical`].
-    pub async fn canonical_table(
-        &self,
-        document: &serde_json::Value,
-    ) -> Result<serde_json::Value, HostError> {
-        nft::canonical(document).await
+    pub async fn canonical_table(&self, document: &Value) -> Result<Value, HostError> {
+        let commands = document::at(document, clock::now(), Bulk::Empty);
+        let known = || self.canonical.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, listing)) = known().as_ref().filter(|(shown, _)| *shown == commands) {
+            return Ok(listing.clone());
+        }
+        let listing = nft::canonical(&commands).await?;
+        *known() = Some((commands, listing.clone()));
+        Ok(listing)
     }
 
     /// The same as nft's text.
@@ -248,10 +251,10 @@ impl Reader {
     /// See [`nft::canonical`].
     pub async fn canonical_table_text(
         &self,
-        document: &serde_json::Value,
+        document: &Value,
         listing: Listing,
     ) -> Result<String, HostError> {
-        nft::canonical_text(document, listing).await
+        nft::canonical_text(&document::at(document, clock::now(), Bulk::Empty), listing).await
     }
 
     /// Sends one packet over loopback from a socket to itself, and says whether it arrived: nobody else sees it. What
@@ -275,10 +278,7 @@ impl Reader {
     ///
     /// # Errors
     /// When it cannot be reached, does not answer within 2 s, or answers with what cannot be read.
-    pub async fn docker(
-        &self,
-        question: Question<'_>,
-    ) -> Result<Option<serde_json::Value>, HostError> {
+    pub async fn docker(&self, question: Question<'_>) -> Result<Option<Value>, HostError> {
         docker::ask(&self.files, question).await
     }
 

@@ -12,7 +12,7 @@ use std::{
 
 use holdfast::{
     controls::{
-        Control as _,
+        Control as _, Sight,
         firewall::{
             self,
             model::{Door, Model, Protocol, Via},
@@ -109,7 +109,7 @@ impl Namespace {
     pub(super) fn document(&self, section: &Firewall) -> serde_json::Value {
         let facts = self.within(|| {
             let reader = Reader::live();
-            runtime().block_on(firewall::Facts::gather(section, &reader)).unwrap()
+            runtime().block_on(firewall::Facts::gather(section, &Sight::of(&reader))).unwrap()
         });
         firewall::document(section, &facts).unwrap()
     }
@@ -119,7 +119,8 @@ impl Namespace {
         let profile = Profile { firewall: Some(section.clone()), ..Profile::default() };
         self.within(|| {
             let reader = Reader::live();
-            let observe = firewall::FirewallControl.observe(&profile, &reader);
+            let sight = Sight::of(&reader);
+            let observe = firewall::FirewallControl.observe(&profile, &sight);
             let comparison = runtime().block_on(observe);
             let verdicts: Vec<_> =
                 comparison.judge().into_iter().map(|j| j.verdict).take(2).collect();

@@ -4,7 +4,6 @@ use std::pin::Pin;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
 use super::{
     Expected, Facts, always, blocklist,
@@ -18,11 +17,11 @@ use super::{
     whole::Whole,
 };
 use crate::{
-    controls::{Comparison, Control, Obstacle, Preview, Wanted},
+    controls::{Comparison, Control, Obstacle, Preview, Sight, Wanted},
     engine::{
         change::{Change, Step, TableState},
         check::{CheckMeta, Judgement, Verdict},
-        document,
+        document::Desired,
     },
     host::{
         HostError, Reader, clock,
@@ -38,8 +37,8 @@ use crate::{
 /// How many differences a finding names.
 const SHOWN: usize = 3;
 
-/// How many bytes of the document's digest a finding names: enough to tell two tables apart.
-const DIGEST_SHOWN: usize = 6;
+/// How many digits of the document's digest a finding names: enough to tell two tables apart.
+const DIGEST_SHOWN: usize = 12;
 
 /// See the [module](super).
 #[derive(Debug)]
@@ -65,14 +64,10 @@ impl Control for FirewallControl {
     fn observe<'a>(
         &'a self,
         profile: &'a Profile,
-        host: &'a Reader,
+        sight: &'a Sight<'a>,
     ) -> Pin<Box<dyn Future<Output = Box<dyn Comparison>> + 'a>> {
         Box::pin(async move {
-            let comparison = match &profile.firewall {
-                Some(section) => Some(Observed::of(section, host, Depth::Quick).await),
-                None => None,
-            };
-            Box::new(Whole::of(FirewallComparison(comparison), host).await) as Box<dyn Comparison>
+            Box::new(Whole::of(profile.firewall.as_ref(), sight).await) as Box<dyn Comparison>
         })
     }
 }
@@ -88,7 +83,7 @@ impl Comparison for FirewallComparison {
 
     fn plan(&self, wanted: &Wanted<'_>) -> Vec<Step> {
         let document = self.0.as_ref().and_then(|observed| observed.document.as_ref().ok());
-        document.map_or_else(Vec::new, |document| load(document, *wanted))
+        document.map_or_else(Vec::new, |document| load(document.commands(), *wanted))
     }
 
     fn previews(&self) -> Vec<Preview> {
@@ -124,7 +119,7 @@ pub(super) struct Observed {
     /// What the desired table depends on beside the profile, or why it is not known.
     pub(super) facts: Result<Facts, String>,
     /// The desired table, or why there is none.
-    pub(super) document: Result<Value, String>,
+    pub(super) document: Result<Desired, String>,
     /// What nft and this kernel make of it, or why that cannot be seen.
     pub(super) canonical: Result<Value, String>,
     /// Whether a packet was sent over loopback, and arrived, before the live table was listed.
@@ -155,23 +150,23 @@ pub(super) struct Texts {
 }
 
 impl Observed {
-    async fn of(section: &Firewall, host: &Reader, depth: Depth) -> Self {
-        let facts = Facts::gather(section, host).await;
-        let document = facts
-            .as_ref()
-            .map_err(Clone::clone)
-            .and_then(|facts| ruleset::document(section, facts).map_err(|error| error.to_string()));
+    pub(super) async fn of(section: &Firewall, sight: &Sight<'_>, depth: Depth) -> Self {
+        let host = sight.host;
+        let facts = sight.facts(section).await.clone();
+        let document = facts.as_ref().map_err(Clone::clone).and_then(|facts| {
+            let document = ruleset::document(section, facts);
+            document.map(Desired::of).map_err(|error| error.to_string())
+        });
         let canonical = async {
             match &document {
-                Ok(document) => host.canonical_table(document).await.map_err(|e| obstacle(&e)),
+                Ok(document) => {
+                    host.canonical_table(document.commands()).await.map_err(|e| obstacle(&e))
+                }
                 Err(why) => Err(why.clone()),
             }
         };
-        let live = async {
-            let looped = host.loop_a_packet().await;
-            (looped, Live::of(&document, host).await)
-        };
-        let (canonical, (looped, live)) = tokio::join!(canonical, live);
+        let (canonical, live) = tokio::join!(canonical, Live::of(&document, sight));
+        let looped = sight.looped().await;
         let Live { table, in_large, tables, sets_known } = live;
         let live = table.map_err(|error| obstacle(&error));
         let at = clock::now();
@@ -196,10 +191,10 @@ impl Observed {
         };
         let mut found = observed.differences();
         if found != Ok(Vec::new()) {
-            observed.texts = observed.read_texts(host).await;
+            observed.texts = observed.read_texts(sight).await;
             found = observed.differences();
         } else if let (Some(tables), Ok(document)) = (tables, &observed.document) {
-            host.note_sets(tables, &document::digest(document), Known::Listed);
+            host.note_sets(tables, document.sets(), Known::Listed);
         }
         observed.found = Some(found);
         observed.exposure = observed.look_outside(section, host, depth).await;
@@ -253,11 +248,16 @@ impl Observed {
     }
 
     /// For people only, so what cannot be had stays empty.
-    async fn read_texts(&self, host: &Reader) -> Texts {
+    async fn read_texts(&self, sight: &Sight<'_>) -> Texts {
+        let host = sight.host;
+        // Where there is no table there are no two rules to tell apart.
+        let is_shown = sight.has_previews || !matches!(self.live, Ok(OwnTable::Absent));
+        let is_large = self.document.as_ref().is_ok_and(Desired::has_bulk);
+        let words = if is_large && !sight.has_previews { Listing::Rules } else { Listing::Words };
         let canonical = async {
             match (&self.canonical, &self.document) {
-                (Ok(_), Ok(document)) => {
-                    host.canonical_table_text(document, Listing::Words).await.ok()
+                (Ok(_), Ok(document)) if is_shown => {
+                    host.canonical_table_text(document.commands(), words).await.ok()
                 }
                 _ => None,
             }
@@ -265,13 +265,21 @@ impl Observed {
         let live = async {
             match self.live {
                 Ok(OwnTable::Absent) | Err(_) => None,
-                Ok(_) => host.own_table_text(Listing::Words).await.ok().flatten(),
+                Ok(_) => host.own_table_text(words).await.ok().flatten(),
             }
         };
         let (canonical, live) = tokio::join!(canonical, live);
         Texts {
             canonical: printable(&canonical.unwrap_or_default()),
             live: printable(&live.unwrap_or_default()),
+        }
+    }
+
+    /// The live table as it was listed with all that is in its small sets, if it was.
+    pub(super) fn with_elements(&self) -> Option<&Value> {
+        match &self.live {
+            Ok(OwnTable::Json(listing)) if !self.sets_known => Some(listing),
+            _ => None,
         }
     }
 
@@ -294,7 +302,7 @@ impl Observed {
         };
         let expected = match &self.document {
             Ok(_) if self.sets_known => Expected::known(),
-            Ok(document) => Expected::of(document, self.at),
+            Ok(document) => Expected::of(document.commands(), self.at),
             Err(_) => Expected::default(),
         };
         let wanted = Table::from_listing(self.canonical.as_ref().map_err(Clone::clone)?)?;
@@ -452,7 +460,7 @@ impl Observed {
         let Texts { canonical, live } = &self.texts;
         let document = self.document.as_ref().ok().filter(|_| canonical != live)?;
         Some(Preview {
-            change: change(document),
+            change: change(document.commands()),
             title: "table inet holdfast".to_owned(),
             before: live.clone(),
             after: canonical.clone(),
@@ -466,7 +474,7 @@ impl Observed {
 /// When the kernel's lists of sockets cannot be read.
 pub async fn exposure_of(section: Option<&Firewall>, host: &Reader) -> Result<Exposure, String> {
     if let Some(section) = section {
-        return Observed::of(section, host, Depth::Full).await.exposure;
+        return Observed::of(section, &Sight::of(host), Depth::Full).await.exposure;
     }
     let seen = exposure::look(host, Depth::Full).await?;
     let force = Force::No("the profile has no firewall".to_owned());
@@ -482,7 +490,7 @@ const MISSING: &str = "table inet holdfast is missing";
 const FLAGGED: &str = "table inet holdfast has flags (dormant?): its rules may not be in force";
 
 /// The profile's part on one line. It names the document's digest, so that another table is another expectation.
-pub(super) fn wants(section: &Firewall, document: &Result<Value, String>) -> String {
+pub(super) fn wants(section: &Firewall, document: &Result<Desired, String>) -> String {
     let names: Vec<_> = section
         .allow
         .iter()
@@ -494,21 +502,11 @@ pub(super) fn wants(section: &Firewall, document: &Result<Value, String>) -> Str
     } else {
         format!("let in: {}", names.join(", "))
     };
-    let digest = digest(document);
-    format!("table inet holdfast drops by default; {allows}{digest}")
-}
-
-/// A few digits that tell one desired table from another; nothing where there is none.
-fn digest(document: &Result<Value, String>) -> String {
-    document.as_ref().map_or_else(
+    let digest = document.as_ref().map_or_else(
         |_| String::new(),
-        |document| {
-            let digest = Sha256::digest(document.to_string());
-            let hex: String =
-                digest.iter().take(DIGEST_SHOWN).map(|byte| format!("{byte:02x}")).collect();
-            format!(" (rules {hex})")
-        },
-    )
+        |document| format!(" (rules {})", &document.digest()[..DIGEST_SHOWN]),
+    );
+    format!("table inet holdfast drops by default; {allows}{digest}")
 }
 
 /// The first few differences, and how many more there are.

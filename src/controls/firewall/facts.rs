@@ -11,7 +11,8 @@ use super::{
     services::{self, Found},
 };
 use crate::{
-    host::{Reader, nft::OwnTable},
+    controls::Sight,
+    host::nft::{self, OwnTable},
     profile::{
         schema::{Firewall, Forward},
         types::Interface,
@@ -67,18 +68,22 @@ impl Facts {
     ///
     /// # Errors
     /// What is missing, for a person, with what to do about it: there is no desired table then, and nothing is changed.
-    pub async fn gather(section: &Firewall, host: &Reader) -> Result<Self, String> {
-        let blocks = blocklist::read(section, host)?;
-        let (outside, known_by) = outside(section, host).await?;
+    pub async fn gather(section: &Firewall, sight: &Sight<'_>) -> Result<Self, String> {
+        let blocks = blocklist::read(section, sight.host)?;
+        let (outside, known_by) = outside(section, sight).await?;
         if outside.is_empty() && section.egress.is_some() {
             return Err("there is no default route, so it is not known what leaves; name the interface in firewall.outside".to_owned());
         }
-        let services = services::gather(section, host).await;
+        let services = services::gather(section, sight.host).await;
         Ok(Self { outside, known_by, services, blocks })
     }
 }
 
-async fn outside(section: &Firewall, host: &Reader) -> Result<(Vec<Interface>, KnownBy), String> {
+async fn outside(
+    section: &Firewall,
+    sight: &Sight<'_>,
+) -> Result<(Vec<Interface>, KnownBy), String> {
+    let host = sight.host;
     let read = |path: &str| -> Result<String, String> {
         // Without IPv6 there is no table of its routes.
         host.files().text(path).map(Option::unwrap_or_default).map_err(|error| error.chain())
@@ -105,7 +110,7 @@ async fn outside(section: &Firewall, host: &Reader) -> Result<(Vec<Interface>, K
     }
     // A route may be gone for a while, as when a lease is renewed; what leads outside has not changed for that.
     if section.forward == Forward::Containers
-        && let Ok(OwnTable::Json(listing)) = host.own_table_declared().await
+        && let Some(OwnTable::Json(listing)) = declared(sight).await
     {
         let names = named_in(&listing);
         if !names.is_empty() {
@@ -115,6 +120,15 @@ async fn outside(section: &Firewall, host: &Reader) -> Result<(Vec<Interface>, K
     let is_on = |key: &str| host.sysctl(key).ok().flatten().is_none_or(|value| value != "0");
     let forwards = is_on("net.ipv4.ip_forward") || is_on("net.ipv6.conf.all.forwarding");
     Ok((Vec::new(), if forwards { KnownBy::Nothing } else { KnownBy::NothingForwarded }))
+}
+
+/// The live table without the elements of its sets, if it can be had.
+async fn declared(sight: &Sight<'_>) -> Option<OwnTable> {
+    match &sight.tables().await.listing {
+        Ok(listing) => nft::own_of(listing),
+        // Another table may be what cannot be read.
+        Err(_) => sight.host.own_table().await.ok(),
+    }
 }
 
 fn sorted(mut names: Vec<Interface>) -> Vec<Interface> {

@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use super::{control::printable, table::plain};
 use crate::{
+    controls::Sight,
     engine::check::Verdict,
     host::{Reader, nft::TABLE},
 };
@@ -363,20 +364,13 @@ pub struct Tables {
 
 impl Tables {
     /// Lists them, without the elements of sets: however large these are, they say nothing here.
-    pub async fn of(host: &Reader) -> Self {
-        let listing = async {
-            let output = host.ask("nft", &["-j", "-t", "list", "ruleset"]).await?;
-            let command = output.command.clone();
-            let listing: Value = serde_json::from_slice(&output.success()?)
-                .map_err(|source| crate::host::HostError::NotJson { command, source })?;
-            Ok::<_, crate::host::HostError>(listing)
-        };
-        let mut tables = match listing.await {
-            Ok(listing) => Self::from_listing(&listing),
-            Err(error) => Self { tables: Err(error.chain()), detours: Vec::new() },
+    pub async fn of(sight: &Sight<'_>) -> Self {
+        let mut tables = match &sight.tables().await.listing {
+            Ok(listing) => Self::from_listing(listing),
+            Err(why) => Self { tables: Err(why.clone()), detours: Vec::new() },
         };
         for detour in tables.detours.iter_mut().take(SHOWN) {
-            detour.words = words(host, detour).await;
+            detour.words = words(sight.host, detour).await;
         }
         tables
     }

@@ -25,7 +25,7 @@ mod values;
 use std::pin::Pin;
 
 use self::{compare::Compared, desired::wishes, observed::Observed};
-use super::{Comparison, Control, logs::journal_for};
+use super::{Comparison, Control, Sight, logs::journal_for};
 use crate::{
     engine::check::CheckMeta,
     host::Reader,
@@ -56,11 +56,11 @@ impl Control for Journal {
     fn observe<'a>(
         &'a self,
         profile: &'a Profile,
-        host: &'a Reader,
+        sight: &'a Sight<'a>,
     ) -> Pin<Box<dyn Future<Output = Box<dyn Comparison>> + 'a>> {
-        let wishes = wishes(&held_to(profile, host));
+        let wishes = wishes(&held_to(profile, sight.host));
         Box::pin(async move {
-            let observed = Observed::read(host).await;
+            let observed = Observed::read(sight.host).await;
             Box::new(Compared { wishes, observed }) as Box<dyn Comparison>
         })
     }

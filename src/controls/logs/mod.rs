@@ -24,7 +24,7 @@ use std::pin::Pin;
 
 pub(in crate::controls) use self::configured::journal_for;
 pub use self::measured::table::{Faulty, Files, Row, Silence};
-use super::{Comparison, Control, Obstacle, Wanted};
+use super::{Comparison, Control, Obstacle, Sight, Wanted};
 use crate::{
     engine::{
         change::Step,
@@ -76,20 +76,20 @@ impl Control for LogsControl {
         profile.logs.as_ref().map(|logs| logs.mode)
     }
 
-    fn mends(&self, check: &str) -> bool {
-        check.starts_with("logs.config/")
+    fn is_mended_by_steps(&self, check: &str) -> bool {
+        check == checks::CONFIG.id
     }
 
     fn observe<'a>(
         &'a self,
         profile: &'a Profile,
-        host: &'a Reader,
+        sight: &'a Sight<'a>,
     ) -> Pin<Box<dyn Future<Output = Box<dyn Comparison>> + 'a>> {
         Box::pin(async move {
-            let configured = configured::observe(profile, host).await;
+            let configured = configured::observe(profile, sight.host).await;
             let defaults = Logs::default();
             let measured =
-                measured::Measured::read(profile.logs.as_ref().unwrap_or(&defaults), host);
+                measured::Measured::read(profile.logs.as_ref().unwrap_or(&defaults), sight.host);
             Box::new(Compared { configured, measured }) as Box<dyn Comparison>
         })
     }

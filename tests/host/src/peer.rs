@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use nix::sched::{CloneFlags, setns};
@@ -19,6 +19,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
 /// How long for one that a program gives, and not the kernel: it has to get a processor first.
 const PROGRAM_WITHIN: Duration = Duration::from_secs(4);
+
+/// How long the kernel may take to see that a cable is plugged in.
+const PLUGGED_WITHIN: Duration = Duration::from_secs(30);
 
 /// What a connection attempt met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,13 +110,14 @@ impl Wire {
             "addr add {v4}/24 dev {name}\naddr add {v6}/64 dev {name} nodad\nlink set {name} up\n"
         );
         ip(pid, &commands)?;
-        self.reconnect()
+        self.reconnect()?;
+        wait_for_carrier(pid, name)
     }
 
     /// Gives the peer the end of a cable whose other end a virtual machine takes that runs in the peer's network.
     pub(crate) fn plug_tap(&self) -> Result<()> {
         self.0.ip("tuntap add dev eth0 mode tap\n")?;
-        self.reconnect()
+        self.address()
     }
 
     /// Takes the peer's end down, so that the host's own settings stay as they are.
@@ -123,6 +127,11 @@ impl Wire {
 
     /// Takes the peer's end up, with the addresses and routes that going down has cost it.
     pub(crate) fn reconnect(&self) -> Result<()> {
+        self.address()?;
+        wait_for_carrier(self.0.keeper.1, "eth0")
+    }
+
+    fn address(&self) -> Result<()> {
         let peer = &self.0;
         let (v4, v6) = (peer.host_v4(), peer.host_v6());
         peer.ip(&format!(
@@ -301,6 +310,24 @@ fn ip(pid: u32, commands: &str) -> Result<()> {
     command.args(["--target", &pid.to_string(), "--net", "--", "ip", "-batch", "-"]);
     let line = format!("ip -batch: {}", commands.trim());
     Run::new(line, command).stdin(commands).run()?.ok().map(drop)
+}
+
+/// Waits until what is sent into an end of a cable is not dropped: the kernel sees the carrier some time after `up`, and
+/// nobody would ask for an address again within [`ANSWER_WITHIN`].
+fn wait_for_carrier(pid: u32, name: &str) -> Result<()> {
+    let start = Instant::now();
+    loop {
+        let mut command = machine::command("nsenter");
+        command.args(["--target", &pid.to_string(), "--net", "--", "ip", "link", "show", name]);
+        let shown = Run::new(format!("ip link show {name}"), command).run()?.ok()?.stdout;
+        if shown.contains(" state UP ") {
+            return Ok(());
+        }
+        if start.elapsed() > PLUGGED_WITHIN {
+            bail!("No carrier within {PLUGGED_WITHIN:?}: {shown}");
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
 
 /// Makes sure that a process has a network of its own.

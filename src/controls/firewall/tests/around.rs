@@ -11,16 +11,16 @@ use crate::{
         document,
         foreign::{ForeignTable, Owner, Tables},
     },
-    engine::check::Verdict,
+    engine::{check::Verdict, document::Desired},
     host::nft::Element,
     profile::{schema::Profile, types::Port},
 };
 
 #[test]
 fn a_copy_is_read_back_and_any_change_of_it_is_noticed() {
-    let document = document(&section(super::SECTION), &Facts::default()).unwrap();
+    let document = Desired::of(document(&section(super::SECTION), &Facts::default()).unwrap());
     let copy = encode(&document);
-    assert_eq!(decode(&copy).unwrap(), document);
+    assert_eq!(&decode(&copy).unwrap(), document.commands());
     let spoilt = [
         (String::new(), "is not whole"),
         (copy[..copy.len() / 2].to_owned(), "is not whole"),
