@@ -32,7 +32,7 @@ const UNIT: &str = "holdfast-firewall.service";
 const BOOT: &str = "firewall.boot";
 const FAILED_CLOSED: &str = "0f9cc1aa7a1f4afe8279dab251167384";
 
-/// Takes from /tmp, over and over until sysinit.target, what systemd 252 puts there for PrivateDevices=, as
+/// Takes from /tmp, over and over until sysinit.target, what systemd 252 puts there for `PrivateDevices=`, as
 /// systemd-tmpfiles-setup.service may once: a unit that has it does not start.
 const SWEEPER: &str = r#"[Unit]
 DefaultDependencies=no
@@ -193,6 +193,24 @@ on_hosts! {
     }
 }
 
+on_hosts! {
+    /// A sandbox that cannot be set up, as while a mount is missing, keeps the firewall away for no longer than that.
+    fn what_cannot_be_started_is_started_again(host: &Host) {
+        let peer = host.peer("client").unwrap();
+        applied(host);
+        let late = "[Service]\nBindReadOnlyPaths=/run/late:/mnt\n";
+        host.push(format!("/etc/systemd/system/{UNIT}.d/late.conf"), late, 0o644).unwrap();
+        sh(host, &format!("systemctl daemon-reload; nft delete table inet holdfast; ! systemctl restart {UNIT}"));
+        assert_eq!(met(&peer), ALL_OPEN, "it could not be started");
+        sh(host, "mkdir /run/late");
+        let start = Instant::now();
+        while met(&peer) != WHOLE {
+            assert!(start.elapsed() < Duration::from_secs(120), "it is not started again");
+        }
+        assert_eq!(shown(host, UNIT, "Result"), "success");
+    }
+}
+
 /// Leaves the newest transaction as one that was interrupted after its last step.
 fn reopen(host: &Host) {
     sh(host, "cd /var/lib/holdfast/transactions && rm \"$(ls | tail -n 1)/end.json\"");
@@ -238,15 +256,22 @@ on_hosts! {
     fn the_stock_nftables_service_does_not_undo_it(host: &Host) {
         let peer = host.peer("client").unwrap();
         applied(host);
+        let loaded_again = || {
+            let start = Instant::now();
+            while met(&peer) != WHOLE {
+                assert!(start.elapsed() < Duration::from_secs(120), "the table is not loaded again");
+                sleep(Duration::from_millis(200));
+            }
+        };
+        // Before the first boot with it the unit has not run.
+        assert_eq!(shown(host, UNIT, "ActiveState"), "inactive");
+        sh(host, "systemctl restart nftables.service");
+        loaded_again();
         sh(host, "systemctl enable nftables.service");
         host.reboot().unwrap();
         assert_eq!(met(&peer), WHOLE, "both are enabled");
         sh(host, "systemctl restart nftables.service");
-        let start = Instant::now();
-        while met(&peer) != WHOLE {
-            assert!(start.elapsed() < Duration::from_secs(120), "the table is not loaded again");
-            sleep(Duration::from_millis(200));
-        }
+        loaded_again();
         // A transaction that stops it, as the profile's services section does, loads the table again in itself.
         give(host, &format!("{RULES}[services]\ndisabled = [\"nftables.service\"]\n"));
         apply(host);
@@ -262,6 +287,34 @@ on_hosts! {
         assert_eq!(verify(host).outcome("firewall.ruleset"), "drift");
         correct(host);
         assert_eq!(met(&peer), WHOLE);
+    }
+}
+
+on_hosts! {
+    /// nftables.service is restarted, and so flushes every table, while another holdfast is at work: ours is loaded as soon
+    /// as that has ended.
+    fn a_flush_while_another_is_at_work_is_not_left_so(host: &Host) {
+        let peer = host.peer("client").unwrap();
+        applied(host);
+        sh(host, "systemctl enable nftables.service");
+        host.reboot().unwrap();
+        assert_eq!(met(&peer), WHOLE);
+        let at_work = r#"exec 9<>/run/holdfast/lock; flock 9
+            printf '{"pid":%d,"command":"holdfast correct","since":"2026-01-01T00:00:00Z"}' $$ >&9
+            touch /run/at-work; until test -e /run/enough; do sleep 0.1; done; truncate -s 0 /run/holdfast/lock"#;
+        host.push("/root/at-work", at_work, 0o755).unwrap();
+        sh(host, "systemd-run --unit=at-work sh /root/at-work; until test -e /run/at-work; do sleep 0.1; done");
+        sh(host, "systemctl restart --no-block nftables.service
+            while nft list table inet holdfast 2> /dev/null; do sleep 0.1; done
+            until systemctl is-active holdfast-firewall.service | grep -qE 'activating|failed'; do sleep 0.1; done");
+        assert_eq!(holdfast(host, &["correct"]).status, Some(75), "somebody is at work");
+        sh(host, "touch /run/enough");
+        let start = Instant::now();
+        while met(&peer) != WHOLE {
+            assert!(start.elapsed() < Duration::from_secs(120), "the table is not loaded again");
+            sleep(Duration::from_millis(200));
+        }
+        assert_eq!(verify(host).outcome("firewall.ruleset"), "pass");
     }
 }
 

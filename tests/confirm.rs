@@ -332,6 +332,61 @@ assert_passes(&verify(host));
     }
 }
 
+/// A container as engines make them: a network of its own, behind a bridge.
+const GUEST: &str = "
+    ip link add br9 type bridge
+    ip addr add 10.88.0.1/24 dev br9
+    ip link set br9 up
+    ip netns add guest
+    ip link add port9 type veth peer name eth0 netns guest
+    ip link set port9 master br9 up
+    ip -n guest addr add 10.88.0.2/24 dev eth0
+    ip -n guest link set eth0 up
+";
+
+on_hosts! {
+    /// A login counts that the change itself has let in: not from a container, not while the host is open to everybody,
+    /// and not by rules that somebody has put there since.
+    fn nothing_else_may_have_let_the_login_in(host: &Host) {
+        let person = Person::new(host);
+        give(host, PROFILE);
+        let id = apply_for(host, "15m");
+        let refused = |output: &Output, why: &str| {
+            assert_eq!(output.status, Some(1), "{output:?}");
+            assert!(output.stderr.contains(why), "{why}: {}", output.stderr);
+        };
+        host.sh(GUEST).unwrap().ok().unwrap();
+        let words = ["ip", "netns", "exec", "guest"].into_iter().chain(SSH);
+        let words: Vec<&str> = words.chain(["-i", "/root/key", "root@10.88.0.1", "holdfast confirm"]).collect();
+        refused(&host.run(&words).unwrap(), "10.88.0.2, a container or guest of this host behind br9");
+
+        // A master that comes in while the host is open.
+        let control = person.control();
+        holdfast(host, &["firewall", "open", "--for", "5m"]).ok().unwrap();
+        person.peer.run(person.words("root", &["-o", "ControlMaster=yes", "-o", &control, "-o", "ControlPersist=yes", "-f"], "true")).unwrap().ok().unwrap();
+        refused(&person.ssh("root", &[], "holdfast confirm"), "before the change was complete (or the host shut again)");
+        holdfast(host, &["firewall", "close"]).ok().unwrap();
+        refused(&person.ssh("root", &["-o", "ControlMaster=no", "-o", &control], "holdfast confirm"), "or the host shut again");
+        sleep(Duration::from_secs(2));
+        host.sh("nft 'add element inet holdfast break-glass { 6 timeout 5m }'").unwrap().ok().unwrap();
+        refused(&person.ssh("root", &[], "holdfast confirm"), "the host is open to everybody now");
+        host.sh("nft flush set inet holdfast break-glass; nft insert rule inet holdfast input tcp dport 22 accept").unwrap().ok().unwrap();
+        refused(&person.ssh("root", &[], "holdfast confirm"), "does not hold any more");
+        host.sh("nft flush ruleset").unwrap().ok().unwrap();
+        refused(&person.ssh("root", &[], "holdfast confirm"), "firewall.ruleset: table inet holdfast is missing");
+        // What the timer has to do is not stopped with what no target names.
+        host.sh("systemctl isolate multi-user.target").unwrap().ok().unwrap();
+        host.run(["systemctl", "is-active", &format!("holdfast-expire@{id}.timer")]).unwrap().ok().unwrap();
+        // The target has brought the loader of the firewall along, which holds the lock.
+        host.sh("systemctl start holdfast-firewall.service").unwrap().ok().unwrap();
+        holdfast(host, &["rollback", &id.to_string()]).ok().unwrap();
+        let id = apply_for(host, "15m");
+        let new = person.ssh("root", &[], "holdfast confirm");
+        assert_eq!(new.status, Some(0), "{new:?}");
+        assert!(new.stdout.starts_with(&format!("Transaction {id}: confirmed by root")), "{new:?}");
+    }
+}
+
 on_hosts! {
     /// Somebody who is not root logs in with privilege separation: two processes of sshd, and the account is hers.
     fn a_user_confirms(host: &Host) {

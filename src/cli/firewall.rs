@@ -1,6 +1,9 @@
 //! `holdfast firewall`: what is done with the firewall beside holding it to the profile.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use jiff::SignedDuration;
 use serde_json::json;
@@ -23,6 +26,7 @@ use crate::{
     engine::{
         change::{Change, Content, FileState},
         early::{self, Loaded},
+        store::StoreError,
     },
     host::{
         HostError, Reader, Writer, clock,
@@ -34,6 +38,10 @@ use crate::{
 
 /// How much of a reason is kept: a line.
 const REASON: usize = 200;
+
+/// How long loading the firewall waits for another holdfast. An apply that waits for slow units takes longer, and ends by
+/// judging the table itself; the unit's limit is 90 s.
+const WAIT_TO_LOAD: Duration = Duration::from_secs(60);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct FirewallArgs {
@@ -93,8 +101,9 @@ pub(super) async fn run(context: &Context, args: &FirewallArgs) -> Result<Exit, 
 
 async fn load(context: &Context, path: &Path) -> Result<Exit, Failure> {
     // Not `host::writer`: nothing is repaired here. There is no D-Bus yet, and what an open transaction found is what
-    // is loaded.
-    let lock = Lock::exclusive(Path::new(LOCK_PATH), &context.environment.command)?;
+    // is loaded. Somebody at work is waited for: nftables.service has just flushed every table if it was restarted.
+    let command = &context.environment.command;
+    let lock = Lock::exclusive_within(Path::new(LOCK_PATH), command, WAIT_TO_LOAD)?;
     let writer = Writer::new(Reader::live(), lock);
     let profile = || {
         let loaded = profile::load(path, &RealSources, &host::options(Trust::Enforced));
@@ -146,6 +155,9 @@ async fn open(context: &Context, args: &OpenArgs) -> Result<Exit, Failure> {
     let opening = Opening { by, reason, opened, until, seconds, ends };
     // The record first: an opening without one would be somebody else's, and drift.
     record(&writer, Some(&opening)).await?;
+    // Whoever comes in meanwhile is let in by this, and not by a change that waits to be confirmed. To open the host is
+    // an emergency: what cannot be written keeps nobody from it.
+    drop(ask_for_logins_after(&writer, clock::since_boot() + seconds));
     if let Err(error) = writer.open(&PROTOCOLS, seconds, &opening.comment()).await {
         record(&writer, None).await?;
         return Err(no_set(&error));
@@ -174,6 +186,9 @@ async fn close(context: &Context) -> Result<Exit, Failure> {
         writer.close().await.map_err(|error| no_set(&error))?;
     }
     record(&writer, None).await?;
+    if found != State::Shut {
+        drop(ask_for_logins_after(&writer, clock::since_boot()));
+    }
     let was = match &found {
         State::Shut => None,
         State::Open(opening) => Some(format!("open {}", opening.told())),
@@ -194,6 +209,17 @@ async fn close(context: &Context) -> Result<Exit, Failure> {
         },
     }
     Ok(Exit::Ok)
+}
+
+/// Has a change that waits to be confirmed ask for a login that is made later than this, in seconds since boot.
+fn ask_for_logins_after(writer: &Writer, up: u64) -> Result<(), StoreError> {
+    let store = host::store();
+    if let Some((pending, provisional)) = store.pending(writer.reader())? {
+        // Whole seconds: the end of this one.
+        let provisional = provisional.proven_after(Duration::from_secs(up + 1));
+        store.wait(pending.begin.id, &provisional)?;
+    }
+    Ok(())
 }
 
 async fn tables(context: &Context) -> Result<Exit, Failure> {

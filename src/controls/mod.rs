@@ -52,9 +52,9 @@ pub trait Control: Sync + fmt::Debug {
         false
     }
 
-    /// Whether its steps can make its checks hold. Where they cannot, a check that differs is no reason to take the
-    /// changes of others back.
-    fn is_mended_by_steps(&self) -> bool {
+    /// Whether its steps can make this check (by its base id) hold. Where they cannot, that it differs is shown, and is
+    /// no reason to take changes back.
+    fn is_mended_by_steps(&self, _check: &str) -> bool {
         true
     }
 

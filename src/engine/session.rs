@@ -7,6 +7,7 @@ use jiff::civil::Date;
 
 use super::{
     change::{Change, RunVerb, Step},
+    check::{CheckMeta, CheckRef},
     outcome::{Applied, CheckResult, Outcome, decide},
 };
 use crate::{
@@ -87,7 +88,8 @@ pub fn plan(looks: &[Look], results: &[CheckResult], scope: Scope) -> Plan {
     // Nothing that is done here mends these, so nothing is taken back for their sake either.
     let is_mended = |result: &&CheckResult| {
         let of = |look: &&Look| look.control.name() == result.control;
-        looks.iter().find(of).is_none_or(|look| look.control.is_mended_by_steps())
+        let base = CheckRef::parse(&result.check).base;
+        looks.iter().find(of).is_none_or(|look| look.control.is_mended_by_steps(base))
     };
     let is_wanted = |result: &&CheckResult| match scope {
         Scope::Everything => {
@@ -148,9 +150,10 @@ fn is_drift(result: &CheckResult) -> bool {
 
 /// What a person is to know before an apply begins, of the controls whose changes cannot mend it.
 pub fn warnings(looks: &[Look]) -> Vec<String> {
-    let asked = looks
-        .iter()
-        .filter(|look| !look.control.is_mended_by_steps() && look.mode == Mode::Enforce);
+    let asked = looks.iter().filter(|look| {
+        let mends = |check: &CheckMeta| look.control.is_mended_by_steps(check.id);
+        !look.control.checks().iter().any(mends) && look.mode == Mode::Enforce
+    });
     asked.flat_map(|look| look.comparison.warnings()).collect()
 }
 

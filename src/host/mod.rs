@@ -23,6 +23,7 @@ pub mod nft;
 pub mod open_files;
 pub mod process;
 pub mod reader;
+mod routes;
 pub mod seen;
 mod sock_diag;
 pub mod sockets;

@@ -23,6 +23,7 @@ use super::{
     nft::{self, Listing, OwnTable},
     open_files::{self, FileWriter},
     process::{self, Output},
+    routes,
     sockets::{self, Listener},
 };
 use crate::engine::document::{self, Bulk};
@@ -176,6 +177,23 @@ impl Reader {
     /// When the kernel does not tell.
     pub fn own_addresses(&self) -> Result<BTreeSet<IpAddr>, HostError> {
         ancestry::own_addresses()
+    }
+
+    /// The names of the interfaces through which routes of any table lead to everybody, of IPv4 and IPv6, sorted. Of this
+    /// thread's network.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn interfaces_to_everybody(&self) -> Result<Vec<String>, HostError> {
+        routes::to_everybody()
+    }
+
+    /// The bridge through which an address is reached, if only containers and guests of this host are behind it.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn inner_bridge_to(&self, address: IpAddr) -> Result<Option<String>, HostError> {
+        routes::inner_bridge_to(address)
     }
 
     /// Now, on the clock of this boot, which nobody sets.

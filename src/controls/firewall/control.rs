@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::{
     Expected, Facts, always, blocklist,
-    checks::{BLOCKLISTS, CHECKS, IN_PATH, OUTSIDE, RULESET},
+    boot::COPY,
+    checks::{BLOCKLISTS, BYPASS, CHECKS, IN_PATH, NEIGHBOURS, OUTSIDE, RULESET},
     compare::{Difference, Side, differences},
     exposure::{self, Depth, Exposure, Force},
     facts::KnownBy,
@@ -53,8 +54,19 @@ impl Control for FirewallControl {
         &CHECKS
     }
 
-    fn can_cut_off_login(&self, _change: &Change) -> bool {
-        true
+    /// What decides now, and what will after the next boot. That the copy is loaded at all (the unit's links) cuts nobody
+    /// off by itself.
+    fn can_cut_off_login(&self, change: &Change) -> bool {
+        match change {
+            Change::Table { .. } => true,
+            Change::Put { path, .. } => path == COPY,
+            _ => false,
+        }
+    }
+
+    /// What others load is theirs: no step touches it.
+    fn is_mended_by_steps(&self, check: &str) -> bool {
+        check != BYPASS.id && check != NEIGHBOURS.id
     }
 
     fn mode(&self, profile: &Profile) -> Option<Mode> {
@@ -67,7 +79,8 @@ impl Control for FirewallControl {
         sight: &'a Sight<'a>,
     ) -> Pin<Box<dyn Future<Output = Box<dyn Comparison>> + 'a>> {
         Box::pin(async move {
-            Box::new(Whole::of(profile.firewall.as_ref(), sight).await) as Box<dyn Comparison>
+            Box::new(Box::pin(Whole::of(profile.firewall.as_ref(), sight)).await)
+                as Box<dyn Comparison>
         })
     }
 }

@@ -19,17 +19,8 @@ use crate::{
     },
 };
 
-/// The kernel's routes for IPv4. Of this thread's network: the process's own may be another one.
-const ROUTES: &str = "/proc/thread-self/net/route";
-/// The same for IPv6.
-const ROUTES6: &str = "/proc/thread-self/net/ipv6_route";
 /// The interfaces there are, with what they have counted.
 const INTERFACES: &str = "/proc/thread-self/net/dev";
-
-/// The flag of a route that is in use (`RTF_UP`).
-const UP: u32 = 0x1;
-/// The flag of a route that leads nowhere (`RTF_REJECT`).
-const REJECT: u32 = 0x200;
 
 /// Everything of a host that decides what its table must be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,7 +43,7 @@ pub enum KnownBy {
         /// Names and patterns that no interface has.
         without: Vec<Interface>,
     },
-    /// The default routes lead through them.
+    /// The default routes, of whatever table, lead through them.
     Routes,
     /// There is no default route; the table that is loaded names them.
     Table,
@@ -84,17 +75,14 @@ async fn outside(
     sight: &Sight<'_>,
 ) -> Result<(Vec<Interface>, KnownBy), String> {
     let host = sight.host;
-    let read = |path: &str| -> Result<String, String> {
-        // Without IPv6 there is no table of its routes.
-        host.files().text(path).map(Option::unwrap_or_default).map_err(|error| error.chain())
-    };
     if let Some(named) = &section.outside {
-        let there = interfaces(&read(INTERFACES)?);
+        let there = host.files().text(INTERFACES).map_err(|error| error.chain())?;
+        let there = interfaces(&there.unwrap_or_default());
         let is_missing = |name: &&Interface| !there.iter().any(|there| name.matches(there));
         let without = named.iter().filter(is_missing).cloned().collect();
         return Ok((sorted(named.clone()), KnownBy::Profile { without }));
     }
-    let names = [default_routes(&read(ROUTES)?), default_routes6(&read(ROUTES6)?)].concat();
+    let names = host.interfaces_to_everybody().map_err(|error| error.chain())?;
     if !names.is_empty() {
         let parse = |name: &String| {
             name.parse::<Interface>().map_err(|_| {
@@ -135,40 +123,6 @@ fn sorted(mut names: Vec<Interface>) -> Vec<Interface> {
     names.sort();
     names.dedup();
     names
-}
-
-/// The interfaces of IPv4's default routes, from `/proc/net/route`.
-pub(super) fn default_routes(table: &str) -> Vec<String> {
-    let route = |line: &str| {
-        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-        let [name, destination, _, flags, _, _, _, mask, ..] = fields.as_slice() else {
-            return None;
-        };
-        let is_default = is_zero(destination) && is_zero(mask) && leads_somewhere(flags);
-        is_default.then(|| (*name).to_owned())
-    };
-    table.lines().skip(1).filter_map(route).collect()
-}
-
-/// The interfaces of IPv6's default routes, from `/proc/net/ipv6_route`.
-pub(super) fn default_routes6(table: &str) -> Vec<String> {
-    let route = |line: &str| {
-        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-        let [destination, len, _, _, _, _, _, _, flags, name] = fields.as_slice() else {
-            return None;
-        };
-        let is_default = is_zero(destination) && is_zero(len) && leads_somewhere(flags);
-        is_default.then(|| (*name).to_owned())
-    };
-    table.lines().filter_map(route).collect()
-}
-
-fn is_zero(hex: &str) -> bool {
-    !hex.is_empty() && hex.bytes().all(|byte| byte == b'0')
-}
-
-fn leads_somewhere(flags: &str) -> bool {
-    u32::from_str_radix(flags, 16).is_ok_and(|flags| flags & UP != 0 && flags & REJECT == 0)
 }
 
 /// The names of all interfaces, from `/proc/net/dev`.

@@ -25,7 +25,7 @@
 //! - [`control`]: observing, judging, planning
 //! - [`boot`]: what is loaded at boot
 //! - [`break_glass`]: how a person opens the host for a time
-//! - [`foreign`], [`neighbours`]: other tables, and what leads around ours; other firewalls
+//! - [`foreign`], [`detour`], [`neighbours`]: other tables, and what leads around ours; other firewalls
 //! - [`whole`]: all of the above as one control
 //! - [`checks`]: what is checked, and why
 //! - [`model`]: what the section lets in, worked out without a kernel; [`parts`]: networks cut up for it
@@ -50,6 +50,7 @@ pub mod break_glass;
 mod checks;
 mod compare;
 mod control;
+mod detour;
 mod egress;
 mod expected;
 pub mod exposure;

@@ -33,7 +33,7 @@ impl Control for LoginControl {
         [firewall, ssh].into_iter().flatten().min()
     }
 
-    fn is_mended_by_steps(&self) -> bool {
+    fn is_mended_by_steps(&self, _check: &str) -> bool {
         false
     }
 
