@@ -23,19 +23,47 @@ impl Source for Counted {
     }
 }
 
+fn put(bytes: &mut [u8], at: usize, number: u64) {
+    bytes[at..at + 8].copy_from_slice(&number.to_le_bytes());
+}
+
+/// Adds an object of this kind and size, and says where it is.
+fn object(bytes: &mut Vec<u8>, kind: u8, size: usize) -> usize {
+    let at = bytes.len();
+    bytes.resize(at + size.next_multiple_of(8), 0);
+    bytes[at] = kind;
+    put(bytes, at + 8, size as u64);
+    at
+}
+
+/// Adds a list of these places, two to an array, and says where its first array is; 0 where there is none.
+fn array(bytes: &mut Vec<u8>, places: &[usize], compact: bool) -> u64 {
+    let (mut first, mut link) = (0, 0);
+    for pair in places.chunks(2) {
+        let each = if compact { 4 } else { 8 };
+        let at = object(bytes, 6, 24 + 2 * each);
+        for (index, place) in pair.iter().enumerate() {
+            let item = at + 24 + index * each;
+            if compact {
+                let place = u32::try_from(*place).unwrap();
+                bytes[item..item + 4].copy_from_slice(&place.to_le_bytes());
+            } else {
+                put(bytes, item, *place as u64);
+            }
+        }
+        if link == 0 {
+            first = at;
+        } else {
+            put(bytes, link, at as u64);
+        }
+        link = at + 16;
+    }
+    first as u64
+}
+
 /// Writes a journal file: a small hash table, so that values share their places; arrays of two, so that there are many.
 fn journal(entries: &[(u64, &[&str])], compact: bool) -> Vec<u8> {
     let mut bytes = vec![0; TABLE + BUCKETS * 16];
-    let put = |bytes: &mut Vec<u8>, at: usize, number: u64| {
-        bytes[at..at + 8].copy_from_slice(&number.to_le_bytes());
-    };
-    let object = |bytes: &mut Vec<u8>, kind: u8, size: usize| {
-        let at = bytes.len();
-        bytes.resize(at + size.next_multiple_of(8), 0);
-        bytes[at] = kind;
-        bytes[at + 8..at + 16].copy_from_slice(&(size as u64).to_le_bytes());
-        at
-    };
     let head = if compact { 72 } else { 64 };
     let mut data: Vec<(&str, usize, Vec<usize>)> = Vec::new();
     let mut all = Vec::new();
@@ -81,36 +109,13 @@ fn journal(entries: &[(u64, &[&str])], compact: bool) -> Vec<u8> {
         }
         all.push(at);
     }
-    let array = |bytes: &mut Vec<u8>, places: &[usize]| {
-        let (mut first, mut link) = (0, 0);
-        for pair in places.chunks(2) {
-            let each = if compact { 4 } else { 8 };
-            let at = object(bytes, 6, 24 + 2 * each);
-            for (index, place) in pair.iter().enumerate() {
-                let item = at + 24 + index * each;
-                if compact {
-                    let place = u32::try_from(*place).unwrap();
-                    bytes[item..item + 4].copy_from_slice(&place.to_le_bytes());
-                } else {
-                    put(bytes, item, *place as u64);
-                }
-            }
-            if link == 0 {
-                first = at;
-            } else {
-                put(bytes, link, at as u64);
-            }
-            link = at + 16;
-        }
-        first as u64
-    };
     for (_, at, places) in data {
         put(&mut bytes, at + 40, places[0] as u64);
-        let first = array(&mut bytes, &places[1..]);
+        let first = array(&mut bytes, &places[1..], compact);
         put(&mut bytes, at + 48, first);
         put(&mut bytes, at + 56, places.len() as u64);
     }
-    let root = array(&mut bytes, &all);
+    let root = array(&mut bytes, &all, compact);
     bytes[..8].copy_from_slice(b"LPKSHHRH");
     bytes[12] = if compact { 4 | 16 } else { 4 };
     bytes[16] = 2;
