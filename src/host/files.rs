@@ -324,7 +324,8 @@ fn inode_flags(file: &fs::File) -> nix::libc::c_long {
     }
 }
 
-fn is_absent(error: &io::Error) -> bool {
+/// Whether there is no such file.
+pub(super) fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 

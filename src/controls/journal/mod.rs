@@ -17,7 +17,6 @@
 mod checks;
 mod compare;
 mod desired;
-mod header;
 mod merge;
 mod observed;
 mod values;

@@ -104,7 +104,7 @@ struct Compared {
 
 impl Comparison for Compared {
     fn judge(&self) -> Vec<Judgement> {
-        let mut judgements = self.configured.judge();
+        let mut judgements = self.configured.judge(self.measured.per_day());
         judgements.extend(self.measured.judge());
         judgements
     }
@@ -114,7 +114,7 @@ impl Comparison for Compared {
     }
 
     fn obstacles(&self) -> Vec<Obstacle> {
-        self.configured.obstacles()
+        self.configured.obstacles(self.measured.per_day())
     }
 
     fn note(&self) -> Option<(&'static str, Vec<u8>)> {

@@ -88,10 +88,15 @@ impl Header {
         {
             return Err(Fault::Damaged("its header leads outside of it"));
         }
+        let mut header = header;
         if (header.entries == 0) != (header.head == 0)
             || (header.entries == 0) != (header.tail == 0)
         {
-            return Err(Fault::Damaged("its header counts entries and has no times for them"));
+            if header.state != State::Online {
+                return Err(Fault::Damaged("its header counts entries and has no times for them"));
+            }
+            // Its first entry is being written.
+            (header.entries, header.head, header.tail) = (0, 0, 0);
         }
         Ok(header)
     }

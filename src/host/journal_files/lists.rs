@@ -1,6 +1,6 @@
 //! A journal file's lists of entries: all of them, and those with one value of one field.
 
-use std::hash::Hasher as _;
+use std::{cell::RefCell, collections::BTreeMap, hash::Hasher as _};
 
 use siphasher::sip::SipHasher24;
 
@@ -33,12 +33,19 @@ const FIELD_LIMIT: u64 = 1024;
 /// How many values are looked at in one place of the hash table: journald begins a new file long before there are so many.
 const CHAIN_LIMIT: usize = 10_000;
 
+/// How much is read at a time of a file that nobody writes to, in bytes, and how many such parts are held.
+const PAGE: u64 = 4096;
+const PAGES: usize = 64;
+
 const MISPLACED: Fault = Fault::Damaged("something else is where it says that an entry is");
 
 /// A journal file whose header was found sound.
 #[derive(Debug)]
 pub struct JournalFile<S> {
     source: S,
+    /// Parts of it that have been read, [`PAGE`] bytes each, by number: what is asked next is often beside what was asked
+    /// before.
+    pages: RefCell<BTreeMap<u64, Vec<u8>>>,
     /// What its head says.
     pub header: Header,
 }
@@ -82,7 +89,7 @@ impl<S: Source> JournalFile<S> {
         let mut head = [0; HEADER_BYTES];
         let read = source.read_at(&mut head, 0).map_err(|error| Fault::Io(error.to_string()))?;
         let header = Header::parse(&head[..read], size)?;
-        Ok(Self { source, header })
+        Ok(Self { source, pages: RefCell::default(), header })
     }
 
     /// What it is read from.
@@ -300,7 +307,37 @@ impl<S: Source> JournalFile<S> {
 
     /// Reads all that was asked for, or fails.
     fn fill<'a>(&self, at: u64, buffer: &'a mut [u8]) -> Result<&'a [u8], Fault> {
-        let read = self.source.read_at(buffer, at).map_err(|error| Fault::Io(error.to_string()))?;
-        if read < buffer.len() { Err(Fault::Cut) } else { Ok(buffer) }
+        // Of a file that is being written to, what was read before may be older than what leads there.
+        if self.header.state == State::Online {
+            let read = self.read(at, buffer)?;
+            return if read < buffer.len() { Err(Fault::Cut) } else { Ok(buffer) };
+        }
+        let mut pages = self.pages.borrow_mut();
+        let mut done = 0;
+        while done < buffer.len() {
+            let at = at.checked_add(done as u64).ok_or(Fault::Cut)?;
+            let (number, from) = (at / PAGE, usize::try_from(at % PAGE).unwrap_or_default());
+            if !pages.contains_key(&number) {
+                let mut page = vec![0; usize::try_from(PAGE).unwrap_or_default()];
+                let read = self.read(number * PAGE, &mut page)?;
+                page.truncate(read);
+                if pages.len() >= PAGES {
+                    pages.clear();
+                }
+                pages.insert(number, page);
+            }
+            let page = pages.get(&number).and_then(|page| page.get(from..)).unwrap_or_default();
+            let count = page.len().min(buffer.len() - done);
+            if count == 0 {
+                return Err(Fault::Cut);
+            }
+            buffer[done..done + count].copy_from_slice(&page[..count]);
+            done += count;
+        }
+        Ok(buffer)
+    }
+
+    fn read(&self, at: u64, buffer: &mut [u8]) -> Result<usize, Fault> {
+        self.source.read_at(buffer, at).map_err(|error| Fault::Io(error.to_string()))
     }
 }

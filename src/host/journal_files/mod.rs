@@ -25,12 +25,13 @@ use std::{
 };
 
 use nix::fcntl::OFlag;
+use serde::{Deserialize, Serialize};
 
 pub use self::{
     header::{HEADER_BYTES, Header, State},
     lists::{Entries, JournalFile},
 };
-use super::{Files, HostError};
+use super::{Files, HostError, files::is_absent};
 
 /// Why a journal file cannot be read, or not in part.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -77,23 +78,59 @@ impl Source for File {
     }
 }
 
-/// What became of a journal file in a folder.
-#[derive(Debug)]
+/// What tells whether a file is the one that was read before: it cannot be changed without one of these being another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "[u64; 3]", into = "[u64; 3]")]
+pub struct Stamp {
+    inode: u64,
+    size: u64,
+    /// When its content or what is known of it last changed (`ctime`, which nobody can set), in nanoseconds since the
+    /// epoch.
+    changed: u64,
+}
+
+impl From<[u64; 3]> for Stamp {
+    fn from([inode, size, changed]: [u64; 3]) -> Self {
+        Self { inode, size, changed }
+    }
+}
+
+impl From<Stamp> for [u64; 3] {
+    fn from(stamp: Stamp) -> Self {
+        [stamp.inode, stamp.size, stamp.changed]
+    }
+}
+
+impl From<&fs::Metadata> for Stamp {
+    fn from(meta: &fs::Metadata) -> Self {
+        let nanos = i128::from(meta.ctime()) * 1_000_000_000 + i128::from(meta.ctime_nsec());
+        let changed = u64::try_from(nanos).unwrap_or_default();
+        Self { inode: meta.ino(), size: meta.len(), changed }
+    }
+}
+
+/// A journal file as its folder has it: nothing of it has been read.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// Where it is.
-    pub path: String,
+    /// The folder it is in.
+    pub dir: String,
+    /// Its name there.
+    pub name: String,
     /// How much of the disk it takes, in bytes: what journald counts against its limits.
     pub disk_bytes: u64,
-    /// When it was last written to, in microseconds since the epoch.
-    pub modified: u64,
-    /// The file, or why it cannot be read.
-    pub file: Result<JournalFile<File>, Fault>,
+    /// Which one it is.
+    pub stamp: Stamp,
 }
 
 impl Found {
+    /// Where it is.
+    pub fn path(&self) -> String {
+        format!("{}/{}", self.dir, self.name)
+    }
+
     /// Whether journald found it unclean or damaged, and put it aside: its name ends in `~`.
     pub fn is_put_aside(&self) -> bool {
-        self.path.ends_with('~')
+        self.name.ends_with('~')
     }
 }
 
@@ -103,35 +140,52 @@ impl Files {
     /// # Errors
     /// When the folder is there and cannot be listed.
     pub fn journals(&self, dir: &str) -> Result<Vec<Found>, HostError> {
-        let names = self.list(dir)?;
-        let is_journal = |name: &&String| name.ends_with(".journal") || name.ends_with(".journal~");
-        // A file that went between the two looks was deleted by journald, as they are.
-        Ok(names.iter().filter(is_journal).filter_map(|name| self.journal(dir, name)).collect())
+        let mut names = self.list(dir)?;
+        names.retain(|name| name.ends_with(".journal") || name.ends_with(".journal~"));
+        let at = self.locate(dir);
+        let found = |name: String| match fs::symlink_metadata(at.join(&name)) {
+            // One that went between the two looks was deleted by journald, as they are.
+            Err(error) if is_absent(&error) => None,
+            Err(error) => Some(Err(HostError::file("look at", &format!("{dir}/{name}"))(error))),
+            Ok(meta) => {
+                let disk_bytes = meta.blocks().saturating_mul(512);
+                let stamp = Stamp::from(&meta);
+                Some(Ok(Found { dir: dir.to_owned(), name, disk_bytes, stamp }))
+            }
+        };
+        names.into_iter().filter_map(found).collect()
     }
 
-    fn journal(&self, dir: &str, name: &str) -> Option<Found> {
-        let path = format!("{dir}/{name}");
+    /// What the head of a file says, links followed, or why it says nothing; `None` when there is no such file.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn journal_head(&self, path: &str) -> Result<Option<Result<Header, Fault>>, HostError> {
+        let Some(head) = self.head(path, HEADER_BYTES)? else { return Ok(None) };
+        // Asked afterwards: a file that is written to grows.
+        let size = self.size(path)?;
+        Ok(size.map(|size| Header::parse(&head, size)))
+    }
+
+    /// Opens a journal file and reads its head; `None` when there is none.
+    ///
+    /// # Errors
+    /// Each [`Fault`] that a head can show.
+    pub fn open_journal(&self, path: &str) -> Result<Option<JournalFile<File>>, Fault> {
         let mut options = fs::OpenOptions::new();
         options.read(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits());
-        let opened = options.open(self.locate(&path)).and_then(|file| {
+        let opened = options.open(self.locate(path)).and_then(|file| {
             let meta = file.metadata()?;
             Ok((file, meta))
         });
         let (file, meta) = match opened {
             Ok(opened) => opened,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-            Err(error) => {
-                let file = Err(Fault::Io(error.to_string()));
-                return Some(Found { path, disk_bytes: 0, modified: 0, file });
-            }
+            Err(error) if is_absent(&error) => return Ok(None),
+            Err(error) => return Err(Fault::Io(error.to_string())),
         };
-        let modified = u64::try_from(meta.mtime()).unwrap_or_default().saturating_mul(1_000_000);
-        let disk_bytes = meta.blocks().saturating_mul(512);
-        let file = if meta.is_file() {
-            JournalFile::open(file, meta.len())
-        } else {
-            Err(Fault::NotAJournal)
-        };
-        Some(Found { path, disk_bytes, modified, file })
+        if !meta.is_file() {
+            return Err(Fault::NotAJournal);
+        }
+        JournalFile::open(file, meta.len()).map(Some)
     }
 }

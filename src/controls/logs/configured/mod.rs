@@ -128,14 +128,15 @@ fn expected(logs: &Logs, source: &LogSource) -> String {
 }
 
 impl Compared {
-    /// One judgement for each check that the profile asks for.
-    pub(super) fn judge(&self) -> Vec<Judgement> {
+    /// One judgement for each check that the profile asks for. `per_day` is what the journals grow by in a day, in bytes,
+    /// where that has been measured.
+    pub(super) fn judge(&self, per_day: Option<u64>) -> Vec<Judgement> {
         let effective = self.effective.iter().map(|(name, expected, verdict)| {
             Judgement::new(checks::EFFECTIVE, expected, verdict.clone()).about(name)
         });
         let mut judgements: Vec<Judgement> = effective.collect();
         judgements.extend(self.own.iter().map(Own::judge));
-        judgements.push(self.space.judge());
+        judgements.push(self.space.judge(per_day));
         judgements.push(copy::judge(&self.copy));
         judgements.extend(self.sealing.as_ref().map(sealing::judge));
         judgements
@@ -147,13 +148,13 @@ impl Compared {
     }
 
     /// A file system that is too small, and a rotation that would end the program it is for.
-    pub(super) fn obstacles(&self) -> Vec<Obstacle> {
+    pub(super) fn obstacles(&self, per_day: Option<u64>) -> Vec<Obstacle> {
         let hazards = self.hazards.iter().map(|why| Obstacle {
             check: checks::EFFECTIVE.id.to_owned(),
             why: why.clone(),
             overridable: false,
         });
-        hazards.chain(self.space.obstacle()).collect()
+        hazards.chain(self.space.obstacle(per_day)).collect()
     }
 }
 

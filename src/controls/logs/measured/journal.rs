@@ -1,54 +1,20 @@
-//! What the journal files of a host hold.
+//! What the journal files of a host hold together.
+
+use std::collections::BTreeSet;
 
 use super::{
+    file::{self, Asked, Contents, Dropped, SLACK},
     forecast::DAY,
-    series::{self, Part, Series},
+    samples::{FileNote, FileNotes},
+    series::{Part, Series},
 };
 use crate::host::{
     Reader,
-    journal_files::{Entries, Fault, Found, JournalFile, State},
+    journal_files::{Fault, Found},
 };
 
-/// What journald says when it has thrown messages away, `SD_MESSAGE_JOURNAL_DROPPED` in sd-messages(3).
-const DROPPED: &str = "MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e";
-
-/// What journald says of its limits when it opens a journal, `SD_MESSAGE_JOURNAL_USAGE` in sd-messages(3).
-const USAGE: &str = "MESSAGE_ID=ec387f577b844b8fa948f33cad9a75e6";
-
-/// How many of the newest such messages are read in each file; of more it is said that there are at least so many.
-const DROPPED_READ: u64 = 200;
-
-/// How many of the newest messages about limits are read until one is of this journal.
-const USAGE_READ: u64 = 8;
-
-/// From how many entries of a file it is told what an entry of a source takes.
-const WEIGHED: u64 = 8;
-
 /// Over how long volume is measured, in seconds: a week, so that busy and idle days are in it.
-const WINDOW: u64 = 7 * DAY;
-
-/// A clock that is a little behind the one that wrote is no finding, in seconds.
-pub(super) const SLACK: u64 = 300;
-
-/// A source in the journal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Wanted {
-    /// Its entries have this, as `FIELD=value`.
-    pub(super) field: String,
-    /// The longest silence that is no gap, in seconds.
-    pub(super) max_gap: u64,
-}
-
-/// Messages that journald threw away.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::controls::logs) struct Dropped {
-    /// Whose.
-    pub(in crate::controls::logs) unit: String,
-    /// How many.
-    pub(in crate::controls::logs) count: u64,
-    /// When that was said, in seconds since the epoch.
-    pub(in crate::controls::logs) at: u64,
-}
+pub(super) const WINDOW: u64 = 7 * DAY;
 
 /// A journal file that cannot be read, or not in part.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,247 +57,152 @@ pub(in crate::controls::logs) struct Journal {
 /// What one journal has of one source.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Kept {
-    /// When it wrote, file by file.
-    pub(super) parts: Vec<Part>,
+    /// When it wrote, in all files.
+    pub(super) part: Part,
     /// What it took in the last days, in bytes.
     pub(super) recent: u64,
+    /// The namespace of the journal that its newest entry is in.
+    pub(super) namespace: Option<String>,
 }
 
-/// Reads the journal in a folder, and what it has of each source. `max_gap` is that of the journal as a whole.
+impl Kept {
+    /// Adds what the journal of this namespace, or a file of it, has of the source.
+    pub(super) fn add(&mut self, part: &Part, recent: u64, namespace: Option<&str>) {
+        let newest = |part: &Part| part.stretches.iter().map(|stretch| stretch.last).max();
+        if newest(part) > newest(&self.part) {
+            self.namespace = namespace.map(str::to_owned);
+        }
+        self.part.stretches.extend(&part.stretches);
+        self.part.future = self.part.future.saturating_add(part.future);
+        self.recent = self.recent.saturating_add(recent);
+    }
+}
+
+/// Reads the journal in a folder, and what it has of each source. `notes` are those of earlier looks, and become those
+/// for later ones.
 ///
 /// # Errors
 /// When the folder is there and cannot be listed.
 pub(super) fn read(
     host: &Reader,
     dir: &str,
-    wanted: &[Wanted],
-    max_gap: u64,
-    now: u64,
+    asked: &Asked<'_>,
+    notes: &mut FileNotes,
 ) -> Result<(Journal, Vec<Kept>), String> {
     let found = host.files().journals(dir).map_err(|error| {
         let hint = if error.is_permission() { "; run holdfast as root" } else { "" };
         format!("{}{hint}", error.chain())
     })?;
     let mut journal = Journal { dir: dir.to_owned(), ..Journal::default() };
-    let mut kept = vec![Kept::default(); wanted.len()];
-    let mut parts = Vec::new();
-    let mut recent = 0;
-    let mut begins: Option<(u64, u64)> = None;
-    for each in &found {
-        journal.files += 1;
-        journal.used = journal.used.saturating_add(each.disk_bytes);
-        journal.largest = journal.largest.max(each.disk_bytes);
-        if each.is_put_aside() {
-            journal.unclean.push(each.path.clone());
-        }
-        let fault = |fault: &Fault| Faulty { path: each.path.clone(), why: fault.to_string() };
-        let file = match &each.file {
-            Ok(file) => file,
-            Err(why) => {
-                journal.faulty.push(fault(why));
-                continue;
-            }
+    let mut earlier = notes.take(dir);
+    let mut files: Vec<(Found, Contents)> = Vec::new();
+    for each in found {
+        let known = earlier.remove(&each.name).filter(|note| note.stamp == each.stamp);
+        let read = match known {
+            Some(note) => Ok(Some((note.contents, None))),
+            None => read_file(host, &each, asked),
         };
-        if file.header.entries == 0 {
-            continue;
-        }
-        match whole(file, max_gap, now) {
-            Ok((all, part)) => {
-                if let Some(first) = part.stretches.first()
-                    && begins.is_none_or(|(oldest, _)| first.first < oldest)
-                {
-                    begins = Some((first.first, file.header.head_seqnum));
-                }
-                parts.push(part);
-                let bytes = recent_bytes(each, file, now);
-                recent += bytes;
-                let read = sources(file, &all, wanted, &mut kept, bytes, now)
-                    .and_then(|()| dropped(file, now, &mut journal.dropped));
-                if let Err(why) = read {
-                    journal.faulty.push(fault(&why));
-                }
-            }
-            Err(why) => journal.faulty.push(fault(&why)),
-        }
+        let (contents, fault) = match read {
+            // journald has deleted it since the folder was listed.
+            Ok(None) => continue,
+            Ok(Some((contents, fault))) => (Some(contents), fault),
+            Err(fault) => (None, Some(fault)),
+        };
+        journal.count(&each);
+        journal.faulty.extend(fault.map(|why| Faulty { path: each.path(), why: why.to_string() }));
+        files.extend(contents.map(|contents| (each, contents)));
     }
-    journal.limits = limits(&found, dir);
-    journal.all = Series::join(parts, max_gap);
-    journal.has_lost_its_beginning = begins.is_some_and(|(_, seqnum)| seqnum > 1);
-    volume(&mut journal, &found, recent, now);
+    let kept = journal.sum(&files, asked);
+    let is_closed = |(found, contents): &(Found, Contents)| {
+        (contents.is_closed || found.is_put_aside()) && contents.lasts(asked.now)
+    };
+    let faulty: BTreeSet<&String> = journal.faulty.iter().map(|each| &each.path).collect();
+    let lasting = files.into_iter().filter(is_closed);
+    let lasting = lasting.filter(|(found, _)| !faulty.contains(&found.path()));
+    let lasting = lasting
+        .map(|(found, contents)| (found.name, FileNote { stamp: found.stamp, contents }))
+        .collect();
+    notes.put(dir, lasting);
     Ok((journal, kept))
 }
 
-/// All entries of a file, and when they were written.
-fn whole<S: crate::host::journal_files::Source>(
-    file: &JournalFile<S>,
-    max_gap: u64,
-    now: u64,
-) -> Result<(Entries, Part), Fault> {
-    let all = file.all()?;
-    let part = series::part(all.len(), now + SLACK, max_gap, |index| {
-        file.time(&all, index).map(|micros| micros / 1_000_000)
-    })?;
-    Ok((all, part))
+/// Reads one file, and what is wrong with a part of it; `None` when it is gone.
+fn read_file(
+    host: &Reader,
+    found: &Found,
+    asked: &Asked<'_>,
+) -> Result<Option<(Contents, Option<Fault>)>, Fault> {
+    let Some(file) = host.files().open_journal(&found.path())? else { return Ok(None) };
+    file::read(&file, &found.dir, asked).map(Some)
 }
 
-fn sources<S: crate::host::journal_files::Source>(
-    file: &JournalFile<S>,
-    all: &Entries,
-    wanted: &[Wanted],
-    kept: &mut [Kept],
-    bytes: u64,
-    now: u64,
-) -> Result<(), Fault> {
-    let mut weight_of_all = None;
-    for (wanted, kept) in wanted.iter().zip(kept) {
-        let entries = file.with(&wanted.field)?;
-        if entries.is_empty() {
-            continue;
-        }
-        kept.parts.push(series::part(entries.len(), now + SLACK, wanted.max_gap, |index| {
-            file.time(&entries, index).map(|micros| micros / 1_000_000)
-        })?);
-        if bytes > 0 {
-            let of_all = match weight_of_all {
-                Some(weight) => weight,
-                None => *weight_of_all.insert(weight(file, all)?),
-            };
-            let own = weight(file, &entries)?.min(of_all);
-            let share = u128::from(bytes) * own / of_all.max(1);
-            kept.recent = kept.recent.saturating_add(u64::try_from(share).unwrap_or(u64::MAX));
+impl Journal {
+    fn count(&mut self, found: &Found) {
+        self.files += 1;
+        self.used = self.used.saturating_add(found.disk_bytes);
+        self.largest = self.largest.max(found.disk_bytes);
+        if found.is_put_aside() {
+            self.unclean.push(found.path());
         }
     }
-    Ok(())
-}
 
-/// What entries take of a file, told from a few of them that lie evenly.
-fn weight<S: crate::host::journal_files::Source>(
-    file: &JournalFile<S>,
-    entries: &Entries,
-) -> Result<u128, Fault> {
-    let count = entries.len().min(WEIGHED);
-    let mut total: u128 = 0;
-    for index in 0..count {
-        total += u128::from(file.weight(entries, index * entries.len() / count)?);
+    /// Puts together what its files hold.
+    fn sum(&mut self, files: &[(Found, Contents)], asked: &Asked<'_>) -> Vec<Kept> {
+        let mut kept = vec![Kept::default(); asked.wanted.len()];
+        let mut recent = 0;
+        for (found, contents) in files {
+            let bytes = recent_bytes(found, contents, asked.now);
+            recent += bytes;
+            for (kept, of) in kept.iter_mut().zip(&contents.sources) {
+                let share = u128::from(bytes) * u128::from(of.share) / 1_000_000;
+                kept.add(&of.part, u64::try_from(share).unwrap_or(bytes), None);
+            }
+            self.dropped.extend(contents.dropped.iter().cloned());
+        }
+        self.all = Series::join(files.iter().map(|(_, contents)| &contents.all), asked.max_gap);
+        let begins = |(_, contents): &&(Found, Contents)| {
+            contents.all.stretches.first().map_or(u64::MAX, |stretch| stretch.first)
+        };
+        let oldest = files.iter().filter(|(_, contents)| contents.entries > 0).min_by_key(begins);
+        self.has_lost_its_beginning = oldest.is_some_and(|(_, oldest)| oldest.head_seqnum > 1);
+        let said = files.iter().filter(|(_, contents)| contents.limits.is_some());
+        let newest = said.max_by_key(|(_, contents)| contents.tail);
+        self.limits = newest.and_then(|(_, contents)| contents.limits);
+        self.grow(files, recent, asked.now);
+        kept
     }
-    Ok(total * u128::from(entries.len()) / u128::from(count.max(1)))
+
+    /// Works out what it grows by: the greater of what the last week and what all of it says.
+    fn grow(&mut self, files: &[(Found, Contents)], recent: u64, now: u64) {
+        let Some(oldest) = self.all.oldest() else { return };
+        let age = now.saturating_sub(oldest);
+        if age < DAY {
+            return;
+        }
+        let per_day = |bytes: u64, span: u64| {
+            u64::try_from(u128::from(bytes) * u128::from(DAY) / u128::from(span.max(1)))
+                .unwrap_or(u64::MAX)
+        };
+        let all =
+            per_day(files.iter().map(|(found, contents)| written(found, contents)).sum(), age);
+        self.per_day = Some(all.max(per_day(recent, age.min(WINDOW))));
+        self.files_per_hundred_days = per_day(self.files.saturating_mul(100), age);
+    }
 }
 
 /// How much of a file was written in the last days.
-fn recent_bytes<S: crate::host::journal_files::Source>(
-    found: &Found,
-    file: &JournalFile<S>,
-    now: u64,
-) -> u64 {
-    let (head, tail) = (file.header.head / 1_000_000, file.header.tail / 1_000_000);
+fn recent_bytes(found: &Found, contents: &Contents, now: u64) -> u64 {
+    let (head, tail) = (contents.head, contents.tail);
     let (from, to) = (head.max(now.saturating_sub(WINDOW)), tail.min(now));
-    if head > now + SLACK || to < from {
+    if contents.entries == 0 || head > now + SLACK || to < from {
         return 0;
     }
-    let bytes = written(found, file);
+    let bytes = written(found, contents);
     let share = u128::from(bytes) * u128::from(to - from + 1) / u128::from((tail - head) + 1);
     u64::try_from(share).unwrap_or(bytes).min(bytes)
 }
 
 /// What of a file is written: the one in use has been given room in advance.
-fn written<S: crate::host::journal_files::Source>(found: &Found, file: &JournalFile<S>) -> u64 {
-    match file.header.state {
-        State::Archived => found.disk_bytes,
-        State::Online | State::Offline => found.disk_bytes.min(file.header.written()),
-    }
-}
-
-/// Works out what a journal grows by: the greater of what the last week and what all of it says.
-fn volume(journal: &mut Journal, found: &[Found], recent: u64, now: u64) {
-    let Some(oldest) = journal.all.oldest() else { return };
-    let age = now.saturating_sub(oldest);
-    if age < DAY {
-        return;
-    }
-    let per_day = |bytes: u64, span: u64| {
-        u64::try_from(u128::from(bytes) * u128::from(DAY) / u128::from(span.max(1)))
-            .unwrap_or(u64::MAX)
-    };
-    let sound = found.iter().filter_map(|each| Some(written(each, each.file.as_ref().ok()?)));
-    let all = per_day(sound.sum(), age);
-    journal.per_day = Some(all.max(per_day(recent, age.min(WINDOW))));
-    journal.files_per_hundred_days = per_day(journal.files.saturating_mul(100), age);
-}
-
-fn dropped<S: crate::host::journal_files::Source>(
-    file: &JournalFile<S>,
-    now: u64,
-    into: &mut Vec<Dropped>,
-) -> Result<(), Fault> {
-    let entries = file.with(DROPPED)?;
-    for index in entries.len().saturating_sub(DROPPED_READ)..entries.len() {
-        let at = file.time(&entries, index)? / 1_000_000;
-        let fields = file.fields(&entries, index)?;
-        into.extend(drop_of(&fields, at.min(now)));
-    }
-    Ok(())
-}
-
-/// Reads such a message. journald names the unit of the process that wrote too much, where that still runs, and in its
-/// text what it counts by: the unit, or its control group.
-fn drop_of(fields: &[String], at: u64) -> Option<Dropped> {
-    let of = |name: &str| fields.iter().find_map(|field| field.strip_prefix(name));
-    let count = of("N_DROPPED=")?.parse().ok()?;
-    let text = of("MESSAGE=").unwrap_or_default();
-    let counted = text.rsplit_once(" from ").map(|(_, name)| name.trim_end_matches('.'));
-    let unit = of("OBJECT_SYSTEMD_UNIT=").or(counted).unwrap_or("an unknown unit");
-    let unit = unit.rsplit('/').next().unwrap_or(unit).to_owned();
-    Some(Dropped { unit, count, at })
-}
-
-/// What journald said last of this journal's limits.
-fn limits(found: &[Found], dir: &str) -> Option<(u64, u64)> {
-    let mut files: Vec<_> = found.iter().filter_map(|each| each.file.as_ref().ok()).collect();
-    files.sort_by_key(|file| std::cmp::Reverse(file.header.tail));
-    files.into_iter().find_map(|file| {
-        let entries = file.with(USAGE).ok()?;
-        let newest = (entries.len().saturating_sub(USAGE_READ)..entries.len()).rev();
-        newest.into_iter().find_map(|index| limits_of(&file.fields(&entries, index).ok()?, dir))
-    })
-}
-
-fn limits_of(fields: &[String], dir: &str) -> Option<(u64, u64)> {
-    let of = |name: &str| fields.iter().find_map(|field| field.strip_prefix(name));
-    let number = |name: &str| of(name)?.parse().ok();
-    (of("JOURNAL_PATH=")? == dir).then_some((number("MAX_USE=")?, number("DISK_KEEP_FREE=")?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn fields(text: &str) -> Vec<String> {
-        text.split('|').map(str::to_owned).collect()
-    }
-
-    #[test]
-    fn whose_messages_were_thrown_away() {
-        let unit = |text: &str| drop_of(&fields(text), 7).map(|found| (found.unit, found.count));
-        assert_eq!(
-            unit("MESSAGE=Suppressed 12 messages from signer.service|N_DROPPED=12"),
-            Some(("signer.service".to_owned(), 12))
-        );
-        assert_eq!(
-            unit("MESSAGE=Suppressed 12 messages from /system.slice/docker.service|N_DROPPED=12"),
-            Some(("docker.service".to_owned(), 12))
-        );
-        assert_eq!(
-            unit("N_DROPPED=3|OBJECT_SYSTEMD_UNIT=a.service|MESSAGE=Suppressed 3 messages from b"),
-            Some(("a.service".to_owned(), 3))
-        );
-        assert_eq!(unit("MESSAGE=Suppressed 12 messages from x"), None);
-        assert_eq!(unit("N_DROPPED=-1|MESSAGE="), None);
-    }
-
-    #[test]
-    fn limits_are_those_of_this_journal() {
-        let said = fields("JOURNAL_PATH=/var/log/journal/a|MAX_USE=10|DISK_KEEP_FREE=5");
-        assert_eq!(limits_of(&said, "/var/log/journal/a"), Some((10, 5)));
-        assert_eq!(limits_of(&said, "/run/log/journal/a"), None);
-    }
+fn written(found: &Found, contents: &Contents) -> u64 {
+    if contents.is_closed { found.disk_bytes } else { found.disk_bytes.min(contents.written) }
 }

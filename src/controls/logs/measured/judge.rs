@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    FILES, FORECAST, Forecast, GAPS, KEPT, LOST, Measured, OnHost, Place, Series, Source,
+    FILES, FORECAST, Forecast, GAPS, KEPT, LOST, Measured, OnHost, Place, Series, Source, Space,
     forecast::DAY,
 };
 use crate::{
@@ -110,12 +110,31 @@ fn kept(measured: &Measured, source: &Source) -> Verdict {
     };
     let Some(oldest) = series.oldest() else { return nothing(measured, source) };
     // Where the journal itself begins with a deletion, what begins with the journal began before it.
-    let whole = measured.whole().filter(|_| matches!(source.place, Place::Journal(_)));
+    let in_journal = matches!(source.place, Place::Journal(_));
+    let whole = measured.journal_of(source).filter(|_| in_journal);
     let is_cut = whole.is_some_and(|whole| {
         let begins = whole.journal.all.oldest().unwrap_or(oldest);
         whole.journal.has_lost_its_beginning && oldest <= begins.saturating_add(source.max_gap)
     });
-    reach(series, source.keep, measured.now, source.first_seen, is_cut)
+    let verdict = reach(series, source.keep, measured.now, source.first_seen, is_cut);
+    if !source.goes_with_container {
+        return verdict;
+    }
+    let and = |observed: String, what: &str| format!("{observed}; {what}");
+    let goes = "it goes when the container is removed";
+    match verdict {
+        Verdict::Holds { observed } => Verdict::Holds { observed: and(observed, goes) },
+        Verdict::Accumulating { observed } => {
+            Verdict::Accumulating { observed: and(observed, goes) }
+        }
+        Verdict::Differs { observed } => Verdict::Differs {
+            observed: and(
+                observed,
+                "a container that is made anew begins a new log (driver json-file)",
+            ),
+        },
+        other => other,
+    }
 }
 
 /// A source of which there is no entry.
@@ -243,7 +262,9 @@ fn forecasts(measured: &Measured) -> Vec<Judgement> {
         .map(|each| {
             let keep = each.space.map_or(measured.keep, |space| space.keep);
             let expected = format!("{} will be kept", TimeSpan::from_secs(keep));
-            judge(&FORECAST, each.namespace.as_deref(), expected, forecast(each, measured.now))
+            let subject = each.namespace.as_ref().map(|name| format!("journald@{name}"));
+            let verdict = forecast(each.space, "begins to delete too early", measured.now);
+            judge(&FORECAST, subject.as_deref(), expected, verdict)
         })
         .collect();
     if judgements.is_empty() {
@@ -251,14 +272,19 @@ fn forecasts(measured: &Measured) -> Vec<Judgement> {
         let expected = format!("{} will be kept", TimeSpan::from_secs(measured.keep));
         judgements.push(judge(&FORECAST, None, expected, Verdict::NotApplicable { why }));
     }
+    for source in &measured.sources {
+        let Some(space) = source.space else { continue };
+        let expected = format!("{} will be kept", TimeSpan::from_secs(source.keep));
+        let verdict = forecast(Some(space), "the file system is full too early", measured.now);
+        judgements.push(judge(&FORECAST, Some(&source.name), expected, verdict));
+    }
     judgements
 }
 
-fn forecast(each: &OnHost, now: u64) -> Verdict {
-    let Some(space) = each.space else {
-        return Verdict::Unknown {
-            why: format!("nothing can be told of the file system of {}", each.journal.dir),
-        };
+/// `what` is what happens where there is too little room.
+fn forecast(space: Option<Space>, what: &str, now: u64) -> Verdict {
+    let Some(space) = space else {
+        return Verdict::Unknown { why: "nothing can be told of its file system".to_owned() };
     };
     let rate = format!("{} a day", size(space.per_day.unwrap_or(0)));
     let others = match space.others_per_day {
@@ -285,7 +311,7 @@ fn forecast(each: &OnHost, now: u64) -> Verdict {
             };
             Verdict::Differs {
                 observed: format!(
-                    "begins to delete too early {from}: at {rate} it holds {}; {lacking}; {others}",
+                    "{what} {from}: at {rate} it holds {}; {lacking}; {others}",
                     days(holds)
                 ),
             }

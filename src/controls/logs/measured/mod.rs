@@ -11,6 +11,7 @@
 
 mod checks;
 mod container;
+mod file;
 mod forecast;
 mod journal;
 mod judge;
@@ -24,12 +25,18 @@ use std::collections::BTreeMap;
 
 pub(in crate::controls::logs) use self::{
     checks::{FILES, FORECAST, GAPS, KEPT, LOST},
+    file::Dropped,
     forecast::{Forecast, Space},
-    journal::{Dropped, Journal},
+    journal::Journal,
     samples::Samples,
     series::Series,
 };
-use self::{container::Kept, forecast::DAY, journal::Wanted, samples::Sample};
+use self::{
+    container::Kept,
+    file::{Asked, Wanted},
+    forecast::DAY,
+    samples::{FileNotes, Sample},
+};
 use crate::{
     engine::check::Judgement,
     host::{Reader, clock},
@@ -76,6 +83,12 @@ pub(in crate::controls::logs) struct Source {
     pub(in crate::controls::logs) undated: Vec<String>,
     /// The oldest entry that any look has seen, in seconds since the epoch.
     pub(in crate::controls::logs) first_seen: Option<u64>,
+    /// The namespace in whose journal its newest entry is, or that the profile names; `None` for the host's own.
+    pub(in crate::controls::logs) namespace: Option<String>,
+    /// Its log is a container's, and goes when that does.
+    pub(in crate::controls::logs) goes_with_container: bool,
+    /// What there is room for, where it has files of its own.
+    pub(in crate::controls::logs) space: Option<Space>,
 }
 
 /// A journal with the file system that it is on.
@@ -135,20 +148,24 @@ impl Measured {
             })
             .collect();
         let samples = host.files().text(samples::PATH).ok().flatten();
-        let samples = samples.map(|text| Samples::parse(&text)).unwrap_or_default();
+        let mut samples = samples.map(|text| Samples::parse(&text)).unwrap_or_default();
+        let weighed_since = now.saturating_sub(journal::WINDOW);
+        let asked = Asked { wanted: &wanted, max_gap, now, weighed_since };
+        let known = samples.take_files();
+        let before = known.digest();
+        let mut files = known.of(&asked.key());
         let mut kept = vec![journal::Kept::default(); wanted.len()];
         let journals = dirs(host).and_then(|dirs| {
             let mut journals = Vec::new();
             for (dir, namespace) in dirs {
-                let (journal, found) = journal::read(host, &dir, &wanted, max_gap, now)?;
+                let (journal, found) = journal::read(host, &dir, &asked, &mut files)?;
                 if journal.files == 0 {
                     continue;
                 }
                 for ((source, kept), found) in logs.source.iter().zip(&mut kept).zip(found) {
                     let asked = source.namespace.as_ref().map(ToString::to_string);
                     if asked.is_none() || asked == namespace {
-                        kept.parts.extend(found.parts);
-                        kept.recent = kept.recent.saturating_add(found.recent);
+                        kept.add(&found.part, found.recent, namespace.as_deref());
                     }
                 }
                 let is_in_memory = dir.starts_with(IN_MEMORY);
@@ -166,10 +183,11 @@ impl Measured {
             notes: None,
         };
         for ((source, place), kept) in logs.source.iter().zip(places).zip(kept) {
-            let found = measured.source(logs, source, place, kept, host, &samples);
+            let found = measured.source(logs, source, place, &kept, host, &samples);
             measured.sources.push(found);
         }
-        measured.rooms(host, logs, &samples);
+        let are_new = files.digest() != before;
+        measured.rooms(host, logs, &samples, (files, are_new));
         measured
     }
 
@@ -178,7 +196,7 @@ impl Measured {
         logs: &Logs,
         source: &LogSource,
         place: Place,
-        kept: journal::Kept,
+        kept: &journal::Kept,
         host: &Reader,
         samples: &Samples,
     ) -> Source {
@@ -191,9 +209,13 @@ impl Measured {
             per_day: None,
             lost: None,
             undated: Vec::new(),
-            first_seen: samples.first(&note_name(&source.name.to_string(), &place)),
+            first_seen: None,
+            namespace: source.namespace.as_ref().map(ToString::to_string),
+            goes_with_container: source.container.is_some() && matches!(place, Place::File(_)),
+            space: None,
             place,
         };
+        found.first_seen = samples.first(&note_name(&found));
         match &found.place {
             Place::Nowhere(why) => found.series = Err(why.clone()),
             Place::File(path) => match text::read(host, path, max_gap, self.now) {
@@ -203,12 +225,14 @@ impl Measured {
                     let age = text.series.oldest().map(|oldest| self.now.saturating_sub(oldest));
                     found.per_day =
                         age.filter(|age| *age >= DAY).map(|age| per_day(text.bytes, age));
+                    found.space = self.space_of_files(path, &text, found.keep, host);
                     found.series = Ok(text.series);
                     found.undated = text.undated;
                 }
             },
             Place::Journal(field) => {
-                let series = Series::join(kept.parts, max_gap);
+                found.namespace = found.namespace.or_else(|| kept.namespace.clone());
+                let series = Series::join([&kept.part], max_gap);
                 let age = series.oldest().map(|oldest| self.now.saturating_sub(oldest));
                 let age = age.filter(|age| *age >= DAY);
                 found.per_day = age.map(|age| per_day(kept.recent, age.min(7 * DAY)));
@@ -220,6 +244,30 @@ impl Measured {
             }
         }
         found
+    }
+
+    /// What room a log file has, without what others take of it: nothing but its file system limits it.
+    fn space_of_files(
+        &self,
+        path: &str,
+        text: &text::Text,
+        keep: u64,
+        host: &Reader,
+    ) -> Option<Space> {
+        let age = self.now.saturating_sub(text.series.oldest()?);
+        Some(Space {
+            keep,
+            per_day: Some(per_day(text.bytes, age)).filter(|_| age >= DAY),
+            used: text.bytes,
+            available: host.files().free_bytes(path)?,
+            max_use: u64::MAX,
+            keep_free: 0,
+            file: 0,
+            files: text.files,
+            max_files: u64::MAX,
+            files_per_hundred_days: 0,
+            others_per_day: None,
+        })
     }
 
     /// What was thrown away that this field's source may have written.
@@ -236,7 +284,7 @@ impl Measured {
     }
 
     /// Works out what room each journal has, and what is to be noted.
-    fn rooms(&mut self, host: &Reader, logs: &Logs, samples: &Samples) {
+    fn rooms(&mut self, host: &Reader, logs: &Logs, samples: &Samples, files: (FileNotes, bool)) {
         let mut looks = Vec::new();
         let keep = logs.longest_in_journal().as_secs();
         for each in self.journals.iter_mut().flatten().filter(|each| !each.is_in_memory) {
@@ -254,15 +302,10 @@ impl Measured {
                 available,
                 journal: journal.used,
             };
-            let of_namespace = logs.source.iter().filter(|source| {
-                source.namespace.as_ref().map(ToString::to_string) == each.namespace
-            });
+            let in_it = self.sources.iter().filter(|source| source.namespace == each.namespace);
             let keep = match each.namespace {
                 None => keep,
-                Some(_) => of_namespace
-                    .map(|source| logs.keep_of(source).as_secs())
-                    .max()
-                    .unwrap_or(self.keep),
+                Some(_) => in_it.map(|source| source.keep).max().unwrap_or(self.keep),
             };
             each.space = Some(Space {
                 keep,
@@ -279,14 +322,36 @@ impl Measured {
             });
             looks.push(look);
         }
+        for source in &mut self.sources {
+            let (Place::File(path), Some(space)) = (&source.place, &mut source.space) else {
+                continue;
+            };
+            let Some(total) = host.files().total_bytes(path) else { continue };
+            let (dir, available) = (path.clone(), space.available);
+            let look = Sample { at: self.now, dir, total, available, journal: space.used };
+            space.others_per_day = samples.growth(&look);
+            looks.push(look);
+        }
         let mut oldest = BTreeMap::new();
         let whole = self.whole().and_then(|whole| whole.journal.all.oldest());
         oldest.extend(whole.map(|oldest| (WHOLE.to_owned(), oldest)));
         for source in &self.sources {
             let seen = source.series.as_ref().ok().and_then(Series::oldest);
-            oldest.extend(seen.map(|seen| (note_name(&source.name, &source.place), seen)));
+            oldest.extend(seen.map(|seen| (note_name(source), seen)));
         }
-        self.notes = samples.with(&looks, &oldest, self.now);
+        self.notes = samples.with(&looks, &oldest, files, self.now);
+    }
+
+    /// What all journals on disk grow by in a day, in bytes; `None` while that is known of none.
+    pub(in crate::controls::logs) fn per_day(&self) -> Option<u64> {
+        let on_disk = self.journals.iter().flatten().filter(|each| !each.is_in_memory);
+        on_disk.filter_map(|each| each.journal.per_day).reduce(u64::saturating_add)
+    }
+
+    /// The journal on disk that a source's entries are in.
+    pub(in crate::controls::logs) fn journal_of(&self, source: &Source) -> Option<&OnHost> {
+        let mut on_disk = self.journals.iter().flatten().filter(|each| !each.is_in_memory);
+        on_disk.find(|each| each.namespace == source.namespace)
     }
 
     /// The host's own journal on disk.
@@ -307,8 +372,12 @@ impl Measured {
 }
 
 /// Under which name a source is noted: one that moved is another one.
-fn note_name(name: &str, place: &Place) -> String {
-    match place {
+///
+/// Not so a container whose log goes with it: made anew, it has another file, and what was in the old one is lost.
+fn note_name(source: &Source) -> String {
+    let name = &source.name;
+    match &source.place {
+        Place::File(_) if source.goes_with_container => format!("{name} json-file"),
         Place::Journal(what) | Place::File(what) | Place::Nowhere(what) => format!("{name} {what}"),
     }
 }

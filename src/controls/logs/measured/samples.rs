@@ -1,14 +1,20 @@
 //! What must be observed over time: how fast others fill the file system that the journal is on, and which entries were
 //! there once.
 //!
-//! Each look notes how full it is, what of that is the journal, and the oldest entry of each source; `/var/lib/holdfast/log-samples.json` holds a month of
-//! these notes. It is holdfast's own, and costs a forecast when it is lost, nothing more.
+//! Each look notes how full it is, what of that is the journal, and the oldest entry of each source;
+//! `/var/lib/holdfast/log-samples.json` holds a month of these notes. What archived files hold is noted there too, so that
+//! each is read once. It is holdfast's own; when it is lost, the forecast begins anew and the next look takes longer.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    hash::{Hash as _, Hasher as _},
+};
 
 use serde::{Deserialize, Serialize};
+use siphasher::sip::SipHasher24;
 
-use super::forecast::DAY;
+use super::{file::Contents, forecast::DAY};
+use crate::host::journal_files::Stamp;
 
 /// Where the notes are, and under which name in holdfast's folder.
 pub(super) const PATH: &str = "/var/lib/holdfast/log-samples.json";
@@ -51,11 +57,72 @@ pub(in crate::controls::logs) struct Samples {
     /// By source, the oldest entry that any look has seen, in seconds since the epoch.
     #[serde(default)]
     first: BTreeMap<String, u64>,
+    #[serde(default)]
+    files: FileNotes,
 }
 
 impl Default for Samples {
     fn default() -> Self {
-        Self { format: FORMAT, looks: Vec::new(), first: BTreeMap::new() }
+        Self {
+            format: FORMAT,
+            looks: Vec::new(),
+            first: BTreeMap::new(),
+            files: FileNotes::default(),
+        }
+    }
+}
+
+/// What journal files that nobody writes to any more hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct FileNotes {
+    /// What they were asked for: who asks for something else asks them anew.
+    asked: String,
+    /// By folder and name.
+    dirs: BTreeMap<String, BTreeMap<String, FileNote>>,
+}
+
+/// What was read of one file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct FileNote {
+    /// Which file it was: while this is the same, so is what it holds.
+    pub(super) stamp: Stamp,
+    /// What it holds.
+    pub(super) contents: Contents,
+}
+
+impl FileNotes {
+    /// The notes that answer what is asked.
+    pub(super) fn of(self, asked: &str) -> Self {
+        if self.asked == asked {
+            return self;
+        }
+        Self { asked: asked.to_owned(), dirs: BTreeMap::new() }
+    }
+
+    /// Takes those of a folder out.
+    pub(super) fn take(&mut self, dir: &str) -> BTreeMap<String, FileNote> {
+        self.dirs.remove(dir).unwrap_or_default()
+    }
+
+    /// Puts those of a folder in.
+    pub(super) fn put(&mut self, dir: &str, notes: BTreeMap<String, FileNote>) {
+        if !notes.is_empty() {
+            self.dirs.insert(dir.to_owned(), notes);
+        }
+    }
+
+    /// Which files they are of.
+    fn stamps(&self) -> impl Iterator<Item = (&String, &String, Stamp)> {
+        let dirs = self.dirs.iter();
+        dirs.flat_map(|(dir, files)| files.iter().map(move |(name, note)| (dir, name, note.stamp)))
+    }
+
+    /// One number that is another one when any file is.
+    pub(super) fn digest(&self) -> u64 {
+        let mut hasher = SipHasher24::new();
+        self.asked.hash(&mut hasher);
+        self.stamps().for_each(|stamp| stamp.hash(&mut hasher));
+        hasher.finish()
     }
 }
 
@@ -66,17 +133,23 @@ impl Samples {
         read.filter(|samples: &Self| samples.format == FORMAT).unwrap_or_default()
     }
 
+    /// Takes out what is known of files.
+    pub(super) fn take_files(&mut self) -> FileNotes {
+        std::mem::take(&mut self.files)
+    }
+
     /// The oldest entry of a source that any look has seen, in seconds since the epoch.
     pub(super) fn first(&self, source: &str) -> Option<u64> {
         self.first.get(source).copied()
     }
 
-    /// Adds a look, if the last one was long enough ago, and the oldest entries of the sources that there are now; `None`
-    /// where there is nothing to write.
+    /// Adds a look, if the last one was long enough ago, the oldest entries of the sources that there are now, and what
+    /// files hold, which may be what was known before; `None` where there is nothing to write.
     pub(super) fn with(
         &self,
         new: &[Sample],
         oldest: &BTreeMap<String, u64>,
+        (files, are_new): (FileNotes, bool),
         now: u64,
     ) -> Option<Self> {
         // A clock that was set back leaves notes of the future: they go.
@@ -96,8 +169,8 @@ impl Samples {
             let entry = first.entry(source.clone()).or_insert(*seen);
             *entry = (*entry).min(*seen);
         }
-        let is_new = samples.len() > before || first != self.first;
-        is_new.then_some(Self { format: FORMAT, looks: samples, first })
+        let is_new = are_new || samples.len() > before || first != self.first;
+        is_new.then_some(Self { format: FORMAT, looks: samples, first, files })
     }
 
     /// What others grew by in a day, up to this look; `None` where less than a day has been observed. A file system of
@@ -123,13 +196,18 @@ impl Samples {
 mod tests {
     use super::*;
 
+    fn none() -> (FileNotes, bool) {
+        (FileNotes::default(), false)
+    }
+
     fn sample(at: u64, available: u64, journal: u64) -> Sample {
         Sample { at, dir: "/j".to_owned(), total: 1000, available, journal }
     }
 
     #[test]
     fn what_others_grow_by() {
-        let samples = Samples::default().with(&[sample(0, 900, 50)], &BTreeMap::new(), 0).unwrap();
+        let samples =
+            Samples::default().with(&[sample(0, 900, 50)], &BTreeMap::new(), none(), 0).unwrap();
         assert_eq!(samples.growth(&sample(DAY - 1, 500, 50)), None);
         // A hundred less in ten days, of which the journal took fifty.
         assert_eq!(samples.growth(&sample(10 * DAY, 800, 100)), Some(5));
@@ -143,7 +221,7 @@ mod tests {
     fn notes_are_few_and_end() {
         let mut samples = Samples::default();
         for at in (0..60 * DAY).step_by(3600) {
-            if let Some(more) = samples.with(&[sample(at, 900, 50)], &BTreeMap::new(), at) {
+            if let Some(more) = samples.with(&[sample(at, 900, 50)], &BTreeMap::new(), none(), at) {
                 samples = more;
             }
         }
@@ -155,17 +233,17 @@ mod tests {
             assert_eq!(Samples::parse(damaged), Samples::default());
         }
         // A clock that was set back a year.
-        let back = samples.with(&[sample(5, 900, 50)], &BTreeMap::new(), 5).unwrap();
+        let back = samples.with(&[sample(5, 900, 50)], &BTreeMap::new(), none(), 5).unwrap();
         assert_eq!(back.looks.len(), 1);
     }
 
     #[test]
     fn what_was_seen_once_is_remembered() {
         let seen = |source: &str, at: u64| BTreeMap::from([(source.to_owned(), at)]);
-        let samples = Samples::default().with(&[], &seen("a", 100), 200).unwrap();
+        let samples = Samples::default().with(&[], &seen("a", 100), none(), 200).unwrap();
         assert_eq!(samples.first("a"), Some(100));
-        assert!(samples.with(&[], &seen("a", 150), 200).is_none(), "nothing new");
-        let both = samples.with(&[], &seen("b", 150), 200).unwrap();
+        assert!(samples.with(&[], &seen("a", 150), none(), 200).is_none(), "nothing new");
+        let both = samples.with(&[], &seen("b", 150), none(), 200).unwrap();
         assert_eq!((both.first("a"), both.first("b")), (Some(100), Some(150)));
     }
 }

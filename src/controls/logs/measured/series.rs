@@ -4,8 +4,13 @@
 //! silence allowed there is no gap to be found, so that only wide spans are halved and looked at again: some dozen times
 //! are read of a file with millions.
 
+use std::borrow::Borrow;
+
+use serde::{Deserialize, Serialize};
+
 /// No silence in between is longer than what is a gap. Moments are in seconds since the epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "[u64; 3]", into = "[u64; 3]")]
 pub(in crate::controls::logs) struct Stretch {
     /// Its first entry.
     pub(in crate::controls::logs) first: u64,
@@ -15,8 +20,20 @@ pub(in crate::controls::logs) struct Stretch {
     pub(in crate::controls::logs) entries: u64,
 }
 
+impl From<[u64; 3]> for Stretch {
+    fn from([first, last, entries]: [u64; 3]) -> Self {
+        Self { first, last, entries }
+    }
+}
+
+impl From<Stretch> for [u64; 3] {
+    fn from(stretch: Stretch) -> Self {
+        [stretch.first, stretch.last, stretch.entries]
+    }
+}
+
 /// What one file has of a source.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::controls::logs) struct Part {
     /// When it wrote.
     pub(in crate::controls::logs) stretches: Vec<Stretch>,
@@ -109,11 +126,12 @@ pub(in crate::controls::logs) struct Series {
 
 impl Series {
     /// Joins what files have. They may overlap, and come in any order.
-    pub(super) fn join(parts: impl IntoIterator<Item = Part>, max_gap: u64) -> Self {
+    pub(super) fn join<P: Borrow<Part>>(parts: impl IntoIterator<Item = P>, max_gap: u64) -> Self {
         let mut series = Self::default();
-        let mut all = Vec::new();
+        let mut all: Vec<Stretch> = Vec::new();
         for part in parts {
-            all.extend(part.stretches);
+            let part: &Part = part.borrow();
+            all.extend_from_slice(&part.stretches);
             series.future = series.future.saturating_add(part.future);
         }
         all.sort_by_key(|stretch| (stretch.first, stretch.last));

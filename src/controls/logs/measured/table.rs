@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Forecast, Measured, OnHost, Place, Series, Source};
+use super::{Forecast, Measured, OnHost, Place, Series, Source, Space};
 
 /// A line of the table: the journal as a whole, a namespace's, or a source.
 #[derive(Debug, Clone, Serialize)]
@@ -114,7 +114,7 @@ impl Measured {
     }
 
     fn journal_row(&self, each: &OnHost) -> Row {
-        let (holds, short_on) = self.lasts(each);
+        let (holds, short_on) = self.lasts(each.space);
         let keep = each.space.map_or(self.keep, |space| space.keep);
         let dropped =
             each.journal.dropped.iter().filter(|each| each.at.saturating_add(keep) >= self.now);
@@ -141,8 +141,9 @@ impl Measured {
         let none = Series::default();
         let series = source.series.as_ref().unwrap_or(&none);
         let in_journal = matches!(source.place, Place::Journal(_));
-        let (holds, short_on) =
-            self.whole().filter(|_| in_journal).map_or((None, None), |whole| self.lasts(whole));
+        let journal = self.journal_of(source).filter(|_| in_journal);
+        let space = journal.map_or(source.space, |journal| journal.space);
+        let (holds, short_on) = self.lasts(space);
         let row = self.row(series, source.keep, source.max_gap);
         Row {
             name: source.name.clone(),
@@ -180,9 +181,9 @@ impl Measured {
         }
     }
 
-    fn lasts(&self, each: &OnHost) -> (Option<u64>, Option<Timestamp>) {
+    fn lasts(&self, space: Option<Space>) -> (Option<u64>, Option<Timestamp>) {
         let on = |short_in: u64| at(self.now.saturating_add(short_in));
-        match each.space.map(|space| space.forecast()) {
+        match space.map(|space| space.forecast()) {
             None | Some(Forecast::TooYoung) => (None, None),
             Some(Forecast::Lasts { holds, short_in }) => (Some(holds), short_in.and_then(on)),
             Some(Forecast::Short { holds, short_in, .. }) => (Some(holds), on(short_in)),

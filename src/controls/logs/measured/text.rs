@@ -1,7 +1,7 @@
 //! What a log file and those it was rotated to hold.
 
 use super::{
-    journal::SLACK,
+    file::SLACK,
     series::{self, Part, Series, Stretch},
     stamp,
 };
