@@ -215,6 +215,42 @@ impl Drop for Answering {
     }
 }
 
+/// Processes of the host that echo datagrams, until they are dropped.
+pub(super) struct Echoing {
+    is_over: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Echoing {
+    pub(super) fn start(host: &Host, ports: &[u16]) -> Echoing {
+        let bind = |port: &u16| UdpSocket::bind((Ipv6Addr::UNSPECIFIED, *port)).unwrap();
+        let sockets: Vec<_> = host.within(|| ports.iter().map(bind).collect()).unwrap();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let echo = |socket: UdpSocket| {
+            let ends = Arc::clone(&is_over);
+            socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+            std::thread::spawn(move || {
+                let mut buffer = [0; 2000];
+                while !ends.load(Ordering::Relaxed) {
+                    if let Ok((size, from)) = socket.recv_from(&mut buffer) {
+                        socket.send_to(&buffer[..size], from).unwrap();
+                    }
+                }
+            })
+        };
+        let threads = sockets.into_iter().map(echo).collect();
+        Echoing { is_over, threads }
+    }
+}
+
+impl Drop for Echoing {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        // As with `Answering`: a panic of a thread shows in what then did not answer.
+        self.threads.drain(..).for_each(|thread| drop(thread.join()));
+    }
+}
+
 /// Asserts that a container gets out to a peer and that answers come back, over TCP and UDP.
 pub(super) fn gets_out(engine: Engine, host: &Host, to: IpAddr) {
     let url = match to {

@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use super::{
     checks::BREAK_GLASS,
-    control::printable,
+    judge::printable,
     terms::{accept, count, is, rule},
 };
 use crate::{

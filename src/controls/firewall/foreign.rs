@@ -19,8 +19,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    control::printable,
     detour::{What, what},
+    judge::printable,
     table::plain,
 };
 use crate::{

@@ -8,10 +8,11 @@ use super::{
     boot::AtBoot,
     break_glass::Glass,
     checks::{BOOT, BREAK_GLASS, BYPASS, RULESET},
-    control::{FirewallComparison, Observed, change, load},
+    control::{FirewallComparison, change, load},
     exposure::Depth,
     foreign::Tables,
     neighbours::Neighbours,
+    observed::Observed,
 };
 use crate::{
     controls::{Comparison, Obstacle, Preview, Sight, Wanted},

@@ -10,8 +10,10 @@ use crate::{
         Comparison as _, Wanted,
         firewall::{
             Facts, KnownBy,
-            control::{FirewallComparison, Observed, Texts, printable, wants},
+            control::FirewallComparison,
             document,
+            judge::{printable, wants},
+            observed::{Observed, Texts},
         },
     },
     engine::{
