@@ -6,11 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::Mode;
 use crate::profile::types::{ContainerName, FilePath, RuleName, Size, TimeSpan, UnitName};
 
-/// Whose logs are kept, and for how long. `MaxRetentionSec=90day` does not do it. It is a ceiling:
-/// journald deletes what is older, and keeps nothing for its sake. It deletes whole files by the
-/// age of their *first* entry, and a file spans a month by default, so entries 60 days old go. Size
-/// decides long before: 10 % of the file system, at most 4G, and at most 100 files. holdfast works
-/// out size, number and span of the files together, and sets no ceiling (`[journal]`'s own keys win).
+/// Whose logs are kept, and for how long.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Logs {
