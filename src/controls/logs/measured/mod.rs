@@ -15,6 +15,8 @@ mod file;
 mod forecast;
 mod journal;
 mod judge;
+mod outlook;
+mod place;
 mod samples;
 mod series;
 mod stamp;
@@ -28,13 +30,14 @@ pub(in crate::controls::logs) use self::{
     file::Dropped,
     forecast::{Forecast, Space},
     journal::Journal,
+    place::Place,
     samples::Samples,
     series::Series,
 };
 use self::{
-    container::Kept,
     file::{Asked, Wanted},
     forecast::DAY,
+    place::{IN_MEMORY, dirs, place},
     samples::{FileNotes, Sample},
 };
 use crate::{
@@ -43,24 +46,9 @@ use crate::{
     profile::schema::{LogSource, Logs},
 };
 
-/// Where journald keeps journals on disk, and in memory.
-const ON_DISK: &str = "/var/log/journal";
-const IN_MEMORY: &str = "/run/log/journal";
-
 /// journald's own limits where it has not said them: a tenth of the file system and 15 %, 4 GB each at most;
 /// journald.conf(5).
 const DEFAULT_LIMIT: u64 = 4 << 30;
-
-/// Where a source's log is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::controls::logs) enum Place {
-    /// In the journal, under this `FIELD=value`.
-    Journal(String),
-    /// In this file, and those it is rotated to.
-    File(String),
-    /// Nowhere on this host that can be read: why.
-    Nowhere(String),
-}
 
 /// What was found of one source. Spans are in seconds, sizes in bytes.
 #[derive(Debug)]
@@ -385,48 +373,4 @@ fn note_name(source: &Source) -> String {
 fn per_day(bytes: u64, span: u64) -> u64 {
     let bytes = u128::from(bytes) * u128::from(DAY) / u128::from(span.max(1));
     u64::try_from(bytes).unwrap_or(u64::MAX)
-}
-
-/// Where a source's log is.
-fn place(host: &Reader, source: &LogSource) -> Place {
-    if let Some(unit) = &source.unit {
-        return Place::Journal(format!("_SYSTEMD_UNIT={unit}"));
-    }
-    if let Some(file) = &source.file {
-        return Place::File(file.to_string());
-    }
-    let Some(container) = source.container.as_ref().map(ToString::to_string) else {
-        return Place::Nowhere("the profile does not say where it is".to_owned());
-    };
-    match container::kept(host, &container) {
-        Ok(Kept::Journal) => Place::Journal(format!("CONTAINER_NAME={container}")),
-        Ok(Kept::File(path)) => Place::File(path),
-        Ok(Kept::Elsewhere(driver)) if driver == "local" => Place::Nowhere(format!(
-            "Docker keeps the output of {container} in a form of its own (driver local), which cannot be dated; use journald"
-        )),
-        Ok(Kept::Elsewhere(driver)) => Place::Nowhere(format!(
-            "Docker keeps no output of {container} on this host (driver {driver}); use journald"
-        )),
-        Err(why) => Place::Nowhere(why),
-    }
-}
-
-/// The folders in which this host's journals are, with their namespaces.
-fn dirs(host: &Reader) -> Result<Vec<(String, Option<String>)>, String> {
-    let id = host.files().text("/etc/machine-id").map_err(|error| error.chain())?;
-    let id = id.as_deref().map(str::trim).filter(|id| !id.is_empty());
-    let Some(id) = id else {
-        return Err("this host has no /etc/machine-id; run: systemd-machine-id-setup".to_owned());
-    };
-    let mut dirs = Vec::new();
-    for base in [ON_DISK, IN_MEMORY] {
-        for name in host.files().list(base).map_err(|error| error.chain())? {
-            let Some(rest) = name.strip_prefix(id) else { continue };
-            let namespace = rest.strip_prefix('.').map(str::to_owned);
-            if rest.is_empty() || namespace.is_some() {
-                dirs.push((format!("{base}/{name}"), namespace));
-            }
-        }
-    }
-    Ok(dirs)
 }
