@@ -276,12 +276,12 @@ fn a_document_that_is_refused_leaves_the_old_table() {
     let namespace = Namespace::new();
     let section = section(SECTION);
     namespace.load(&section);
-    let before = namespace.run("nft", &["-a", "list", "ruleset"], "");
+    let before = namespace.run("nft", &["-s", "-a", "list", "ruleset"], "");
     let mut document = namespace.document(&section);
     let rule = serde_json::json!({"add": {"rule": {"family": "inet", "table": "holdfast", "chain": "nowhere", "expr": [{"accept": null}]}}});
     document["nftables"].as_array_mut().unwrap().push(rule);
     namespace.try_run("nft", &["-j", "-f", "-"], &document.to_string()).unwrap_err();
-    assert_eq!(namespace.run("nft", &["-a", "list", "ruleset"], ""), before);
+    assert_eq!(namespace.run("nft", &["-s", "-a", "list", "ruleset"], ""), before);
     namespace.assert_holds(&section);
 }
 

@@ -12,7 +12,7 @@ use crate::image::hex;
 use crate::{Image, Suite, cache, image, layer, machine};
 
 /// How long a disk that is no longer used is kept: each package under test makes one.
-const KEEP_FOR: Duration = Duration::from_secs(12 * 3600);
+const KEEP_FOR: Duration = Duration::from_secs(2 * 3600);
 
 /// The disk's size; the file is sparse.
 const SIZE: &str = "3G";
