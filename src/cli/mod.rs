@@ -11,6 +11,7 @@ mod exposure;
 mod firewall;
 mod history;
 mod host;
+mod logs;
 mod plan;
 mod recover;
 mod rollback;
@@ -101,6 +102,8 @@ enum Command {
     Firewall(firewall::FirewallArgs),
     /// List everything that listens, and whether the outside can reach it and by which rule
     Exposure(ProfileArg),
+    /// Show what is really kept of each log: since when, for how long it will be, gaps and losses
+    Logs(ProfileArg),
     /// Explain a check: why, where that is written, how to put it right
     Explain(explain::ExplainArgs),
     /// For holdfast-expire@.service: roll a change back when its time is over
@@ -141,6 +144,7 @@ pub async fn run(cli: Cli, environment: Environment) -> Exit {
         Command::Status(args) => status::run(&context, &args).await,
         Command::Firewall(args) => firewall::run(&context, &args).await,
         Command::Exposure(args) => exposure::run(&context, &args).await,
+        Command::Logs(args) => logs::run(&context, &args).await,
         Command::Explain(args) => explain::run(&context, &args),
         Command::Util(args) => util::run(&context, &args),
     };
