@@ -32,6 +32,7 @@ lint:
 bench: package
 	$(CARGO) build --locked -p holdfast-test-host
 	tests/bench.sh "$(TARGET)/debug/test-host"
+	tests/bench-logs.sh "$(TARGET)/debug/test-host"
 
 clean:
 	$(CARGO) clean

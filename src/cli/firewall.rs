@@ -40,7 +40,7 @@ use crate::{
 const REASON: usize = 200;
 
 /// How long loading the firewall waits for another holdfast. An apply that waits for slow units takes longer, and ends by
-/// judging the table itself; the unit's limit is 90 s.
+/// judging the table itself; the unit's limit is five minutes.
 const WAIT_TO_LOAD: Duration = Duration::from_secs(60);
 
 #[derive(Debug, clap::Args)]

@@ -6,6 +6,7 @@ mod dropin;
 pub mod firewall;
 pub mod journal;
 pub mod login;
+pub mod logs;
 pub mod services;
 mod sight;
 pub mod ssh;
@@ -27,6 +28,7 @@ pub use sight::Sight;
 /// Every control, in the order in which their changes are made: what can cut a login off comes last.
 pub const ALL: &[&dyn Control] = &[
     &journal::Journal,
+    &logs::LogsControl,
     &sysctl::Sysctl,
     &services::Services,
     &ssh::Ssh,
@@ -82,6 +84,11 @@ pub trait Comparison: fmt::Debug {
     /// What a person is to know before an apply begins, in a line each.
     fn warnings(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// What later looks will have to know of this one: the name of a file in holdfast's own folder, and what is to be in it.
+    fn note(&self) -> Option<(&'static str, Vec<u8>)> {
+        None
     }
 
     /// What forbids an apply to begin at all. Empty: nothing does.

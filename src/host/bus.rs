@@ -94,6 +94,12 @@ trait Service {
     fn exec_main_start_timestamp(&self) -> zbus::Result<u64>;
     #[zbus(property)]
     fn exec_reload(&self) -> zbus::Result<Vec<Command>>;
+    #[zbus(property)]
+    fn standard_output(&self) -> zbus::Result<String>;
+    #[zbus(property)]
+    fn standard_error(&self) -> zbus::Result<String>;
+    #[zbus(property)]
+    fn log_namespace(&self) -> zbus::Result<String>;
 }
 
 #[proxy(
@@ -118,6 +124,17 @@ pub struct ServiceStatus {
     pub main_started: u64,
     /// When each command of its last reload was started; systemd forgets these when it reads its unit files again.
     pub reloads: Vec<u64>,
+}
+
+/// Where a service's output goes, as systemd has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServiceOutput {
+    /// `StandardOutput=`: `journal`, `null`, `append` (without its path), …
+    pub output: String,
+    /// `StandardError=`; `inherit` for the same.
+    pub error: String,
+    /// `LogNamespace=`; empty for the journal of the host.
+    pub namespace: String,
 }
 
 /// What systemd knows of a unit.
@@ -282,6 +299,28 @@ impl Systemd {
             let main_pid = (pid != 0).then_some(pid);
             let reloads = reloads.into_iter().map(|(_, _, _, begun, ..)| begun).collect();
             Ok(ServiceStatus { main_pid, main_started, reloads })
+        };
+        limited(ask).await.map_err(bus("its properties", name))
+    }
+
+    /// Where a service's output goes.
+    ///
+    /// # Errors
+    /// [`HostError::Bus`]; a unit that is not a service has none.
+    pub async fn output_of(&self, name: &str) -> Result<ServiceOutput, HostError> {
+        let ask = async {
+            let path = self.manager().await?.load_unit(name).await?;
+            let service = ServiceProxy::builder(&self.connection)
+                .path(path)
+                .cache_properties(CacheProperties::No)
+                .build()
+                .await?;
+            let (output, error, namespace) = tokio::try_join!(
+                service.standard_output(),
+                service.standard_error(),
+                service.log_namespace()
+            )?;
+            Ok(ServiceOutput { output, error, namespace })
         };
         limited(ask).await.map_err(bus("its properties", name))
     }

@@ -21,6 +21,7 @@ use super::{
     endpoints::{self, Endpoint},
     files::Files,
     nft::{self, Listing, OwnTable},
+    open_files::{self, FileWriter},
     process::{self, Output},
     routes,
     sockets::{self, Listener},
@@ -33,6 +34,7 @@ const READ_ONLY: &[(&str, &[&str])] = &[
     ("sshd", &["-t"]),
     ("nft", &["-n", "-t", "list", "ruleset"]),
     ("podman", &["ps", "--format", "json"]),
+    ("podman", &["inspect", "--type", "container", "--format", "{{json .HostConfig.LogConfig}}"]),
     ("nft", &nft::DECLARED),
     ("nft", &["-a", "-s", "-n", "list", "chain"]),
     ("journalctl", crate::evidence::anchor::ASK),
@@ -152,6 +154,14 @@ impl Reader {
     /// When its descriptors cannot be listed.
     pub fn sockets_of(&self, pid: u32) -> Result<BTreeSet<u64>, HostError> {
         sockets::of_process(&self.files, pid)
+    }
+
+    /// The processes that have a file open for writing; of another user's processes only root may know.
+    ///
+    /// # Errors
+    /// When a process that is there cannot be looked into.
+    pub fn writers_of(&self, path: &str) -> Result<Vec<FileWriter>, HostError> {
+        open_files::writers_of(&self.files, path)
     }
 
     /// This process and its ancestors, the nearest first, with the connections that sshds among them serve.

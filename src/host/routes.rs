@@ -31,7 +31,9 @@ const KIND: u16 = 1;
 /// `RTA_*`.
 const TO: u16 = 1;
 const OUT: u16 = 4;
+const GATEWAY: u16 = 5;
 const SEVERAL: u16 = 9;
+const VIA: u16 = 18;
 /// `RTN_UNICAST`: a route that leads to somebody else.
 const UNICAST: u8 = 1;
 /// What follows an attribute's type when it has attributes within.
@@ -75,9 +77,9 @@ pub(super) fn to_everybody() -> Result<Vec<String>, HostError> {
     asked().map_err(|source| HostError::Routes { source })
 }
 
-/// The bridge through which an address is reached, if all its ports are ends of containers' or guests' interfaces:
-/// whoever has that address is on this machine. `None` for others, and for a link-local address, which every
-/// interface may lead to.
+/// The bridge on which an address is, if all its ports are ends of containers' or guests' interfaces: whoever has that
+/// address is on this machine. `None` for others: for one behind a gateway, as where this host is a container itself and
+/// its own way out is a port of the bridge, and for a link-local address, which every interface may lead to.
 ///
 /// # Errors
 /// When the kernel does not tell.
@@ -88,7 +90,7 @@ pub(super) fn inner_bridge_to(address: IpAddr) -> Result<Option<String>, HostErr
     let asked = || -> nix::Result<Option<String>> {
         let mut found = Vec::new();
         ask(&question(address), |kind, body| {
-            if kind == NEW_ROUTE {
+            if kind == NEW_ROUTE && !has_gateway(body) {
                 found.extend(ways(body));
             }
         })?;
@@ -201,6 +203,12 @@ fn is_to_everybody(route: &[u8]) -> bool {
     is_ip && kind == UNICAST && length <= most
 }
 
+/// Whether a route leads to somebody who sends packets on.
+fn has_gateway(route: &[u8]) -> bool {
+    let mut attributes = attributes(route.get(ROUTE..).unwrap_or_default());
+    attributes.any(|(kind, _)| [GATEWAY, VIA].contains(&(kind & TYPE)))
+}
+
 /// The interfaces through which a route leads.
 fn ways(route: &[u8]) -> Vec<u32> {
     let mut found = Vec::new();
@@ -249,6 +257,9 @@ mod tests {
     fn a_route_leads_through_one_interface_or_several() {
         let one = [8, 0, 4, 0, 7, 0, 0, 0];
         assert_eq!(ways(&route(2, 0, UNICAST, &one)), [7]);
+        assert!(!has_gateway(&route(2, 32, UNICAST, &one)));
+        let behind = [&one[..], &[8, 0, 5, 0, 10, 0, 0, 2]].concat();
+        assert!(has_gateway(&route(2, 32, UNICAST, &behind)));
         let hop = |index: u8| [16, 0, 0, 0, index, 0, 0, 0, 8, 0, 5, 0, 10, 0, 0, 2];
         let several = [&[36, 0, 9, 0][..], &hop(3), &hop(4)].concat();
         assert_eq!(ways(&route(2, 0, UNICAST, &several)), [3, 4]);

@@ -20,8 +20,14 @@ const PACKAGES: &str = "systemd,systemd-sysv,libpam-systemd,libnss-systemd,dbus,
 /// library, to make images of without a registry.
 const ENGINES: &str = "docker.io,iptables,podman,netavark,crun,busybox-static";
 
+/// What writes journals with any timestamps, to make hosts of any age.
+const JOURNALS: &str = "systemd-journal-remote";
+
 /// A kernel for a virtual machine, and what makes the initramfs that finds its disk.
 const KERNEL: &str = "linux-image-cloud-amd64,initramfs-tools,zstd,busybox-static,udev";
+
+/// What rotates files on every Debian that an installer has made.
+const ROTATION: &str = "logrotate";
 
 /// What a host is made of. Each is made when a test first asks for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,8 +37,12 @@ pub enum Image {
     Plain,
     /// With Docker and Podman, and rights for them that go far, though never to this machine itself.
     Containers,
+    /// With systemd-journal-remote, which makes journals of any age.
+    Journals,
     /// With a kernel of its own: for [`crate::Machine`].
     Machine,
+    /// With logrotate.
+    Rotation,
 }
 
 impl Image {
@@ -43,7 +53,9 @@ impl Image {
             // Debian 13 has packed Docker's client on its own.
             (Image::Containers, Suite::Trixie) => format!(",{ENGINES},docker-cli"),
             (Image::Containers, Suite::Bookworm) => format!(",{ENGINES}"),
+            (Image::Journals, _) => format!(",{JOURNALS}"),
             (Image::Machine, _) => format!(",{KERNEL}"),
+            (Image::Rotation, _) => format!(",{ROTATION}"),
         }
     }
 }

@@ -21,7 +21,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 const PROGRAM_WITHIN: Duration = Duration::from_secs(4);
 
 /// How long the kernel may take to see that a cable is plugged in.
-const PLUGGED_WITHIN: Duration = Duration::from_secs(30);
+const PLUGGED_WITHIN: Duration = Duration::from_secs(120);
 
 /// What a connection attempt met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

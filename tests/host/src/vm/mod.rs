@@ -118,7 +118,9 @@ impl Machine {
         }
         let state = self.run("systemctl is-system-running --wait || true", BOOT_WITHIN)?;
         if state.text() == "running" {
-            return Ok(());
+            // networkd is up long before what it configures.
+            let online = "until ip -4 route show default | grep -q . && ip -6 route show default | grep -q .; do sleep 0.2; done";
+            return self.run(online, BOOT_WITHIN).map(drop);
         }
         let failed = self.sh(
             "systemctl list-units --failed --plain --no-legend; journalctl -b -p warning --no-pager -n 30",
