@@ -101,7 +101,7 @@ on_hosts! {
     fn a_kill_loses_nothing(host: &Host) {
         give(host, SMALL);
         apply(host);
-        let trace = "trace=openat,write,fsync,fdatasync,mkdir,sendmsg";
+        let trace = "trace=openat,write,fsync,fdatasync,mkdir,sendmsg,rename";
         let words = ["strace", "-qq", "-o", "/tmp/trace", "-e", "signal=none", "-e", trace, "holdfast", "-q", "correct"];
         drift(host);
         host.run(words).unwrap().ok().unwrap();
@@ -173,6 +173,129 @@ on_hosts! {
         // that it was found torn or not writable has an end
         verify(host);
         assert_passes(&verify(host));
+    }
+}
+
+on_hosts! {
+    /// A log that cannot be written for other reasons than that: read-only, a link, somebody else's, no file. What was done
+    /// stays done, it is found by whoever looks, the sandboxed unit too, and afterwards nothing is missing.
+    fn what_keeps_it_from_being_written_is_found(host: &Host) {
+        give(host, SMALL);
+        apply(host);
+        let mut done = 1;
+        let unit = || host.run(["systemctl", "start", "holdfast-verify.service"]).unwrap().status;
+        verify(host);
+        assert_eq!(unit(), Some(0));
+        let dir = "/var/lib/holdfast/evidence";
+        let cases = [
+            (format!("mount --bind {dir} {dir} && mount -o remount,bind,ro {dir}"), format!("umount {dir}"), "Read-only file system"),
+            (format!("mv {LOG} {LOG}.away; cp /etc/passwd /root/passwd; ln -s /root/passwd {LOG}"),
+                format!("cmp /etc/passwd /root/passwd && mv {LOG}.away {LOG}"), "symbolic links"),
+            (format!("mv {LOG} {LOG}.away; mkdir {LOG}"), format!("rmdir {LOG}; mv {LOG}.away {LOG}"), "s a directory"),
+            (format!("mv {LOG} {LOG}.away; mkfifo {LOG}"), format!("rm {LOG}; mv {LOG}.away {LOG}"), "is not a file"),
+        ];
+        for (plant, mend, why) in &cases {
+            host.sh(plant).unwrap().ok().unwrap();
+            drift(host);
+            let output = holdfast(host, &["correct"]);
+            done += 1;
+            assert_eq!(output.status, Some(0), "{output:?}");
+            assert!(output.stderr.contains("not recorded in the evidence log yet") && output.stderr.contains(why), "{plant}: {}", output.stderr);
+            let report = verify(host);
+            assert_eq!((report.exit, report.outcome("evidence.log")), (2, "fail"), "{plant}: {:#}", report.json);
+            assert_eq!(unit(), Some(1), "{plant}");
+            host.sh(mend).unwrap().ok().unwrap();
+            holdfast(host, &["correct"]).ok().unwrap();
+            let all = records(host);
+            assert_eq!(all.iter().filter(|one| one.starts_with("transaction")).count(), done, "{plant}: {all:#?}");
+            verify(host);
+            assert_passes(&verify(host));
+        }
+        // the unit may not write what is somebody else's, and root may; both find it
+        for _ in 0..2 {
+            host.sh(&format!("chown nobody {LOG}")).unwrap().ok().unwrap();
+            let report = verify(host);
+            assert_eq!(report.outcome("evidence.log"), "fail", "{:#}", report.json);
+            assert!(report.observed("evidence.log").contains("others than root may write"), "{:#}", report.json);
+            assert_eq!(problems(host), ["exposed"]);
+            assert_eq!(unit(), Some(1));
+        }
+        host.sh(&format!("chown root {LOG}")).unwrap().ok().unwrap();
+        verify(host);
+        assert_passes(&verify(host));
+        assert_eq!(problems(host), Vec::<String>::new());
+    }
+}
+
+on_hosts! {
+    /// What persons do that is no transaction, and changes that wait; many commands at once; and a clock that was set back.
+    fn what_persons_do_is_recorded_in_one_order(host: &Host) {
+        give(host, "[firewall]\n[[firewall.allow]]\nname = \"ssh\"\ntcp = [22]\n");
+        host.sh(&format!("install -d -m 700 /root/.ssh; echo '{}' > /root/.ssh/authorized_keys", SOMEBODYS_KEY.trim())).unwrap().ok().unwrap();
+        host.run(["holdfast", "apply", "--confirm-within", "10m"]).unwrap().ok().unwrap();
+        host.run(["holdfast", "apply", "--confirm-within", "20m"]).unwrap().ok().unwrap();
+        assert_eq!(records(host), ["pending 1", "pending 1"]);
+        holdfast(host, &["rollback", "1"]).ok().unwrap();
+        apply(host);
+        let open = host.command(["holdfast", "firewall", "open", "--for", "5m", "--reason", "locked\tout"]).unwrap();
+        open.env("SUDO_USER", "alice").run().unwrap().ok().unwrap();
+        holdfast(host, &["firewall", "close"]).ok().unwrap();
+        holdfast(host, &["firewall", "close"]).ok().unwrap();
+        assert_eq!(records(host)[2..], ["transaction 1 rolled-back", "transaction 2 committed", "opened firewall", "closed firewall"]);
+        let list = holdfast(host, &["evidence", "list", "--last", "2"]).stdout;
+        assert!(list.lines().count() == 2 && list.contains("by alice until ") && list.contains("locked out"), "{list}");
+        assert_eq!(problems(host), Vec::<String>::new());
+
+        // the container's clock is this machine's and is not set: the log is written as if by one that was
+        let ahead = host.sh("faketime=$(date -u -d '+3 days' +%Y-%m-%dT%H:%M:%SZ); sed -i \"s/\\\"at\\\":\\\"[^\\\"]*/\\\"at\\\":\\\"$faketime/;s/\\\"read\\\":\\\"[^\\\"]*/\\\"read\\\":\\\"$faketime/\" /var/lib/holdfast/evidence.json");
+        ahead.unwrap().ok().unwrap();
+        assert_passes(&verify(host));
+
+        // several at once: those that find the host locked say so, and no record is lost or doubled
+        host.sh("for n in 1 2 3 4 5 6; do
+                holdfast -q verify --no-repair & holdfast -q firewall open --for 1m --reason $n & holdfast -q status &
+            done; wait").unwrap().ok().unwrap();
+        let all = lines(host);
+        for (index, line) in all.iter().enumerate() {
+            let record: Value = serde_json::from_str(line).unwrap();
+            assert_eq!(record["sequence"], index + 1, "{line}");
+        }
+        assert_eq!(problems(host), Vec::<String>::new());
+    }
+}
+
+on_hosts! {
+    /// While it has not changed a look reads its last line, and a change a line more; `evidence verify` reads everything.
+    fn what_has_not_changed_is_not_read(host: &Host) {
+        give(host, SMALL);
+        apply(host);
+        for _ in 0..12 {
+            drift(host);
+            holdfast(host, &["correct"]).ok().unwrap();
+        }
+        let longest = lines(host).iter().map(String::len).max().unwrap();
+        let read = |words: &[&str]| -> usize {
+            let strace = ["strace", "-f", "-qq", "-o", "/tmp/trace", "-P", LOG, "-e", "trace=read,pread64,readv", "holdfast", "-q"];
+            let words: Vec<&str> = strace.iter().chain(words).copied().collect();
+            host.run(words).unwrap().ok().unwrap();
+            let trace = String::from_utf8_lossy(&host.read("/tmp/trace").unwrap()).into_owned();
+            trace.lines().filter_map(|line| line.rsplit_once(" = ")?.1.split(' ').next()?.parse::<usize>().ok()).sum()
+        };
+        verify(host);
+        let size = host.read(LOG).unwrap().len();
+        assert!(size > 8 * longest, "{size} {longest}");
+        for look in [&["verify"][..], &["status"]] {
+            let bytes = read(look);
+            assert!((1..=longest + 1).contains(&bytes), "{look:?} read {bytes} of {size}");
+        }
+        drift(host);
+        // as it begins and as it ends
+        let bytes = read(&["correct"]);
+        assert!((1..=2 * (longest + 1)).contains(&bytes), "correct read {bytes} of {size}");
+        assert!(read(&["evidence", "verify"]) > size);
+        // a byte that was changed in place has it read, and found
+        host.sh(&format!("printf x | dd of={LOG} bs=1 seek=100 conv=notrunc status=none")).unwrap().ok().unwrap();
+        assert_eq!(verify(host).outcome("evidence.log"), "fail");
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     engine::store::STATE_DIR,
     evidence::{
-        Log, Record, anchor, check, entries,
+        Log, Record, Scan, anchor, check, entries,
         judge::{self, Problem},
         record::kind,
     },
@@ -63,7 +63,7 @@ async fn verify(context: &Context) -> Result<Exit, Failure> {
     let head = scan.as_ref().and_then(|scan| scan.head);
     let anchors = anchor::read(&Reader::live(), head).await.map_err(|error| error.chain());
     let problems = judge::all(scan.as_ref(), &anchors, &kept);
-    let records = scan.as_ref().map_or(0, |scan| scan.records().count());
+    let records = scan.as_ref().map_or(0, Scan::count);
     let newest = anchors.as_ref().ok().and_then(|all| all.iter().max_by_key(|one| one.sequence));
     match context.format {
         Format::Json => {
@@ -111,18 +111,17 @@ fn to_json(problem: &Problem) -> Value {
 }
 
 fn list(context: &Context, args: &ListArgs) -> Result<Exit, Failure> {
-    let records = Log::below(STATE_DIR).records()?;
-    let newest = &records[records.len().saturating_sub(args.last)..];
+    let newest = Log::below(STATE_DIR).newest(args.last)?;
     match context.format {
         Format::Json => {
             let body = json!({ "records": newest });
             context.out.raw(&report::json::document("evidence list", body))?;
         }
         Format::Text => {
-            for record in newest {
+            for record in &newest {
                 context.out.line(harmless(&line(record)))?;
             }
-            if records.is_empty() {
+            if newest.is_empty() {
                 context.out.say("Nothing was recorded on this host yet.");
             }
         }
@@ -148,6 +147,13 @@ fn line(record: &Record) -> String {
             text("expected"),
             text("observed")
         ),
+        kind::PENDING => {
+            format!("`{}` by {}: waits until {}", text("command"), text("by"), text("until"))
+        }
+        kind::OPENED => {
+            format!("by {} until {}: {}", text("by"), text("until"), text("reason"))
+        }
+        kind::CLOSED => format!("by {}; it was {}", text("by"), text("was")),
         kind::FINDING_ENDED => format!("was {}", text("was")),
         kind::MENDED => format!("{} bytes of a write that was cut off", payload["bytes"]),
         _ => payload.to_string(),

@@ -3,7 +3,7 @@
 
 use std::{path::Path, time::Duration};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
@@ -17,7 +17,7 @@ use crate::{
         store::{Kind, ProfileRef, Provisional, STATE_DIR, Store},
         transaction::{Request, RolledBack, recover},
     },
-    evidence::{Appended, EvidenceError, Log},
+    evidence::{EvidenceError, Log},
     host::{
         Reader, Writer, clock,
         error::chain,
@@ -131,14 +131,20 @@ async fn repair(context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Records what is no transaction: a person's act. What was done is done: if it cannot be recorded, that is said.
+pub(super) fn record_act(context: &Context, kind: &'static str, subject: &str, payload: Value) {
+    if let Err(error) = Log::below(STATE_DIR).append(kind, subject, payload) {
+        let why = chain(&error);
+        context.out.warn(&format!("not recorded in the evidence log: {why}; the journal has it"));
+    }
+}
+
 /// Records every transaction that has ended, and forgets the oldest of those. For whoever holds the lock, at the end of
 /// what may have ended one. What was committed stays so: a log that cannot be written is said, and is a finding.
 pub(super) fn record(context: &Context) {
     let store = store();
     match Log::below(STATE_DIR).catch_up(&store, clock::now()) {
-        Ok(Appended { head, .. }) => {
-            // Anew even if nothing was added: what was filed before may have been lost with its journal.
-            head.into_iter().for_each(journal::anchored);
+        Ok(_) => {
             if let Err(error) = store.prune() {
                 context.out.warn(&chain(&error));
             }
@@ -190,7 +196,7 @@ pub(super) fn warn_of_pending(context: &Context, id: u64, provisional: &Provisio
 }
 
 /// How somebody is told of a change that waits, as JSON.
-pub(super) fn pending_json(id: u64, provisional: &Provisional) -> serde_json::Value {
+pub(super) fn pending_json(id: u64, provisional: &Provisional) -> Value {
     json!({
         "transaction": id,
         "until": provisional.until,

@@ -72,10 +72,9 @@ pub(super) async fn run(context: &Context, args: &ProfileArg) -> Result<Exit, Fa
     let pending = host::store().pending(&Reader::live())?;
     let mut open = host::store().unfinished()?;
     open.retain(|id| pending.as_ref().is_none_or(|(record, _)| record.begin.id != *id));
-    let report = saved::load(Path::new(STATE_DIR));
     let standing = Standing {
-        evidence: evidence(report.as_ref()),
-        report,
+        evidence: evidence(),
+        report: saved::load(Path::new(STATE_DIR)),
         current: records.iter().rev().find(is_committed),
         open,
         pending,
@@ -95,10 +94,10 @@ pub(super) async fn run(context: &Context, args: &ProfileArg) -> Result<Exit, Fa
     Ok(Exit::Ok)
 }
 
-/// Reads the evidence log; the journal is not asked.
-fn evidence(saved: Option<&Saved>) -> Verdict {
-    let judgement = match Log::below(STATE_DIR).scan() {
-        Ok(scan) => check::judge(&scan.unwrap_or_default(), saved),
+/// Looks at the evidence log; the journal is not asked.
+fn evidence() -> Verdict {
+    let judgement = match Log::below(STATE_DIR).look(clock::now()) {
+        Ok(scan) => check::judge(&scan),
         Err(error) => check::failed(&error),
     };
     judgement.verdict

@@ -15,20 +15,17 @@ use super::{
 use crate::{
     engine::{
         check::Judgement,
-        outcome::{CheckResult, Outcome, decide},
+        outcome::{CheckResult, decide},
         session,
         store::STATE_DIR,
     },
-    evidence::{Appended, Head, Log, Scan, check, entries},
+    evidence::{Log, Scan, check, entries},
     host::{
         Reader, clock,
         lock::{LOCK_PATH, Lock},
     },
     profile::{Loaded, Trust, schema::Mode},
-    report::{
-        self, journal,
-        saved::{self, Saved},
-    },
+    report::{self, journal, saved},
 };
 
 #[derive(Debug, clap::Args)]
@@ -46,50 +43,39 @@ pub(super) struct VerifyArgs {
     no_repair: bool,
 }
 
-/// Records what has ended, and how what is found differs from what the log has. Returns what there is to say of the log,
-/// and the record that the next look has to find in it.
+/// Records what has ended, and how what is found differs from what the log has. Returns what there is to say of the log.
 fn record(
     context: &Context,
     loaded: &Loaded,
     is_own: bool,
     results: &[CheckResult],
-    earlier: Option<&Saved>,
-) -> (CheckResult, Option<Head>) {
+) -> CheckResult {
     let (today, store) = (clock::today(), host::store());
     let decided = |judgement: &Judgement| {
         decide(judgement, "evidence", Mode::Audit, None, &loaded.profile.waiver, today)
     };
-    let known = earlier.and_then(|saved| saved.evidence);
-    let seen = RefCell::new(decided(&check::judge(&Scan::default(), earlier)));
+    let seen = RefCell::new(decided(&check::judge(&Scan::default())));
     // Before anything was applied there is no state folder, and a look does not make one.
-    let written = if Path::new(STATE_DIR).is_dir() {
-        Log::below(STATE_DIR).append(clock::now(), |scan| {
-            // As it is before this is added: what was cut off is not to be hidden by what comes after it.
-            let log = decided(&check::judge(scan, earlier));
-            let mut entries = entries::transactions(&store, scan)?;
-            // What is found against another profile is no finding of this host's.
-            if is_own {
-                let all = [results, std::slice::from_ref(&log)].concat();
-                entries.extend(entries::findings(&all, &loaded.digest, scan));
-            }
-            seen.replace(log);
-            Ok(entries)
-        })
-    } else {
-        Ok(Appended::default())
-    };
-    match written {
-        Ok(Appended { head: newest, .. }) => {
-            let log = seen.into_inner();
-            newest.into_iter().for_each(journal::anchored);
-            // Once something is wrong the old record is looked for until a person has dealt with it.
-            let is_wrong = log.outcome.needs_attention() || log.outcome == Outcome::Waived;
-            let known = if is_wrong { known.or(newest) } else { newest };
-            (log, known)
+    if !Path::new(STATE_DIR).is_dir() {
+        return seen.into_inner();
+    }
+    let written = Log::below(STATE_DIR).record(clock::now(), |scan| {
+        // As it is before this is added: what was cut off is not to be hidden by what comes after it.
+        let log = decided(&check::judge(scan));
+        let mut entries = entries::transactions(&store, scan)?;
+        // What is found against another profile is no finding of this host's.
+        if is_own {
+            let all = [results, std::slice::from_ref(&log)].concat();
+            entries.extend(entries::findings(&all, &loaded.digest, scan));
         }
+        seen.replace(log);
+        Ok(entries)
+    });
+    match written {
+        Ok(_) => seen.into_inner(),
         Err(error) => {
             host::warn_of_log(context, &error);
-            (decided(&check::failed(&error)), known)
+            decided(&check::failed(&error))
         }
     }
 }
@@ -116,12 +102,10 @@ pub(super) async fn run(context: &Context, args: &VerifyArgs) -> Result<Exit, Fa
     let state_dir = Path::new(STATE_DIR);
     let earlier = saved::load(state_dir);
     let is_own = args.profile == Path::new(PROFILE);
-    let (log, known) = record(context, &loaded, is_own, &results, earlier.as_ref());
-    results.push(log);
+    results.push(record(context, &loaded, is_own, &results));
     drop(lock);
 
-    let mut saved = saved::date(&mut results, earlier.as_ref(), now);
-    saved.evidence = known;
+    let saved = saved::date(&mut results, earlier.as_ref(), now);
     // Before anything was applied there is no state folder, and a look does not make one.
     if state_dir.is_dir()
         && let Err(error) = saved::store(state_dir, &saved)

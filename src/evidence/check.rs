@@ -2,13 +2,11 @@
 
 use super::{
     EvidenceError, Scan,
-    anchor::Anchor,
     judge::{self, Problem},
 };
 use crate::{
     engine::check::{CheckMeta, Evidence, Judgement, Severity, Verdict},
     host::error::chain,
-    report::saved::Saved,
 };
 
 /// The checks of the evidence log.
@@ -24,15 +22,15 @@ pub static CHECKS: &[CheckMeta] = &[CheckMeta {
     source: "Haber, Stornetta: How to Time-Stamp a Digital Document (1991); NIST SP 800-92 (integrity of logs)",
     fix: "Look at the record and the line that is named (holdfast evidence verify, holdfast evidence list), and at who \
           was on the host then: holdfast never alters a record. If the disk is full or read-only, mend that. Once it is \
-          understood, a new log begins when /var/lib/holdfast/evidence and /var/lib/holdfast/report.json are moved \
+          understood, a new log begins when /var/lib/holdfast/evidence and /var/lib/holdfast/evidence.json are moved \
           elsewhere; or waive it with a reason",
 }];
 
 const EXPECTED: &str = "every record follows from the one before";
 
-/// Judges the log as it was read. `saved`: the report before, with the record that was the newest then.
-pub fn judge(scan: &Scan, saved: Option<&Saved>) -> Judgement {
-    Judgement::new(&CHECKS[0], EXPECTED, verdict(scan, saved))
+/// Judges the log as it was read.
+pub fn judge(scan: &Scan) -> Judgement {
+    Judgement::new(&CHECKS[0], EXPECTED, verdict(scan))
 }
 
 /// Judges a log that could not be read or written.
@@ -46,18 +44,11 @@ pub fn failed(error: &EvidenceError) -> Judgement {
     Judgement::new(&CHECKS[0], EXPECTED, verdict)
 }
 
-fn verdict(scan: &Scan, saved: Option<&Saved>) -> Verdict {
-    let known = saved.and_then(|saved| {
-        let head = saved.evidence?;
-        Some(Anchor { sequence: head.sequence, digest: head.digest, at: saved.at })
-    });
-    let since = judge::anchored(Some(scan), &Ok(known.into_iter().collect()));
-    let mut problems = judge::chain(scan);
-    // What came after the last report is nothing to wonder at.
-    problems.extend(since.into_iter().filter(|problem| !problem.is_unknown()));
+fn verdict(scan: &Scan) -> Verdict {
+    let problems = judge::by_itself(scan);
     let Some(first) = problems.iter().find(|problem| !problem.is_unknown()).or(problems.first())
     else {
-        return match scan.records().count() {
+        return match scan.count() {
             0 => Verdict::NotApplicable { why: "nothing was recorded yet".to_owned() },
             count => Verdict::Holds { observed: counted(count) },
         };

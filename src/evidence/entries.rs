@@ -17,6 +17,7 @@ use crate::engine::{
 
 const BEGIN: &str = "begin.json";
 const END: &str = "end.json";
+const PROVISIONAL: &str = "provisional.json";
 
 /// Of a `begin.json` what is recorded. The rest, which may be megabytes of before-images, is passed over.
 #[derive(Deserialize)]
@@ -35,15 +36,28 @@ struct BriefStep {
     because: Vec<String>,
 }
 
-/// The transactions that have ended and are not in the log as they ended, oldest first. At most one is open at a time,
-/// so they end in their order: before the newest one that was recorded none is missing.
+/// Of a `provisional.json` what is recorded.
+#[derive(Deserialize)]
+struct BriefWait {
+    until: Timestamp,
+    within: u64,
+}
+
+/// The transactions that have ended and are not in the log as they ended, oldest first, and the one that waits for a
+/// person's word. At most one is open at a time, so they end in their order: before the newest one that was recorded
+/// none is missing.
 ///
 /// # Errors
 /// When transactions cannot be listed, or one cannot be read from the disk.
 pub fn transactions(store: &Store, scan: &Scan) -> Result<Vec<Entry>, StoreError> {
     let mut entries = Vec::new();
     for id in store.ids()?.into_iter().rev() {
-        let Some(end) = store.file(id, END)? else { continue };
+        let Some(end) = store.file(id, END)? else {
+            if let Some(waits) = store.file(id, PROVISIONAL)? {
+                entries.extend(pending(id, store.file(id, BEGIN)?.as_deref(), &waits, scan));
+            }
+            continue;
+        };
         let known = scan.transactions.get(&id).and_then(|known| known.end_sha256);
         if known == Some(Digest::of(&end)) {
             break;
@@ -66,6 +80,25 @@ pub fn kept(store: &Store) -> Result<BTreeMap<u64, Recorded>, StoreError> {
         }
     }
     Ok(kept)
+}
+
+/// A change that holds and waits, unless that is known.
+fn pending(id: u64, begin: Option<&[u8]>, waits: &[u8], scan: &Scan) -> Option<Entry> {
+    let digest = Digest::of(waits);
+    if scan.pending == Some((id, digest)) {
+        return None;
+    }
+    // One that cannot be read counts as none: it is rolled back, and that is recorded.
+    let BriefWait { until, within } = serde_json::from_slice(waits).ok()?;
+    let begin: Option<Brief> = serde_json::from_slice(begin.unwrap_or_default()).ok();
+    let payload = json!({
+        "command": begin.as_ref().map(|begin| &begin.command),
+        "by": begin.as_ref().map(|begin| &begin.by),
+        "until": until,
+        "within": within,
+        "provisional_sha256": digest,
+    });
+    Some(Entry { kind: kind::PENDING, subject: id.to_string(), payload })
 }
 
 fn digests(begin: Option<&[u8]>, end: &[u8]) -> Recorded {

@@ -1,20 +1,23 @@
 //! What is recorded by itself: every transaction once, findings as they appear and end; and what is read of the journal.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::{
-    Digest, Head, Log, Scan,
+    Digest, Log, Scan,
     anchor::{Anchor, parse},
-    check, entries,
+    entries,
     judge::{self, Problem},
-    tests::{bytes_of, lines, log_of, now, put},
+    tests::{bytes_of, now, put},
 };
 use crate::{
     engine::{
-        check::{Evidence, Severity, Verdict},
+        check::{Evidence, Severity},
         outcome::{Applied, CheckResult, Outcome},
-        store::{Ahead, Begin, Cause, End, Ending, Kind, Store},
+        store::{Ahead, Begin, Cause, End, Ending, Kind, Provisional, Store},
     },
+    host::clock::Moment,
     profile::schema::Mode,
 };
 
@@ -33,6 +36,12 @@ fn begin(id: u64) -> Begin {
     }
 }
 
+/// A transaction of this command, which was committed.
+pub(super) fn begun(store: &Store, id: u64, command: &str) {
+    let begin = Begin { command: command.to_owned(), ..begin(id) };
+    store.begin(&Ahead::of(&begin)).unwrap().end(&committed()).unwrap();
+}
+
 fn committed() -> End {
     End::new(now(), Ending::Committed { applied: Applied::new(), confirmed: None })
 }
@@ -43,7 +52,7 @@ fn every_transaction_that_ended_is_recorded_once() {
     let (store, log) = (Store::below(dir.path()), Log::below(dir.path()));
     let catch_up = || log.catch_up(&store, now()).unwrap().records;
     let subjects = || -> Vec<String> {
-        log.records().unwrap().into_iter().map(|record| record.subject).collect()
+        log.newest(usize::MAX).unwrap().into_iter().map(|record| record.subject).collect()
     };
     assert_eq!(catch_up(), 0);
     for id in 1..=2 {
@@ -74,7 +83,7 @@ fn every_transaction_that_ended_is_recorded_once() {
     catch_up();
     assert_eq!(subjects(), ["1", "2", "log", "3", "3"]);
     assert_eq!(known(&log.scan().unwrap().unwrap()), []);
-    let last = log.records().unwrap().pop().unwrap().payload;
+    let last = log.newest(usize::MAX).unwrap().pop().unwrap().payload;
     assert_eq!(
         (&last["outcome"], &last["by"], &last["why"]),
         (&json!("rolled-back"), &json!("alice"), &json!("no space"))
@@ -125,9 +134,9 @@ fn a_finding_is_recorded_when_it_appears_changes_and_ends() {
     let dir = tempfile::tempdir().unwrap();
     let log = Log::below(dir.path());
     let told = |results: &[CheckResult]| -> Vec<String> {
-        let before = log.records().unwrap().len();
-        log.append(now(), |scan| Ok(entries::findings(results, "digest", scan))).unwrap();
-        let new = log.records().unwrap().split_off(before);
+        let before = log.newest(usize::MAX).unwrap().len();
+        log.record(now(), |scan| Ok(entries::findings(results, "digest", scan))).unwrap();
+        let new = log.newest(usize::MAX).unwrap().split_off(before);
         new.into_iter()
             .map(|one| format!("{} {} {}", one.kind, one.subject, one.payload["outcome"]))
             .collect()
@@ -142,19 +151,27 @@ fn a_finding_is_recorded_when_it_appears_changes_and_ends() {
 }
 
 #[test]
-fn the_check_remembers_what_the_last_report_saw() {
-    let (_dir, log, bytes, anchors) = log_of(3);
-    let scan = log.scan().unwrap().unwrap();
-    let mut saved = crate::report::saved::date(&mut [], None, now());
-    saved.evidence = Some(Head { sequence: 3, digest: anchors[0].digest });
-    let verdict = |scan: &Scan| check::judge(scan, Some(&saved)).verdict;
-    assert_eq!(verdict(&scan), Verdict::Holds { observed: "3 records, whole".into() });
-    let cut = Scan::of(&lines(&bytes)[..2].concat()[..]).unwrap();
-    for scan in [&cut, &Scan::default()] {
-        assert!(matches!(verdict(scan), Verdict::Differs { .. }), "{:?}", verdict(scan));
+fn a_change_that_waits_is_recorded_each_time_it_is_given_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, log) = (Store::below(dir.path()), Log::below(dir.path()));
+    let open = store.begin(&Ahead::of(&begin(1))).unwrap();
+    let moment = Moment { boot: "b".to_owned(), up: Duration::from_secs(100) };
+    let provisional = Provisional::new(&moment, Duration::from_secs(600), now(), Applied::new());
+    store.wait(1, &provisional).unwrap();
+    for _ in 0..2 {
+        log.catch_up(&store, now()).unwrap();
     }
-    let empty = check::judge(&Scan::default(), None).verdict;
-    assert!(matches!(empty, Verdict::NotApplicable { .. }));
+    store.wait(1, &provisional.extended(&moment, Duration::from_secs(700), now())).unwrap();
+    log.catch_up(&store, now()).unwrap();
+    open.end(&committed()).unwrap();
+    log.catch_up(&store, now()).unwrap();
+    let all = log.newest(9).unwrap();
+    let told: Vec<(&str, &serde_json::Value)> =
+        all.iter().map(|one| (one.kind.as_str(), &one.payload["within"])).collect();
+    let none = serde_json::Value::Null;
+    let waits = [("pending", &json!(600)), ("pending", &json!(700)), ("transaction", &none)];
+    assert_eq!(told, waits);
+    assert_eq!(all[0].payload["by"], "alice");
 }
 
 #[test]

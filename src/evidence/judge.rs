@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::{
     anchor::Anchor,
     record::{Digest, FORMAT},
-    scan::{Line, Recorded, Scan, Seen},
+    scan::{Before, Exposed, Line, Recorded, Scan, Seen},
 };
 
 /// Something that is wrong, or that cannot be known.
@@ -45,6 +45,8 @@ pub enum Problem {
     NotAnchored { sequence: u64, last: u64 },
     /// The journal cannot be asked.
     NoJournal { why: String },
+    /// Others than root may write it.
+    Exposed { uid: u32, mode: String },
     /// A transaction ended, and is not in the log.
     Unrecorded { transaction: u64 },
     /// A transaction's folder does not hold what was recorded.
@@ -112,6 +114,10 @@ impl fmt::Display for Problem {
             Self::NoJournal { why } => {
                 write!(f, "whether the log was replaced cannot be told without the journal: {why}")
             }
+            Self::Exposed { uid, mode } => write!(
+                f,
+                "others than root may write the log: it is of user {uid}, with mode {mode}; chown root: and chmod 600"
+            ),
             Self::Unrecorded { transaction } => {
                 write!(f, "transaction {transaction} has ended and is not in the log")
             }
@@ -128,7 +134,7 @@ pub fn all(
     anchors: &Result<Vec<Anchor>, String>,
     kept: &BTreeMap<u64, Recorded>,
 ) -> Vec<Problem> {
-    let is_empty = scan.is_none_or(|scan| scan.lines.is_empty());
+    let is_empty = scan.is_none_or(Scan::is_empty);
     if is_empty {
         let was_there = anchors.as_ref().is_ok_and(|all| !all.is_empty());
         let shorter = anchored(scan, anchors);
@@ -140,9 +146,25 @@ pub fn all(
         };
     }
     let mut problems = scan.map(chain).unwrap_or_default();
+    problems.extend(scan.and_then(exposed));
     problems.extend(anchored(scan, anchors));
     problems.extend(transactions(scan, kept));
     problems
+}
+
+/// What is wrong with a log as far as it tells by itself, and by what was known of it when it was last found whole.
+pub fn by_itself(scan: &Scan) -> Vec<Problem> {
+    let mut problems = chain(scan);
+    problems.extend(exposed(scan));
+    let since = anchored(Some(scan), &Ok(scan.known.into_iter().collect()));
+    // What came after is nothing to wonder at.
+    problems.extend(since.into_iter().filter(|problem| !problem.is_unknown()));
+    problems
+}
+
+fn exposed(scan: &Scan) -> Option<Problem> {
+    let Exposed { uid, mode } = scan.exposed?;
+    Some(Problem::Exposed { uid, mode: format!("{mode:04o}") })
 }
 
 /// Whether every record follows from the one before.
@@ -151,15 +173,17 @@ pub fn chain(scan: &Scan) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut met: BTreeSet<u64> = BTreeSet::new();
     // The record that the next has to follow: its line, its number as it should be, its digest.
-    let mut last: Option<(usize, u64, Digest)> = None;
+    let mut last: Option<(usize, u64, Digest)> =
+        scan.before.map(|before| (before.lines, before.head.sequence, before.head.digest));
+    let earlier = scan.before.map_or(0, |before| before.lines);
     let mut unreadable = 0;
     for (index, line) in scan.lines.iter().enumerate() {
-        let number = index + 1;
+        let number = earlier + index + 1;
         let seen = match line {
             Line::SetAside => continue,
             Line::Unreadable => {
                 // That is said of the end.
-                if number < scan.lines.len() || !scan.is_unended() {
+                if index + 1 < scan.lines.len() || !scan.is_unended() {
                     problems.push(Problem::Unreadable { line: number });
                     unreadable += 1;
                 }
@@ -209,7 +233,7 @@ pub fn chain(scan: &Scan) -> Vec<Problem> {
         unreadable = 0;
     }
     if scan.is_unended() {
-        problems.push(Problem::Torn { line: scan.lines.len() });
+        problems.push(Problem::Torn { line: earlier + scan.lines.len() });
     }
     problems
 }
@@ -221,6 +245,9 @@ pub fn anchored(scan: Option<&Scan>, anchors: &Result<Vec<Anchor>, String>) -> V
         Err(why) => return vec![Problem::NoJournal { why: why.clone() }],
     };
     let mut digests: BTreeMap<u64, Vec<Digest>> = BTreeMap::new();
+    if let Some(Before { head, .. }) = scan.and_then(|scan| scan.before) {
+        digests.entry(head.sequence).or_default().push(head.digest);
+    }
     for (_, seen) in scan.into_iter().flat_map(Scan::records) {
         digests.entry(seen.sequence).or_default().push(seen.digest);
     }

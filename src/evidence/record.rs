@@ -4,13 +4,20 @@ use std::{fmt, str::FromStr};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 /// The version of the records' format. Within it fields are added, never changed or taken away.
 pub const FORMAT: u32 = 1;
 
-/// The kinds of records that are written here.
+/// Bytes of the longest line that is written. A reader takes sixteen times as much for a record ([`super::scan`]): one
+/// that it would pass over would be written again and again.
+const LONGEST: usize = 64 << 10;
+
+/// How much is left of what makes a record longer: characters of a text, members of a list or of a table.
+const SHORTENED: (usize, usize) = (256, 32);
+
+/// The kinds of records.
 pub mod kind {
     /// A transaction ended; the subject is its number.
     pub const TRANSACTION: &str = "transaction";
@@ -20,6 +27,22 @@ pub mod kind {
     pub const FINDING_ENDED: &str = "finding-ended";
     /// What stands before this record was torn: a write was cut off.
     pub const MENDED: &str = "mended";
+    /// A change holds and waits for a person's word, or was given more time; the subject is its transaction.
+    pub const PENDING: &str = "pending";
+    /// A person opened the host for a time; the subject is `firewall`.
+    pub const OPENED: &str = "opened";
+    /// A person closed it again; the subject is `firewall`.
+    pub const CLOSED: &str = "closed";
+    /// A backup was made, or failed; the subject is its name in the profile.
+    pub const BACKUP: &str = "backup";
+    /// A backup was restored and judged without a custodian's key; the subject is the backup's id.
+    pub const PROOF: &str = "proof";
+    /// The same with a custodian's key; the subject is the backup's id.
+    pub const DRILL: &str = "drill";
+    /// A backup was restored for use; the subject is the backup's id.
+    pub const RESTORE: &str = "restore";
+    /// A key was exported to its custodians, or a custodian showed that they can open it; the subject is the key's name.
+    pub const CEREMONY: &str = "ceremony";
 }
 
 /// A SHA-256; hexadecimal where it is written.
@@ -130,10 +153,66 @@ impl Record {
         }
     }
 
-    /// Its line, without the end.
+    /// Its line, without the end. Of what would make it too long the beginning is left, and how much there was.
     pub fn line(&self) -> Vec<u8> {
         // Only maps with keys that are not strings cannot be written, and there are none.
-        serde_json::to_vec(self).unwrap_or_default()
+        let line = |record: &Self| serde_json::to_vec(record).unwrap_or_default();
+        let whole = line(self);
+        if whole.len() <= LONGEST {
+            return whole;
+        }
+        let mut shorter = self.clone();
+        shorten_text(&mut shorter.subject);
+        shorten(&mut shorter.payload);
+        let shortened = line(&shorter);
+        if shortened.len() <= LONGEST {
+            return shortened;
+        }
+        // Many short ones: what the kinds that are read again are told by is short and stands at the top.
+        let is_short = |value: &Value| !value.is_array() && !value.is_object();
+        if let Value::Object(payload) = &mut shorter.payload {
+            payload.retain(|_, value| is_short(value));
+        } else {
+            shorter.payload = json!({});
+        }
+        shorter.payload["left_out"] = json!(whole.len());
+        line(&shorter)
+    }
+}
+
+/// Shortens what is long in a value, and says so there.
+fn shorten(value: &mut Value) {
+    let (_, members) = SHORTENED;
+    match value {
+        Value::String(text) => shorten_text(text),
+        Value::Array(list) => {
+            let more = list.len().saturating_sub(members);
+            list.truncate(members);
+            list.iter_mut().for_each(shorten);
+            if more > 0 {
+                list.push(json!(format!("… {more} more")));
+            }
+        }
+        Value::Object(table) => {
+            let names: Vec<String> = table.keys().skip(members).cloned().collect();
+            for name in &names {
+                table.remove(name);
+            }
+            table.values_mut().for_each(shorten);
+            if !names.is_empty() {
+                table.insert("left_out".to_owned(), json!(format!("{} more", names.len())));
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn shorten_text(text: &mut String) {
+    let (characters, _) = SHORTENED;
+    if let Some((at, _)) = text.char_indices().nth(characters) {
+        let more = text.len() - at;
+        text.truncate(at);
+        text.push_str(&format!("… {more} bytes more"));
     }
 }
 

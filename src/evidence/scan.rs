@@ -14,11 +14,14 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::record::{Digest, Entry, FORMAT, Head, kind};
+use super::{
+    anchor::Anchor,
+    record::{Digest, Entry, FORMAT, Head, kind},
+};
 use crate::engine::outcome::Outcome;
 
 /// Bytes of the longest line that is taken for a record: hundreds of times what the longest of them has.
-const LONGEST: usize = 1 << 20;
+pub(super) const LONGEST: usize = 1 << 20;
 
 /// A line of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,8 +39,6 @@ pub enum Line {
 pub struct Seen {
     /// Its number.
     pub sequence: u64,
-    /// When it says it was written.
-    pub at: Timestamp,
     /// What it says the digest of the line before it is.
     pub previous: Digest,
     /// The digest of its line.
@@ -82,7 +83,7 @@ pub enum Tail {
 }
 
 /// What of a transaction was recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recorded {
     /// The digest of its `begin.json`.
     pub begin_sha256: Option<Digest>,
@@ -90,17 +91,47 @@ pub struct Recorded {
     pub end_sha256: Option<Digest>,
 }
 
-/// The whole log.
+/// What was read and found whole before, and is not read again: see [`super::mark`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Before {
+    /// How many lines.
+    pub lines: usize,
+    /// How many records.
+    pub records: usize,
+    /// The newest of them.
+    pub head: Head,
+}
+
+/// Who else than root may write the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exposed {
+    /// Whose it is.
+    pub uid: u32,
+    /// Its mode.
+    pub mode: u32,
+}
+
+/// The log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scan {
+    /// What stands before the lines.
+    pub before: Option<Before>,
     /// Its lines.
     pub lines: Vec<Line>,
+    /// Bytes of the newest record's line, without its end.
+    pub last_line: u64,
+    /// The record that was the newest when it was last found whole, and when that was.
+    pub known: Option<Anchor>,
+    /// Who else may write it.
+    pub exposed: Option<Exposed>,
     /// How it ends.
     pub tail: Tail,
     /// The record with the highest number.
     pub head: Option<Head>,
     /// The transactions that were recorded, each as it was last.
     pub transactions: BTreeMap<u64, Recorded>,
+    /// The newest change that was recorded as waiting for a person's word, and the digest of its `provisional.json`.
+    pub pending: Option<(u64, Digest)>,
     /// The findings that have appeared and not ended.
     pub findings: BTreeMap<String, Outcome>,
 }
@@ -110,7 +141,8 @@ pub struct Scan {
 struct Fields {
     format: u32,
     sequence: u64,
-    at: Timestamp,
+    #[serde(rename = "at")]
+    _at: Timestamp,
     kind: String,
     subject: String,
     previous: Digest,
@@ -122,6 +154,12 @@ struct Fields {
 #[derive(Deserialize)]
 struct Payload<T> {
     payload: T,
+}
+
+/// What is read of a change that waits.
+#[derive(Deserialize)]
+struct Waits {
+    provisional_sha256: Digest,
 }
 
 /// What is read of a finding that has appeared.
@@ -212,6 +250,11 @@ impl Scan {
                     self.transactions.insert(id, recorded);
                 }
             }
+            kind::PENDING => {
+                if let (Ok(id), Some(waits)) = (fields.subject.parse(), payload::<Waits>(line)) {
+                    self.pending = Some((id, waits.provisional_sha256));
+                }
+            }
             kind::FINDING => {
                 if let Some(Appeared { outcome }) = payload(line) {
                     self.findings.insert(fields.subject.clone(), outcome);
@@ -220,12 +263,29 @@ impl Scan {
             kind::FINDING_ENDED => drop(self.findings.remove(&fields.subject)),
             _ => {}
         }
-        let (sequence, at, previous) = (fields.sequence, fields.at, fields.previous);
-        let seen = Seen { sequence, at, previous, digest, newer, mends_nothing };
-        self.lines.push(Line::Record(seen));
+        let (sequence, previous) = (fields.sequence, fields.previous);
+        self.lines.push(Line::Record(Seen { sequence, previous, digest, newer, mends_nothing }));
+        self.last_line = line.len() as u64;
         if self.head.is_none_or(|head| head.sequence <= sequence) {
             self.head = Some(Head { sequence, digest });
         }
+    }
+
+    /// Takes in a line, without its end, that was appended to what was read.
+    pub(super) fn add(&mut self, line: &[u8]) {
+        if let Ok(fields) = serde_json::from_slice::<Fields>(line) {
+            self.record(&fields, line, Between::default());
+        }
+    }
+
+    /// Whether there is nothing in it.
+    pub const fn is_empty(&self) -> bool {
+        self.before.is_none() && self.lines.is_empty()
+    }
+
+    /// How many records there are.
+    pub fn count(&self) -> usize {
+        self.before.map_or(0, |before| before.records) + self.records().count()
     }
 
     /// Whether its last line has no end: a write was cut off.

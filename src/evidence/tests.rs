@@ -18,7 +18,7 @@ pub(super) fn now() -> Timestamp {
     "2026-11-21T07:00:00Z".parse().unwrap()
 }
 
-fn entry(subject: &str) -> Entry {
+pub(super) fn entry(subject: &str) -> Entry {
     Entry { kind: "test", subject: subject.to_owned(), payload: json!({ "what": subject }) }
 }
 
@@ -28,14 +28,14 @@ pub(super) fn log_of(count: usize) -> (tempfile::TempDir, Log, Vec<u8>, Vec<Anch
     let log = Log::below(dir.path());
     let mut anchors = Vec::new();
     for n in 1..=count {
-        let head = log.append(now(), |_| Ok(vec![entry(&n.to_string())])).unwrap().head.unwrap();
+        let head = log.record(now(), |_| Ok(vec![entry(&n.to_string())])).unwrap().head.unwrap();
         anchors = vec![anchor(head)];
     }
     let bytes = bytes_of(&log);
     (dir, log, bytes, anchors)
 }
 
-fn anchor(Head { sequence, digest }: Head) -> Anchor {
+pub(super) fn anchor(Head { sequence, digest }: Head) -> Anchor {
     Anchor { sequence, digest, at: now() }
 }
 
@@ -129,7 +129,7 @@ fn what_was_done_to_a_log_is_named() {
     let shorter = bytes_of(&other);
     let seen = [Problem::Shorter { sequence: 6, seen: at, last: 1 }];
     assert_eq!(problems(&shorter, &anchors), seen);
-    other.append(now(), |_| Ok(longer.clone())).unwrap();
+    other.record(now(), |_| Ok(longer.clone())).unwrap();
     let seen = [Problem::Replaced { sequence: 6, seen: at }];
     assert_eq!(problems(&bytes_of(&other), &anchors), seen);
 }
@@ -142,7 +142,7 @@ fn what_cannot_be_known_is_no_pass() {
     assert_eq!(none, [Problem::NotAnchored { sequence: 1, last: 2 }]);
     let silent = judge::all(Some(&scan), &Err("no journalctl".into()), &BTreeMap::new());
     assert_eq!(silent, [Problem::NoJournal { why: "no journalctl".into() }]);
-    log.append(now(), |_| Ok(vec![entry("later")])).unwrap();
+    log.record(now(), |_| Ok(vec![entry("later")])).unwrap();
     let later = problems(&bytes_of(&log), &anchors);
     assert_eq!(later, [Problem::NotAnchored { sequence: 3, last: 3 }]);
     let newer = String::from_utf8(bytes).unwrap().replacen("\"format\":1", "\"format\":2", 1);
@@ -163,14 +163,14 @@ fn a_write_that_was_cut_off_is_mended_and_told() {
     for cut in 0..last {
         let left = &whole[..whole.len() - last + cut];
         put(&log.path(), left);
-        let head = log.append(now(), |scan| {
+        let head = log.record(now(), |scan| {
             assert_eq!(scan.tail == Tail::Whole, cut == 0);
             Ok(vec![entry("next")])
         });
         let mended = bytes_of(&log);
         assert_eq!(&mended[..left.len()], left, "what is there is never touched");
         assert_eq!(problems(&mended, &[anchor(head.unwrap().head.unwrap())]), [], "cut at {cut}");
-        let records = log.records().unwrap();
+        let records = log.newest(usize::MAX).unwrap();
         let kinds: Vec<&str> = records.iter().map(|record| record.kind.as_str()).collect();
         if cut == 0 {
             assert_eq!(kinds, ["test", "test", "test"]);
@@ -191,15 +191,15 @@ fn a_write_that_was_cut_off_is_mended_and_told() {
 fn a_mending_can_be_cut_off_too() {
     let (_dir, log, whole, _) = log_of(2);
     put(&log.path(), &whole[..whole.len() - 20]);
-    log.append(now(), |_| Ok(vec![entry("next")])).unwrap();
+    log.record(now(), |_| Ok(vec![entry("next")])).unwrap();
     let mended = bytes_of(&log);
     for cut in whole.len() - 20..mended.len() {
         put(&log.path(), &mended[..cut]);
-        let head = log.append(now(), |_| Ok(vec![entry("again")])).unwrap().head.unwrap();
+        let head = log.record(now(), |_| Ok(vec![entry("again")])).unwrap().head.unwrap();
         let bytes = bytes_of(&log);
         assert_eq!(problems(&bytes, &[anchor(head)]), [], "{}", String::from_utf8_lossy(&bytes));
         assert!(bytes.starts_with(&mended[..cut]));
-        let records = log.records().unwrap();
+        let records = log.newest(usize::MAX).unwrap();
         assert!(records.iter().any(|record| record.kind == kind::MENDED));
         assert_eq!(records.last().unwrap().subject, "again");
     }
@@ -209,7 +209,7 @@ fn a_mending_can_be_cut_off_too() {
 fn what_is_said_to_be_torn_has_to_be_there() {
     let (_dir, log, whole, _) = log_of(2);
     put(&log.path(), &whole[..whole.len() - 20]);
-    let head = log.append(now(), |_| Ok(vec![entry("next")])).unwrap().head.unwrap();
+    let head = log.record(now(), |_| Ok(vec![entry("next")])).unwrap().head.unwrap();
     let all = lines(&bytes_of(&log));
     let anchors = [anchor(head)];
     assert_eq!(problems(&all.concat(), &anchors), []);
@@ -238,12 +238,13 @@ fn what_is_no_file_is_not_written() {
     let elsewhere = dir.path().join("elsewhere");
     put(&elsewhere, b"");
     std::os::unix::fs::symlink(&elsewhere, log.path()).unwrap();
-    let error = log.append(now(), |_| Ok(vec![entry("1")])).unwrap_err();
-    assert!(error.to_string().starts_with("cannot open"), "{error}");
+    let error = log.record(now(), |_| Ok(vec![entry("1")])).unwrap_err();
+    assert!(error.to_string().starts_with("cannot append to"), "{error}");
+    assert!(error.is_of_writing());
     assert_eq!(fs::metadata(&elsewhere).unwrap().len(), 0);
     // and where there is nothing to record nothing is made
     let other = Log::below(dir.path().join("other"));
-    assert_eq!(other.append(now(), |_| Ok(Vec::new())).unwrap(), Appended::default());
+    assert_eq!(other.record(now(), |_| Ok(Vec::new())).unwrap(), Appended::default());
     assert!(!dir.path().join("other").exists());
 }
 
@@ -255,7 +256,7 @@ fn several_at_once_lose_nothing() {
             let log = log.clone();
             scope.spawn(move || {
                 for n in 0..10 {
-                    log.append(now(), |_| Ok(vec![entry(&format!("{thread} {n}"))])).unwrap();
+                    log.record(now(), |_| Ok(vec![entry(&format!("{thread} {n}"))])).unwrap();
                 }
             });
         }
@@ -307,10 +308,10 @@ proptest! {
         fs::create_dir(dir.path().join("evidence")).unwrap();
         put(&log.path(), &bytes);
         let before = problems(&bytes, &[]);
-        log.append(now(), |_| Ok(vec![entry("next")])).unwrap().head.unwrap();
+        log.record(now(), |_| Ok(vec![entry("next")])).unwrap().head.unwrap();
         let after = bytes_of(&log);
         prop_assert!(after.starts_with(&bytes));
-        let records = log.records().unwrap();
+        let records = log.newest(usize::MAX).unwrap();
         prop_assert_eq!(&records.last().unwrap().subject, "next");
         drop(before);
     }
@@ -323,7 +324,7 @@ fn sample() -> &'static (Vec<u8>, Vec<Anchor>) {
         let (_dir, log, whole, _) = log_of(4);
         put(&log.path(), &whole[..whole.len() - 25]);
         let last = vec![entry("5"), entry("6")];
-        let head = log.append(now(), |_| Ok(last.clone())).unwrap().head.unwrap();
+        let head = log.record(now(), |_| Ok(last.clone())).unwrap().head.unwrap();
         let sample = bytes_of(&log);
         assert_eq!(problems(&sample, &[anchor(head)]), []);
         (sample, vec![anchor(head)])

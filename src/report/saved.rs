@@ -11,10 +11,7 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    engine::outcome::{CheckResult, Outcome},
-    evidence::Head,
-};
+use crate::engine::outcome::{CheckResult, Outcome};
 
 /// A finding of the last report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,9 +31,6 @@ pub struct Saved {
     pub summary: BTreeMap<String, usize>,
     /// The findings that need attention.
     pub findings: BTreeMap<String, SavedFinding>,
-    /// The newest record of the evidence log then.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub evidence: Option<Head>,
 }
 
 /// Dates the findings that an earlier report knew already, and makes the report that the next one will know.
@@ -53,7 +47,7 @@ pub fn date(results: &mut [CheckResult], earlier: Option<&Saved>, now: Timestamp
     }
     let summary = super::json::summary(results);
     let summary = summary.into_iter().map(|(word, count)| (word.to_owned(), count)).collect();
-    Saved { at: now, summary, findings, evidence: None }
+    Saved { at: now, summary, findings }
 }
 
 /// Reads the last report; `None` when there is none or it cannot be read, which costs only the dates.
