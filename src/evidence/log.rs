@@ -252,7 +252,9 @@ impl Log {
                 File::open(dir).and_then(|dir| dir.sync_all()).map_err(self.error("sync"))?;
             }
         }
-        lines.iter().for_each(|line| scan.add(line));
+        for line in &lines {
+            scan.add(line);
+        }
         scan.head = head;
         Ok(records)
     }
@@ -312,12 +314,11 @@ impl Log {
     ) -> Result<Scan, EvidenceError> {
         let meta = file.metadata().map_err(self.error("look at"))?;
         let spares = |mark: &&Mark| mark.spares(Identity::from(&meta), now) && ends_as(file, mark);
-        let mut scan = match mark.filter(spares) {
-            Some(mark) => mark.scan(),
-            None => {
-                let all = file.rewind().and_then(|()| Scan::of(BufReader::new(file)));
-                all.map_err(self.error("read"))?
-            }
+        let mut scan = if let Some(mark) = mark.filter(spares) {
+            mark.scan()
+        } else {
+            let all = file.rewind().and_then(|()| Scan::of(BufReader::new(file)));
+            all.map_err(self.error("read"))?
         };
         scan.known = mark.map(Mark::known);
         let (uid, mode) = (meta.uid(), meta.mode() & 0o7777);

@@ -25,9 +25,6 @@ const NAME: &str = "evidence.json";
 /// journal may be lost with it.
 const HOLDS: SignedDuration = SignedDuration::from_hours(24);
 
-/// How many of the newest transactions it names. To see what was not recorded yet the newest that was is enough.
-const TRANSACTIONS: usize = 16;
-
 /// Which file it was, and in which state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Identity {
@@ -65,7 +62,8 @@ pub(super) struct Mark {
     last_line: u64,
     lines: usize,
     records: usize,
-    transactions: BTreeMap<u64, Recorded>,
+    /// Those that were recorded last.
+    transactions: Vec<(u64, Recorded)>,
     pending: Option<(u64, Digest)>,
     findings: BTreeMap<String, Outcome>,
 }
@@ -79,7 +77,7 @@ impl Mark {
         (now, read, anchored): (Timestamp, Timestamp, Timestamp),
     ) -> Self {
         let before = scan.before.map_or(0, |before| before.lines);
-        let newest = scan.transactions.iter().rev().take(TRANSACTIONS);
+        let recent = scan.recent.iter().filter_map(|id| Some((*id, *scan.transactions.get(id)?)));
         Self {
             file,
             head,
@@ -89,7 +87,7 @@ impl Mark {
             last_line: scan.last_line,
             lines: before + scan.lines.len(),
             records: scan.count(),
-            transactions: newest.map(|(id, recorded)| (*id, *recorded)).collect(),
+            transactions: recent.collect(),
             pending: scan.pending,
             findings: scan.findings.clone(),
         }
@@ -143,7 +141,8 @@ impl Mark {
             before: Some(Before { lines: self.lines, records: self.records, head: self.head }),
             head: Some(self.head),
             last_line: self.last_line,
-            transactions: self.transactions.clone(),
+            transactions: self.transactions.iter().copied().collect(),
+            recent: self.transactions.iter().map(|(id, _)| *id).collect(),
             pending: self.pending,
             findings: self.findings.clone(),
             ..Scan::default()

@@ -174,6 +174,21 @@ fn a_transaction_with_a_command_of_megabytes_is_recorded_once() {
 }
 
 #[test]
+fn transactions_that_begin_at_one_again_are_recorded_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, log) = (Store::below(dir.path()), Log::below(dir.path()));
+    (1..=20).for_each(|id| begun(&store, id, "holdfast apply"));
+    assert_eq!(log.catch_up(&store, now()).unwrap().records, 20);
+    fs::remove_dir_all(dir.path().join("transactions")).unwrap();
+    for id in 1..=3 {
+        begun(&store, id, "holdfast correct");
+        assert_eq!(log.catch_up(&store, now()).unwrap().records, 1);
+        assert_eq!(log.catch_up(&store, now()).unwrap().records, 0);
+        assert!(log.look(now()).unwrap().before.is_some());
+    }
+}
+
+#[test]
 fn what_is_no_record_is_set_aside_and_named() {
     // a block of zeros, which a power cut leaves; a line of megabytes; other bytes
     for rest in [vec![0; 4096], vec![b'x'; 5 << 20], b"\n\n\xff\xfe{}\n".to_vec()] {

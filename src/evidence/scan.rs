@@ -5,7 +5,7 @@
 //! and it can be cut off as well; and the file may carry the append-only attribute (`chattr +a`).
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     io::{self, BufRead},
 };
 
@@ -22,6 +22,9 @@ use crate::engine::outcome::Outcome;
 
 /// Bytes of the longest line that is taken for a record: hundreds of times what the longest of them has.
 pub(super) const LONGEST: usize = 1 << 20;
+
+/// How many transactions count as recorded lately. To see what was not recorded yet the newest that was is enough.
+const RECENT: usize = 16;
 
 /// A line of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,6 +133,9 @@ pub struct Scan {
     pub head: Option<Head>,
     /// The transactions that were recorded, each as it was last.
     pub transactions: BTreeMap<u64, Recorded>,
+    /// Those that were recorded last, in that order. Not those with the highest numbers: whoever moves a damaged folder
+    /// away begins at 1 again.
+    pub recent: VecDeque<u64>,
     /// The newest change that was recorded as waiting for a person's word, and the digest of its `provisional.json`.
     pub pending: Option<(u64, Digest)>,
     /// The findings that have appeared and not ended.
@@ -248,6 +254,10 @@ impl Scan {
             kind::TRANSACTION => {
                 if let (Ok(id), Some(recorded)) = (fields.subject.parse(), payload(line)) {
                     self.transactions.insert(id, recorded);
+                    self.recent.push_back(id);
+                    if self.recent.len() > RECENT {
+                        self.recent.pop_front();
+                    }
                 }
             }
             kind::PENDING => {
