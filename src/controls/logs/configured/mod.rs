@@ -9,6 +9,7 @@ mod file;
 mod namespace;
 mod own;
 mod rotation;
+mod rules;
 mod sealing;
 mod sizing;
 mod space;
@@ -107,10 +108,10 @@ async fn one(
     let found = file::read(host, source, path.as_str()).await;
     if let Some(hazard) = file::hazard(&found) {
         compared.hazards.push(format!("{}: {hazard}", source.name));
-    } else if source.is_rotated() {
+    } else if source.is_rotated() && !file::has_other_rule(&found) {
         compared.own.push(rotation::own(source, path.as_str(), keep, host));
     }
-    file::judge(&found, source.is_rotated())
+    file::judge(&found, source.is_rotated(), keep)
 }
 
 /// What is expected of where its output goes, in words that change when the profile does.

@@ -7,17 +7,14 @@
 
 use std::collections::BTreeSet;
 
-use super::own::Own;
+use super::{
+    own::Own,
+    rules::{DIR, PREFIX},
+};
 use crate::{
     host::Reader,
     profile::{schema::LogSource, types::TimeSpan},
 };
-
-/// Where logrotate looks, logrotate(8).
-const DIR: &str = "/etc/logrotate.d";
-
-/// What holdfast's files in there begin with.
-const PREFIX: &str = "holdfast-";
 
 /// How the program is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +38,7 @@ impl Told {
         match self {
             // `\` is in the name of some units, and the shell's.
             Self::Unit(unit) => format!(
-                "/usr/bin/systemctl is-active --quiet '{unit}' || exit 0\n\t\t\
+                "[ \"$(/usr/bin/systemctl show --property=MainPID --value '{unit}')\" != 0 ] || exit 0\n\t\t\
                  /usr/bin/systemctl kill --kill-whom=main --signal=SIGHUP '{unit}'"
             ),
             Self::Container(name) => format!(
