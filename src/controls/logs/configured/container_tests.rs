@@ -123,9 +123,9 @@ fn notes_of_an_engine_that_does_not_run() {
         ("bbb", "/sbtc-signer", json!({ "Type": "json-file", "Config": { "max-size": "1m" } })),
         ("ccc", "/odd", Value::Null),
     ];
-    let log = format!("{NOTES}/bbb/bbb-json.log");
+    let log = format!("/var/lib/docker/containers/bbb/bbb-json.log");
     for (id, name, config) in made {
-        let at = root.path().join(&NOTES[1..]).join(id);
+        let at = root.path().join("var/lib/docker/containers").join(id);
         std::fs::create_dir_all(&at).unwrap();
         let notes = json!({ "Name": name, "LogPath": log, "Config": { "Env": ["KEY=secret"] } });
         std::fs::write(at.join("config.v2.json"), notes.to_string()).unwrap();

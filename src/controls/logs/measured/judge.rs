@@ -147,14 +147,29 @@ fn nothing(measured: &Measured, source: &Source) -> Verdict {
                     format!("no entry has {field}, but {faulty} journal files cannot be read");
                 return Verdict::Unknown { why };
             }
-            Verdict::Differs {
-                observed: format!(
+            let why = if measured.journals.iter().flatten().all(|each| each.is_in_memory) {
+                format!("no journal on disk has an entry with {field}: see logs.files")
+            } else {
+                format!(
                     "no entry has {field}: does it run here, under this name, and log to the journal?"
-                ),
-            }
+                )
+            };
+            Verdict::Differs { observed: why }
+        }
+        Place::File(path) if !source.undated.is_empty() => Verdict::Unknown {
+            why: format!(
+                "the lines in {path} bear no time that is known: have its program write one, or log to the journal"
+            ),
+        },
+        Place::File(path) if source.series.as_ref().is_ok_and(|series| series.future > 0) => {
+            let why = format!(
+                "all lines in {path} are from the future: the clock is wrong, or they bear a local time"
+            );
+            Verdict::Unknown { why }
         }
         Place::File(path) => Verdict::Differs { observed: format!("there is nothing in {path}") },
         Place::Nowhere(why) => Verdict::Differs { observed: why.clone() },
+        Place::Unread(why) => Verdict::Unknown { why: why.clone() },
     }
 }
 

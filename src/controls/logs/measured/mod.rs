@@ -10,7 +10,7 @@
 //! holdfast's to put right, so there are no steps.
 
 mod checks;
-mod container;
+pub(in crate::controls::logs) mod container;
 mod file;
 mod forecast;
 mod journal;
@@ -150,13 +150,14 @@ impl Measured {
                 if journal.files == 0 {
                     continue;
                 }
+                let is_in_memory = dir.starts_with(IN_MEMORY);
                 for ((source, kept), found) in logs.source.iter().zip(&mut kept).zip(found) {
                     let asked = source.namespace.as_ref().map(ToString::to_string);
-                    if asked.is_none() || asked == namespace {
+                    // What is gone at the next boot is not kept.
+                    if !is_in_memory && (asked.is_none() || asked == namespace) {
                         kept.add(&found.part, found.recent, namespace.as_deref());
                     }
                 }
-                let is_in_memory = dir.starts_with(IN_MEMORY);
                 journals.push(OnHost { journal, namespace, is_in_memory, space: None });
             }
             Ok(journals)
@@ -205,7 +206,7 @@ impl Measured {
         };
         found.first_seen = samples.first(&note_name(&found));
         match &found.place {
-            Place::Nowhere(why) => found.series = Err(why.clone()),
+            Place::Nowhere(why) | Place::Unread(why) => found.series = Err(why.clone()),
             Place::File(path) => match text::read(host, path, max_gap, self.now) {
                 Err(why) => found.series = Err(why),
                 Ok(None) => {}
@@ -224,7 +225,7 @@ impl Measured {
                 let age = series.oldest().map(|oldest| self.now.saturating_sub(oldest));
                 let age = age.filter(|age| *age >= DAY);
                 found.per_day = age.map(|age| per_day(kept.recent, age.min(7 * DAY)));
-                found.lost = Some(self.lost(field));
+                found.lost = Some(self.lost(field, found.keep));
                 found.series = match &self.journals {
                     Ok(_) => Ok(series),
                     Err(why) => Err(why.clone()),
@@ -253,13 +254,14 @@ impl Measured {
             file: 0,
             files: text.files,
             max_files: u64::MAX,
+            floor: None,
             files_per_hundred_days: 0,
             others_per_day: None,
         })
     }
 
-    /// What was thrown away that this field's source may have written.
-    fn lost(&self, field: &str) -> Vec<Dropped> {
+    /// What was thrown away, within its retention, that this field's source may have written.
+    fn lost(&self, field: &str, keep: u64) -> Vec<Dropped> {
         let unit = field.strip_prefix("_SYSTEMD_UNIT=");
         let is_its = |dropped: &&Dropped| match unit {
             Some(unit) => dropped.unit == unit,
@@ -268,7 +270,7 @@ impl Measured {
         };
         let journals = self.journals.iter().flatten();
         let dropped = journals.flat_map(|each| &each.journal.dropped).filter(is_its);
-        dropped.filter(|each| each.at.saturating_add(self.keep) >= self.now).cloned().collect()
+        dropped.filter(|each| each.at.saturating_add(keep) >= self.now).cloned().collect()
     }
 
     /// Works out what room each journal has, and what is to be noted.
@@ -282,7 +284,11 @@ impl Measured {
             let Some((total, available)) = space else { continue };
             let journal = &each.journal;
             let default = |share: u64| (total / 100 * share).min(DEFAULT_LIMIT);
-            let (max_use, keep_free) = journal.limits.unwrap_or((default(10), default(15)));
+            // What journald runs with; where it has said so too long ago, what it would start with.
+            let set = crate::controls::journal::limits(host, each.namespace.as_deref());
+            let set_use = set.max_use.unwrap_or(default(10));
+            let set_free = set.keep_free.unwrap_or(default(15));
+            let (max_use, keep_free) = journal.limits.unwrap_or((set_use, set_free));
             let look = Sample {
                 at: self.now,
                 dir: journal.dir.clone(),
@@ -304,7 +310,8 @@ impl Measured {
                 keep_free,
                 file: journal.largest,
                 files: journal.files,
-                max_files: crate::controls::journal::max_files(host, each.namespace.as_deref()),
+                max_files: set.max_files,
+                floor: set.ceiling.map(|age| age.saturating_sub(set.file_age.unwrap_or(age))),
                 files_per_hundred_days: journal.files_per_hundred_days,
                 others_per_day: samples.growth(&look),
             });
@@ -366,7 +373,9 @@ fn note_name(source: &Source) -> String {
     let name = &source.name;
     match &source.place {
         Place::File(_) if source.goes_with_container => format!("{name} json-file"),
-        Place::Journal(what) | Place::File(what) | Place::Nowhere(what) => format!("{name} {what}"),
+        Place::Journal(what) | Place::File(what) | Place::Nowhere(what) | Place::Unread(what) => {
+            format!("{name} {what}")
+        }
     }
 }
 
