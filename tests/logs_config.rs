@@ -121,7 +121,7 @@ on_hosts! {
         programs(host);
         give(host, KEPT);
         apply(host);
-        let dated = |days: u32| format!("touch -d '{days} days ago' /srv/bitcoin/debug.log-$(date -d '{days} days ago' +%Y%m%d).gz");
+        let dated = |days: u32| format!("touch -d '{days} days ago' /srv/bitcoin/debug.log-$(date -d '{days} days ago' +%Y%m%d)");
         sh(host, &format!("cd /srv/bitcoin; {}; {}; chown bitcoin:bitcoin debug.log-*", dated(89), dated(400)));
         for round in 1..=3 {
             // Each rotation is that of another day: logrotate writes over nothing.

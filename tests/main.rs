@@ -28,6 +28,7 @@ mod lease;
 mod login;
 mod logs;
 mod logs_config;
+mod logs_losses;
 mod logs_sources;
 mod neighbours;
 mod package;

@@ -1,9 +1,9 @@
 //! The rule by which logrotate rotates a source's file without losing a line.
 //!
-//! The file is renamed, the program told by SIGHUP to open its file anew, and the renamed one compressed a day later,
-//! when nobody writes to it any more. Until the program has opened a new file there is none (`nocreate`), so that one
-//! that missed the signal is not rotated again while it writes on. What is deleted is decided by age alone (`maxage`
-//! goes by a file's last line), never by how many files there are: a rotation by hand costs nothing.
+//! The file is renamed, and the program told by SIGHUP to open its file anew. Until the program has opened a new file there
+//! is none (`nocreate`), so that one that missed the signal is not rotated again while it writes on. What is deleted is
+//! decided by age alone (`maxage` goes by a file's last line), never by how many files there are: a rotation by hand costs
+//! nothing. Nothing is compressed: bitcoind writes a few MB a day, and in compressed files no silence would be seen.
 
 use std::collections::BTreeSet;
 
@@ -67,8 +67,7 @@ pub(super) fn rule(path: &str, keep: TimeSpan, owner: &str, group: &str, told: &
          \tnotifempty\n\
          \tnocreate\n\
          \tnocopytruncate\n\
-         \tcompress\n\
-         \tdelaycompress\n\
+         \tnocompress\n\
          \tnosharedscripts\n\
          \tpostrotate\n\
          \t\t{}\n\

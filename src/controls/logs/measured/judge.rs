@@ -216,7 +216,8 @@ fn gaps(measured: &Measured, source: &Source) -> Verdict {
     match (verdict, source.undated.first()) {
         (Verdict::Holds { .. }, Some(first)) => Verdict::Unknown {
             why: format!(
-                "{} of its files are compressed or bear no time that is known, and gaps in them are not seen ({first}, …)",
+                "{} of its files are compressed or bear no time that is known, and a gap of that length in them is not seen \
+                 ({first}, …); leave them uncompressed, or set max_gap to more than one of them spans",
                 source.undated.len()
             ),
         },

@@ -22,7 +22,8 @@ pub(super) struct Text {
     pub(super) files: u64,
     /// What they take.
     pub(super) bytes: u64,
-    /// Files whose lines bear no time that is known: when they were last written to is all that is known of them.
+    /// Files whose lines bear no time that is known, or are compressed, and span longer than what is a gap: when they were
+    /// last written to is all that is known of them.
     pub(super) undated: Vec<String>,
 }
 
@@ -72,13 +73,17 @@ pub(super) fn read(
         // It goes on where the one before it ended. Of the first it is not known where it begins, only that something
         // was written when it ended; of one that is written to, that is always now.
         let before = parts.iter().flat_map(|part| &part.stretches).map(|each| each.last).max();
-        if before.is_some() || file != path {
-            let last = modified.min(now);
-            let first = before.unwrap_or(last).min(last);
+        let last = modified.min(now);
+        let first = before.unwrap_or(last).min(last);
+        let is_proof = before.is_some() || file != path;
+        if is_proof {
             let stretches = vec![Stretch { first, last, entries: 0 }];
             parts.push(Part { stretches, future: 0 });
         }
-        text.undated.push(file);
+        // No gap fits in between.
+        if !is_proof || last - first > max_gap {
+            text.undated.push(file);
+        }
     }
     text.series = Series::join(parts, max_gap);
     Ok(Some(text))
@@ -237,8 +242,28 @@ mod tests {
         let then = std::time::SystemTime::now() - std::time::Duration::from_secs(100 * DAY);
         std::fs::File::options().append(true).open(&rotated).unwrap().set_modified(then).unwrap();
         let text = read(&host, "/a.log", DAY, now).unwrap().unwrap();
-        assert_eq!(text.undated, ["/a.log.1", "/a.log"]);
+        assert_eq!(text.undated, ["/a.log"]);
         assert!((now - text.series.oldest().unwrap()).abs_diff(100 * DAY) < 600);
+    }
+
+    /// What is rotated each day and compressed hides no gap that is longer than what lies between.
+    #[test]
+    fn compressed_files_hide_no_longer_gap_than_they_span() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Reader::below(root.path());
+        let now = u64::try_from(crate::host::clock::now().as_second()).unwrap();
+        for days in 1..=5 {
+            let path = root.path().join(format!("a.log.{days}.gz"));
+            std::fs::write(&path, "x").unwrap();
+            let then = std::time::SystemTime::UNIX_EPOCH
+                + std::time::Duration::from_secs(now - days * (DAY + 60));
+            std::fs::File::options().append(true).open(&path).unwrap().set_modified(then).unwrap();
+        }
+        std::fs::write(root.path().join("a.log"), log([now - 3600, now - 60])).unwrap();
+        let read = |max_gap| read(&host, "/a.log", max_gap, now).unwrap().unwrap();
+        assert_eq!(read(2 * DAY).undated, [""; 0]);
+        assert_eq!(read(DAY).undated.len(), 4);
+        assert_eq!(read(2 * DAY).series.oldest(), Some(now - 5 * (DAY + 60)));
     }
 
     /// Local time where it is later than in Greenwich, or a clock that is now behind: what lies ahead is not counted, and
