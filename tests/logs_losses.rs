@@ -93,7 +93,7 @@ END
         // As the timer has it run, a day after it was last rotated.
         sh(host, r#"
             printf 'logrotate state -- version 2\n"/srv/node/debug.log" 2020-1-1-0:0:0\n' > /var/lib/logrotate/status
-            systemctl start logrotate.service
+            systemctl start logrotate.service || { journalctl -q -o cat -u logrotate.service >&2; exit 1; }
             until test -s /srv/node/debug.log; do sleep 0.1; done"#);
         let files = sh(host, "stat -c '%n %u %g' /srv/node/*");
         assert_eq!(files.lines().count(), 2, "{files}");
@@ -188,5 +188,29 @@ on_hosts! {
         outcomes(&verify(host), &[("logs.effective/node", "pass")]);
         sh(host, "systemctl stop docker.service docker.socket");
         outcomes(&verify(host), &[("logs.kept/node", "accumulating"), ("logs.effective/node", "pass")]);
+    }
+}
+
+on_hosts! {
+    /// One archived file less, of some hours: no silence is long enough to tell, the numbers of entries do. What journald
+    /// does itself, with users' journals, rotations, restarts and its own death in between, is no removal.
+    fn a_file_that_was_removed(host: &Host) {
+        sh(host, "useradd -m alice; mkdir -p /var/log/journal; systemctl restart systemd-journald; journalctl --flush");
+        give(host, "[logs]\n");
+        for how in ["journalctl --rotate", "systemctl restart systemd-journald", "systemctl kill -s KILL systemd-journald", "true"] {
+            for _ in 0..2 {
+                sh(host, &format!("
+                    seq 200 | logger -t talks; setpriv --reuid=alice --regid=alice --clear-groups sh -c 'seq 50 | logger'
+                    journalctl --sync || true
+                    {how}; until logger back && journalctl --sync; do sleep 0.2; done; journalctl --rotate"));
+            }
+        }
+        let told = report(host, "logs");
+        outcomes(&told, &[("logs.files", "pass")]);
+        sh(host, "cd /var/log/journal/$(cat /etc/machine-id); rm $(ls system@*.journal | sort -t - -k 3 | sed -n 2p)");
+        let told = report(host, "logs");
+        outcomes(&told, &[("logs.files", "fail"), ("logs.gaps", "pass")]);
+        let said = told.observed("logs.files");
+        assert!(said.contains("entries between") && said.contains("a file was removed"), "{said}");
     }
 }

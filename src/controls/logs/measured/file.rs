@@ -77,6 +77,12 @@ pub(super) struct Contents {
     pub(super) entries: u64,
     /// The number of the first.
     pub(super) head_seqnum: u64,
+    /// The number of the last.
+    #[serde(default)]
+    pub(super) tail_seqnum: u64,
+    /// What distinguishes the count that these are of from others; 0 where that is not known.
+    #[serde(default)]
+    pub(super) count: u64,
     /// When the first was written.
     pub(super) head: u64,
     /// When the last was written.
@@ -139,6 +145,8 @@ pub(super) fn read<S: Source>(
         is_closed: header.state == State::Archived,
         entries: header.entries,
         head_seqnum: header.head_seqnum,
+        tail_seqnum: header.tail_seqnum,
+        count: header.seqnum_id.iter().take(8).fold(0, |count, byte| count << 8 | u64::from(*byte)),
         head: header.head / 1_000_000,
         tail: header.tail / 1_000_000,
         written: header.written(),

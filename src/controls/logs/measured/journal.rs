@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     file::{self, Asked, Contents, Dropped, SLACK},
     forecast::DAY,
+    numbers::{self, Hole, Range},
     samples::{FileNote, FileNotes},
     series::{Part, Series},
 };
@@ -40,6 +41,8 @@ pub(in crate::controls::logs) struct Journal {
     pub(in crate::controls::logs) all: Series,
     /// Entries were numbered before the oldest one that is kept, and are gone.
     pub(in crate::controls::logs) has_lost_its_beginning: bool,
+    /// Entries that are missing between files.
+    pub(in crate::controls::logs) holes: Vec<Hole>,
     /// Files that were not closed when the host went down, and were put aside.
     pub(in crate::controls::logs) unclean: Vec<String>,
     /// Files that cannot be read.
@@ -165,6 +168,7 @@ impl Journal {
         };
         let oldest = files.iter().filter(|(_, contents)| contents.entries > 0).min_by_key(begins);
         self.has_lost_its_beginning = oldest.is_some_and(|(_, oldest)| oldest.head_seqnum > 1);
+        self.holes = numbers::holes(files.iter().filter_map(range));
         let said = files.iter().filter(|(_, contents)| contents.limits.is_some());
         let newest = said.max_by_key(|(_, contents)| contents.tail);
         self.limits = newest.and_then(|(_, contents)| contents.limits);
@@ -188,6 +192,20 @@ impl Journal {
         self.per_day = Some(all.max(per_day(recent, age.min(WINDOW))));
         self.files_per_hundred_days = per_day(self.files.saturating_mul(100), age);
     }
+}
+
+/// Which entries a file has, where that is known.
+fn range((found, contents): &(Found, Contents)) -> Option<Range> {
+    let is_known = contents.entries > 0 && contents.count > 0;
+    is_known.then_some(Range {
+        count: contents.count,
+        head: contents.head_seqnum,
+        tail: contents.tail_seqnum,
+        first: contents.head,
+        last: contents.tail,
+        is_systems: found.name.starts_with("system"),
+        is_closed: contents.is_closed || found.is_put_aside(),
+    })
 }
 
 /// How much of a file was written in the last days.

@@ -276,7 +276,7 @@ fn files(measured: &Measured) -> Judgement {
         Err(why) => Verdict::Unknown { why: why.clone() },
         Ok(journals) => found(measured, journals),
     };
-    judge(&FILES, None, "a journal on disk that can be read whole".to_owned(), verdict)
+    judge(&FILES, None, "a journal on disk, whole and readable".to_owned(), verdict)
 }
 
 fn found(measured: &Measured, journals: &[OnHost]) -> Verdict {
@@ -294,6 +294,23 @@ fn found(measured: &Measured, journals: &[OnHost]) -> Verdict {
     wrong.extend(faulty.iter().take(NAMED).map(|each| format!("{}: {}", each.path, each.why)));
     if faulty.len() > NAMED {
         wrong.push(format!("and {} more that cannot be read", faulty.len() - NAMED));
+    }
+    let since = measured.now.saturating_sub(measured.keep);
+    let holes =
+        journals.iter().flat_map(|each| each.journal.holes.iter().map(move |hole| (each, hole)));
+    let holes: Vec<_> = holes.filter(|(_, hole)| hole.to > since).collect();
+    wrong.extend(holes.iter().take(NAMED).map(|(each, hole)| {
+        format!(
+            "{} entries between {} and {} are gone from {}: a file was removed, and not by journald, which begins with the \
+             oldest",
+            hole.entries,
+            moment(hole.from),
+            moment(hole.to),
+            each.journal.dir
+        )
+    }));
+    if holes.len() > NAMED {
+        wrong.push(format!("and {} more removals", holes.len() - NAMED));
     }
     let future: u64 = journals.iter().map(|each| each.journal.all.future).sum();
     if future > 0 {

@@ -15,6 +15,7 @@ mod file;
 mod forecast;
 mod journal;
 mod judge;
+mod numbers;
 mod outlook;
 mod place;
 mod samples;

@@ -22,6 +22,8 @@ pub(super) struct Range {
     pub(super) last: u64,
     /// It is the system's, not a user's: journald begins anew with all of them, so that a user's alone says nothing.
     pub(super) is_systems: bool,
+    /// Nobody writes to it any more. A user's that is written to may have begun after the system's was read.
+    pub(super) is_closed: bool,
 }
 
 /// Entries that are missing between two files.
@@ -48,7 +50,7 @@ pub(super) fn holes(ranges: impl IntoIterator<Item = Range>) -> Vec<Hole> {
             continue;
         };
         let missing = range.head.saturating_sub(so_far.tail).saturating_sub(1);
-        if missing > TOLERATED && so_far.is_systems {
+        if missing > TOLERATED && so_far.is_systems && (range.is_systems || range.is_closed) {
             holes.push(Hole { from: so_far.last, to: range.first, entries: missing });
         }
         if range.tail > so_far.tail {
@@ -66,7 +68,8 @@ mod tests {
     use super::*;
 
     fn range(count: u64, head: u64, tail: u64) -> Range {
-        Range { count, head, tail, first: head * 10, last: tail * 10, is_systems: true }
+        let (first, last) = (head * 10, tail * 10);
+        Range { count, head, tail, first, last, is_systems: true, is_closed: true }
     }
 
     #[test]
@@ -83,7 +86,11 @@ mod tests {
     #[test]
     fn users_files_lie_among_the_systems() {
         let user = |head, tail| Range { is_systems: false, ..range(1, head, tail) };
-        assert_eq!(holes([range(1, 1, 100), user(40, 300), range(1, 101, 299), range(1, 301, 400)]), []);
+        assert_eq!(
+            holes([range(1, 1, 100), user(40, 300), range(1, 101, 299), range(1, 301, 400)]),
+            []
+        );
+        assert_eq!(holes([range(1, 1, 100), Range { is_closed: false, ..user(200, 300) }]), []);
         // One that was not written to for long outlives the system's of its time.
         assert_eq!(holes([user(40, 50), range(1, 5000, 6000)]), []);
     }
@@ -92,7 +99,7 @@ mod tests {
         #[test]
         fn nothing_overflows(numbers in prop::collection::vec(any::<[u64; 5]>(), 0..20)) {
             let range = |[count, head, tail, first, last]: [u64; 5]| {
-                Range { count: count % 2, head, tail, first, last, is_systems: count % 3 > 0 }
+                Range { count: count % 2, head, tail, first, last, is_systems: count % 3 > 0, is_closed: true }
             };
             drop(holes(numbers.into_iter().map(range)));
         }
