@@ -70,6 +70,7 @@ impl Asked<'_> {
 
 /// What a file holds. Moments are in seconds since the epoch, sizes in bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Noted", into = "Noted")]
 pub(super) struct Contents {
     /// Nobody writes to it any more.
     pub(super) is_closed: bool,
@@ -88,11 +89,26 @@ pub(super) struct Contents {
     /// Of each source, in the order in which they were asked for.
     pub(super) sources: Vec<OfSource>,
     /// What was thrown away, as it was said in this file.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) dropped: Vec<Dropped>,
     /// What journald said last, in this file, that it may use, and that it leaves free.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) limits: Option<(u64, u64)>,
+}
+
+/// How it is noted: without names, which are longer than what they name, and there are a thousand of these.
+type Noted = (bool, [u64; 5], Part, Vec<OfSource>, Vec<Dropped>, Option<(u64, u64)>);
+
+impl From<Noted> for Contents {
+    fn from((is_closed, numbers, all, sources, dropped, limits): Noted) -> Self {
+        let [entries, head_seqnum, head, tail, written] = numbers;
+        Self { is_closed, entries, head_seqnum, head, tail, written, all, sources, dropped, limits }
+    }
+}
+
+impl From<Contents> for Noted {
+    fn from(of: Contents) -> Self {
+        let numbers = [of.entries, of.head_seqnum, of.head, of.tail, of.written];
+        (of.is_closed, numbers, of.all, of.sources, of.dropped, of.limits)
+    }
 }
 
 /// What a file has of one source.
@@ -168,7 +184,7 @@ fn whole<S: Source>(
         let all = Stretch { first, last, entries: contents.entries };
         return Ok(Part { stretches: vec![all], future: 0 });
     }
-    series_of(file, &file.all()?, asked.max_gap, asked.now)
+    series_of(file, &file.all(), asked.max_gap, asked.now)
 }
 
 fn series_of<S: Source>(
@@ -203,7 +219,7 @@ fn parts<S: Source>(
         if is_weighed && !entries.is_empty() {
             let of_all = match of_all {
                 Some(weight) => weight,
-                None => *of_all.insert(weight(file, &file.all()?)?),
+                None => *of_all.insert(weight(file, &file.all())?),
             };
             let own = weight(file, &entries)?.min(of_all);
             share = u64::try_from(own * 1_000_000 / of_all.max(1)).unwrap_or_default();
