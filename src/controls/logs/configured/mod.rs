@@ -59,7 +59,7 @@ pub(super) async fn observe(profile: &Profile, host: &Reader) -> Compared {
         effective: Vec::new(),
         own: Vec::new(),
         hazards: Vec::new(),
-        space: space::Found::new(profile, &logs, size),
+        space: space::Found::new(profile, &logs, 0, size),
         copy: copy::read(host).await,
         sealing: is_sealed.then(|| sealing::read(host)),
     };
@@ -69,6 +69,10 @@ pub(super) async fn observe(profile: &Profile, host: &Reader) -> Compared {
         let expected = expected(&logs, source);
         compared.effective.push((source.name.as_str().to_owned(), expected, verdict));
     }
+    let named: BTreeSet<_> =
+        logs.source.iter().filter_map(|source| source.namespace.as_ref()).collect();
+    let unnamed = namespaces.keys().filter(|seen| named.iter().all(|name| name.as_str() != *seen));
+    compared.space = space::Found::new(profile, &logs, unnamed.count() as u64, size);
     for (name, keep) in &namespaces {
         compared.own.push(namespace::own(name, *keep, &logs, size, host).await);
     }
