@@ -13,7 +13,7 @@ fn good() -> Found {
         is_link: false,
         other: Ok(None),
         writers: Ok(vec![writer("bitcoind", true)]),
-        told: told(7, "bitcoind", true),
+        told: Ok(Some(told(7, "bitcoind", true))),
         shrinks: Some(Ok(false)),
         rotates: Some(Ok(true)),
     }
@@ -23,8 +23,8 @@ fn writer(program: &str, appends: bool) -> FileWriter {
     FileWriter { pid: 7, program: program.to_owned(), descriptor: 12, appends }
 }
 
-fn told(pid: u32, program: &str, survives: bool) -> Result<Option<Told>, String> {
-    Ok(Some(Told { pid, program: program.to_owned(), survives, begun: Vec::new() }))
+fn told(pid: u32, program: &str, survives: bool) -> Told {
+    Told { pid, program: program.to_owned(), survives, begun: Vec::new() }
 }
 
 const KEEP: TimeSpan = TimeSpan::from_days(90);
@@ -55,11 +55,11 @@ fn what_loses_lines_is_said() {
         ),
         (Found { writers: Err("no".to_owned()), ..good() }, "unknown: no; run holdfast as root"),
         (
-            Found { told: told(7, "signer", true), ..good() },
+            Found { told: Ok(Some(told(7, "signer", true))), ..good() },
             "differs: signer (7) takes SIGHUP as the word to shut down; leave `reopened_by` out and have it log to the journal",
         ),
         (
-            Found { told: told(7, "node", false), ..good() },
+            Found { told: Ok(Some(told(7, "node", false))), ..good() },
             "differs: SIGHUP would end node (7); leave `reopened_by` out, or name the program that opens the file anew on it",
         ),
     ];
@@ -72,22 +72,26 @@ fn what_loses_lines_is_said() {
 /// down that nobody knows by its name.
 #[test]
 fn who_opens_the_file_anew() {
-    let piped =
-        Found { told: told(6, "sbtc", true), writers: Ok(vec![writer("tee", true)]), ..good() };
+    let piped = Found {
+        told: Ok(Some(told(6, "sbtc", true))),
+        writers: Ok(vec![writer("tee", true)]),
+        ..good()
+    };
     assert_eq!(
         hazard(&piped).unwrap(),
         "sbtc (6) does not have /b/debug.log open, tee (7) has; leave `reopened_by` out, or name the program that opens \
          the file anew on SIGHUP"
     );
     let output = FileWriter { descriptor: 1, ..writer("sbtc", true) };
-    let redirected = Found { told: told(7, "sbtc", true), writers: Ok(vec![output]), ..good() };
+    let redirected =
+        Found { told: Ok(Some(told(7, "sbtc", true))), writers: Ok(vec![output]), ..good() };
     let why = hazard(&redirected).unwrap();
     assert!(
         why.starts_with("/b/debug.log is the standard output of sbtc (7), which opens"),
         "{why}"
     );
     // The init of a container passes it on to what it has begun.
-    let init = Told { begun: vec![7], ..told(6, "tini", true).unwrap().unwrap() };
+    let init = Told { begun: vec![7], ..told(6, "tini", true) };
     assert_eq!(hazard(&Found { told: Ok(Some(init)), ..good() }), None);
     // Before the program has opened its file nothing is known.
     assert_eq!(hazard(&Found { writers: Ok(Vec::new()), ..good() }), None);

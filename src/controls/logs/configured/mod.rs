@@ -67,7 +67,7 @@ pub(super) async fn observe(profile: &Profile, host: &Reader) -> Compared {
         limits: BTreeMap::new(),
         parts: sizing::parts(&logs),
         hazards: Vec::new(),
-        space: space::Found::new(profile, &logs, size),
+        space: space::Found::new(profile, &logs, 0, size),
         copy: copy::read(host).await,
         sealing: is_sealed.then(|| sealing::read(host)),
     };
@@ -82,6 +82,10 @@ pub(super) async fn observe(profile: &Profile, host: &Reader) -> Compared {
     if journal.mode == Mode::Enforce {
         compared.limits.insert(None, journal_for(&journal, &logs, size));
     }
+    let named: BTreeSet<_> =
+        logs.source.iter().filter_map(|source| source.namespace.as_ref()).collect();
+    let unnamed = namespaces.keys().filter(|seen| named.iter().all(|name| name.as_str() != *seen));
+    compared.space = space::Found::new(profile, &logs, unnamed.count() as u64, size);
     for (name, keep) in &namespaces {
         compared.limits.insert(Some(name.clone()), sizing::namespace_for(*keep, &logs, size));
         compared.own.push(namespace::own(name, *keep, &logs, size, host).await);

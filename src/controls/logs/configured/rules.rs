@@ -37,6 +37,9 @@ const TABOO: [&str; 17] = [
     "~",
 ];
 
+/// What begins a script, which ends with `endscript`.
+const SCRIPTS: [&str; 5] = ["prerotate", "postrotate", "firstaction", "lastaction", "preremove"];
+
 /// A rule that takes a file in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Rule {
@@ -136,8 +139,6 @@ impl Parsed {
                 Some((inner, _)) => (inner.trim(), true),
                 None => (rest, false),
             };
-            const SCRIPTS: [&str; 5] =
-                ["prerotate", "postrotate", "firstaction", "lastaction", "preremove"];
             in_script = SCRIPTS.contains(&inner);
             if !in_script {
                 block.directives.extend(directive(inner));
@@ -253,15 +254,12 @@ fn is_in(class: &[u8], c: u8) -> bool {
     let mut found = false;
     let mut rest = class;
     while let Some((from, after)) = rest.split_first() {
-        rest = match after {
-            [b'-', to, after @ ..] => {
-                found |= (*from..=*to).contains(&c);
-                after
-            }
-            _ => {
-                found |= *from == c;
-                after
-            }
+        rest = if let [b'-', to, after @ ..] = after {
+            found |= (*from..=*to).contains(&c);
+            after
+        } else {
+            found |= *from == c;
+            after
         };
     }
     found != is_negated

@@ -9,10 +9,7 @@ use super::{
     samples::{FileNote, FileNotes},
     series::{Part, Series},
 };
-use crate::host::{
-    Reader,
-    journal_files::{Fault, Found},
-};
+use crate::host::{Reader, journal_files::Found};
 
 /// Over how long volume is measured, in seconds: a week, so that busy and idle days are in it.
 pub(super) const WINDOW: u64 = 7 * DAY;
@@ -64,6 +61,8 @@ pub(super) struct Kept {
     pub(super) part: Part,
     /// What it took in the last days, in bytes.
     pub(super) recent: u64,
+    /// Its newest entry, in seconds since the epoch: not looked for among all of them with each file that is added.
+    newest: Option<u64>,
     /// The namespace of the journal that its newest entry is in.
     pub(super) namespace: Option<String>,
 }
@@ -71,8 +70,9 @@ pub(super) struct Kept {
 impl Kept {
     /// Adds what the journal of this namespace, or a file of it, has of the source.
     pub(super) fn add(&mut self, part: &Part, recent: u64, namespace: Option<&str>) {
-        let newest = |part: &Part| part.stretches.iter().map(|stretch| stretch.last).max();
-        if newest(part) > newest(&self.part) {
+        let newest = part.stretches.iter().map(|stretch| stretch.last).max();
+        if newest > self.newest {
+            self.newest = newest;
             self.namespace = namespace.map(str::to_owned);
         }
         self.part.stretches.extend(&part.stretches);
@@ -98,13 +98,18 @@ pub(super) fn read(
     })?;
     let mut journal = Journal { dir: dir.to_owned(), ..Journal::default() };
     let mut earlier = notes.take(dir);
-    let mut files: Vec<(Found, Contents)> = Vec::new();
+    let (mut files, mut unknown): (Vec<(Found, Contents)>, _) = (Vec::new(), Vec::new());
     for each in found {
-        let known = earlier.remove(&each.name).filter(|note| note.stamp == each.stamp);
-        let read = match known {
-            Some(note) => Ok(Some((note.contents, None))),
-            None => read_file(host, &each, asked),
-        };
+        match earlier.remove(&each.name).filter(|note| note.stamp == each.stamp) {
+            Some(note) => {
+                journal.count(&each);
+                files.push((each, note.contents));
+            }
+            None => unknown.push(each),
+        }
+    }
+    let read = host.files().look_into(&unknown, |found, file| file::read(file, &found.dir, asked));
+    for (each, read) in unknown.into_iter().zip(read) {
         let (contents, fault) = match read {
             // journald has deleted it since the folder was listed.
             Ok(None) => continue,
@@ -115,28 +120,19 @@ pub(super) fn read(
         journal.faulty.extend(fault.map(|why| Faulty { path: each.path(), why: why.to_string() }));
         files.extend(contents.map(|contents| (each, contents)));
     }
+    journal.unclean.sort_unstable();
     let kept = journal.sum(&files, asked);
     let is_closed = |(found, contents): &(Found, Contents)| {
         (contents.is_closed || found.is_put_aside()) && contents.lasts(asked.now)
     };
     let faulty: BTreeSet<&String> = journal.faulty.iter().map(|each| &each.path).collect();
     let lasting = files.into_iter().filter(is_closed);
-    let lasting = lasting.filter(|(found, _)| !faulty.contains(&found.path()));
+    let lasting = lasting.filter(|(found, _)| faulty.is_empty() || !faulty.contains(&found.path()));
     let lasting = lasting
         .map(|(found, contents)| (found.name, FileNote { stamp: found.stamp, contents }))
         .collect();
     notes.put(dir, lasting);
     Ok((journal, kept))
-}
-
-/// Reads one file, and what is wrong with a part of it; `None` when it is gone.
-fn read_file(
-    host: &Reader,
-    found: &Found,
-    asked: &Asked<'_>,
-) -> Result<Option<(Contents, Option<Fault>)>, Fault> {
-    let Some(file) = host.files().open_journal(&found.path())? else { return Ok(None) };
-    file::read(&file, &found.dir, asked).map(Some)
 }
 
 impl Journal {
