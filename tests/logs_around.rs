@@ -10,7 +10,8 @@ on_hosts! {
     /// A signer at debug level writes more at once than journald takes by default, and loses none of it.
     fn a_busy_signer_loses_nothing(host: &Host) {
         give(host, "[logs]\n[[logs.source]]\nname = \"signer\"\nunit = \"signer.service\"\n");
-        apply(host);
+        // The signer has written nothing yet: a finding, and no step's to mend.
+        assert_eq!(report(host, "apply").json["outcome"], "committed");
         sh(host, "systemd-run --quiet --wait --unit=signer sh -c 'seq 1 70000; sleep 5'
                   n=0; until test \"$(journalctl -q -n 1 -o cat _SYSTEMD_UNIT=signer.service)\" = 70000
                   do n=$((n + 1)); test $n -lt 300; sleep 0.2; done");
@@ -33,11 +34,12 @@ on_hosts! {
                   mkdir -p /etc/logrotate.d
                   printf '/var/log/syslog\\n{\\n\\trotate 4\\n\\tweekly\\n\\tmissingok\\n}\\n' > /etc/logrotate.d/rsyslog
                   systemctl daemon-reload; systemctl start rsyslog
-                  mkdir -p /var/log/journal; systemctl restart systemd-journald; journalctl --flush
-                  journalctl --setup-keys --force >/dev/null");
+                  mkdir -p /var/log/journal; systemctl restart systemd-journald; journalctl --flush");
+        // Debian 13's journalctl makes no keys without libgcrypt20, which it does not depend on.
+        let made = sh(host, "journalctl --setup-keys --force >/dev/null 2>&1 && echo pass || echo fail");
         let report = verify(host);
         assert_eq!(report.outcome("logs.copy"), "pass");
         assert_eq!(report.observed("logs.copy"), "rsyslog keeps a second copy for 28 days");
-        assert_eq!(report.outcome("logs.sealed"), "pass", "{}", report.observed("logs.sealed"));
+        assert_eq!(report.outcome("logs.sealed"), made.trim(), "{}", report.observed("logs.sealed"));
     }
 }
