@@ -104,6 +104,38 @@ END
 
 on_hosts! {
     Image::Journals;
+    /// Limits that somebody has raised are put back only where the journal still fits: nobody is there to ask.
+    fn a_correction_deletes_no_logs(host: &Host) {
+        const DROP_IN: &str = "/etc/systemd/journald.conf.d/zz-holdfast.conf";
+        sh(host, "mkdir -p /var/log/journal && systemctl restart systemd-journald");
+        for number in 0..3 {
+            forge(host, number, (80 - number * 10, 70 - number * 10), 120);
+        }
+        let used: u64 = sh(host, "du -sm /var/log/journal | cut -f1").trim().parse().unwrap();
+        give(host, &format!("[logs]\nbudget = \"{}M\"\n", used * 3 / 2));
+        // Not enough for ninety days, which is not what this is about.
+        drop(holdfast(host, &["apply", "--despite", "logs.space"]));
+        let ours = host.read(DROP_IN).unwrap();
+        sh(host, &format!("sed -i s/^SystemMaxUse=.*/SystemMaxUse=900M/ {DROP_IN} && systemctl restart systemd-journald"));
+        let drifted = host.read(DROP_IN).unwrap();
+        assert_ne!(drifted, ours);
+        for number in 3..6 {
+            forge(host, number, (80 - number * 10, 70 - number * 10), 120);
+        }
+        assert_eq!(archived(host), 6);
+        let output = holdfast(host, &["correct"]);
+        assert_eq!(output.status, Some(1), "{}{}", output.stdout, output.stderr);
+        assert!(output.stderr.contains("journald would delete its oldest entries at once"), "{}", output.stderr);
+        assert_eq!((archived(host), host.read(DROP_IN).unwrap()), (6, drifted));
+        sh(host, "rm /var/log/journal/*/system@*[345]-0000000000000001-*");
+        assert_eq!(archived(host), 3);
+        drop(holdfast(host, &["correct"]));
+        assert_eq!((archived(host), host.read(DROP_IN).unwrap()), (3, ours), "they fit again");
+    }
+}
+
+on_hosts! {
+    Image::Journals;
     /// Limits lower than a journal takes would have journald delete the rest as it starts: that is refused, and what a
     /// person then does in spite of it is what was said.
     fn an_apply_deletes_no_logs(host: &Host) {

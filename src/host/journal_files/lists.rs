@@ -38,6 +38,10 @@ const FIELD_LIMIT: u64 = 1024;
 /// How many values are looked at in one place of the hash table: journald begins a new file long before there are so many.
 const CHAIN_LIMIT: usize = 10_000;
 
+/// How many arrays a list of entries is gone through: journald makes each twice as large as the one before, so that a file of
+/// 4 GB has some thirty.
+const ARRAY_LIMIT: usize = 1000;
+
 /// How much is read at a time of a file that nobody writes to, in bytes, and how many such parts are held.
 const PAGE: u64 = 4096;
 const PAGES: usize = 64;
@@ -279,6 +283,9 @@ impl<S: Source> JournalFile<S> {
             let room = object.size.saturating_sub(ARRAY_HEAD as u64) / each;
             if room == 0 {
                 return Err(Fault::Damaged("a list of entries has no room"));
+            }
+            if arrays.len() == ARRAY_LIMIT {
+                return Err(Fault::Damaged("a list of entries is in too many parts"));
             }
             let count = room.min(rest);
             arrays.push((at.saturating_add(ARRAY_HEAD as u64), count));

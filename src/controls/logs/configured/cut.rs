@@ -41,7 +41,9 @@ pub(super) fn obstacle(dir: &str, now: &Space, wanted: &Journal, parts: u64) -> 
         in_words(now.used),
         now.files,
     );
-    Some(Obstacle { check: checks::SPACE.id.to_owned(), why, overridable: true })
+    // Both write what journald is set to.
+    let guards = &["journal", "logs"];
+    Some(Obstacle { check: checks::SPACE.id.to_owned(), why, overridable: true, guards })
 }
 
 /// Bytes in whole MiB, rounded up.

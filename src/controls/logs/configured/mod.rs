@@ -172,6 +172,7 @@ impl Compared {
             check: checks::EFFECTIVE.id.to_owned(),
             why: why.clone(),
             overridable: false,
+            guards: &[],
         });
         let cuts = journals.iter().filter_map(|each| {
             let wanted = self.limits.get(&each.namespace)?;

@@ -82,7 +82,7 @@ impl Found {
             _ => return None,
         };
         let why = format!("{why}; see: holdfast explain logs.space");
-        Some(Obstacle { check: checks::SPACE.id.to_owned(), why, overridable: true })
+        Some(Obstacle { check: checks::SPACE.id.to_owned(), why, overridable: true, guards: &[] })
     }
 }
 
