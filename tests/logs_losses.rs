@@ -176,7 +176,13 @@ on_hosts! {
         let said = told.observed("logs.forecast");
         assert!(said.contains("MaxRetentionSec=") && said.contains("entries of 60.5 days can go"), "{said}");
         sh(host, "echo MaxFileSec=1day >> /etc/systemd/journald.conf.d/x.conf");
+        // The file that is there spans 20 days all the same.
+        let told = report(host, "logs");
+        outcomes(&told, &[("logs.forecast", "fail")]);
+        assert!(told.observed("logs.forecast").contains("entries of 71.0 days can go"), "{}", told.observed("logs.forecast"));
+        sh(host, "rm /var/log/journal/*/system@*");
         outcomes(&report(host, "logs"), &[("logs.forecast", "accumulating")]);
+        forge(host, 1, (20, 0), 3600);
 
         sh(host, "printf '[Journal]\nStorage=volatile\n' > /etc/systemd/journald.conf.d/x.conf
                   systemctl restart systemd-journald
