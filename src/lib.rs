@@ -12,9 +12,11 @@
 //! - [`controls`]: one folder per control: observe (reads the host), judge and plan (pure)
 //! - [`host`]: the only door to the machine; a [`host::Reader`] and a [`host::Writer`]
 //! - [`engine`]: outcomes, changes, transactions, recovery
+//! - [`backup`]: what proves a backup of a signer's database: its DKG rows, and the key on chain; pure
 //! - [`report`]: findings as text, JSON and journal entries
 //! - [`cli`]: one file per subcommand
 
+pub mod backup;
 pub mod cli;
 pub mod controls;
 pub mod engine;
