@@ -23,6 +23,9 @@ const ENGINES: &str = "docker.io,iptables,podman,netavark,crun,busybox-static";
 /// A kernel for a virtual machine, and what makes the initramfs that finds its disk.
 const KERNEL: &str = "linux-image-cloud-amd64,initramfs-tools,zstd,busybox-static,udev";
 
+/// PostgreSQL as Debian ships it, and the two programs with which people open a backup without holdfast.
+const DATABASE: &str = "postgresql,age,zstd";
+
 /// What a host is made of. Each is made when a test first asks for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Image {
@@ -31,6 +34,8 @@ pub enum Image {
     Plain,
     /// With Docker and Podman, and rights for them that go far, though never to this machine itself.
     Containers,
+    /// With a PostgreSQL server: 15 on Debian 12, 17 on Debian 13.
+    Postgres,
     /// With a kernel of its own: for [`crate::Machine`].
     Machine,
 }
@@ -43,6 +48,7 @@ impl Image {
             // Debian 13 has packed Docker's client on its own.
             (Image::Containers, Suite::Trixie) => format!(",{ENGINES},docker-cli"),
             (Image::Containers, Suite::Bookworm) => format!(",{ENGINES}"),
+            (Image::Postgres, _) => format!(",{DATABASE}"),
             (Image::Machine, _) => format!(",{KERNEL}"),
         }
     }
