@@ -21,8 +21,11 @@ mod netlink;
 pub mod nft;
 pub mod process;
 pub mod reader;
+pub mod secret;
 pub mod seen;
+pub mod shelf;
 pub mod sockets;
+pub mod stage;
 pub mod unit_links;
 pub mod writer;
 

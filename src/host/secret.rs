@@ -1,0 +1,102 @@
+//! What keeps secrets in this process's memory, and makes its reading and writing wait for others'; and the host's own key.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read as _, Write as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    path::Path,
+};
+
+use nix::{
+    fcntl::OFlag,
+    libc,
+    sys::{
+        mman::{MlockAllFlags, mlockall},
+        prctl,
+        resource::{RLIM_INFINITY, Resource, setrlimit},
+    },
+};
+use zeroize::Zeroizing;
+
+use super::HostError;
+
+/// The seed of the key with which this host signs.
+pub const HOST_KEY: &str = "/var/lib/holdfast/host-key";
+
+/// Keeps all of this process's memory out of swap, out of core dumps, and from other processes of its account. Pages are
+/// locked as they are first used, so that the stacks of threads take no more than they need.
+///
+/// # Errors
+/// When the kernel does not lock memory for it.
+pub fn keep_in_memory() -> Result<(), HostError> {
+    let refused =
+        |error: nix::Error| HostError::file("lock", "this process's memory")(error.into());
+    prctl::set_dumpable(false).map_err(refused)?;
+    setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(refused)?;
+    // A limit that only some of it fits in would end the process later, in the middle of something.
+    setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY).map_err(refused)?;
+    let on_fault = MlockAllFlags::from_bits_retain(libc::MCL_ONFAULT);
+    let all = MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE | on_fault;
+    mlockall(all).map_err(refused)
+}
+
+/// Makes this process, and what it starts from here on, read and write only when nobody else wants to.
+#[expect(unsafe_code, reason = "no wrapper exists for ioprio_set")]
+pub fn idle_io() -> Result<(), HostError> {
+    // linux/ioprio.h: IOPRIO_WHO_PROCESS, and class IOPRIO_CLASS_IDLE above its 13 bits of data.
+    const WHO_PROCESS: libc::c_int = 1;
+    const IDLE: libc::c_int = 3 << 13;
+    // SAFETY: three numbers, of which 0 means this process; no memory is passed.
+    let result = unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0, IDLE) };
+    if result == 0 {
+        return Ok(());
+    }
+    Err(HostError::file("lower the priority of", "reading and writing")(io::Error::last_os_error()))
+}
+
+/// The seed of the host's own key, made at first use.
+///
+/// # Errors
+/// When it cannot be read or made, or others may read it.
+pub fn host_key() -> Result<Zeroizing<[u8; 32]>, HostError> {
+    match read_key() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make_key(),
+        other => other,
+    }
+    .map_err(HostError::file("use the host's key", HOST_KEY))
+}
+
+fn read_key() -> io::Result<Zeroizing<[u8; 32]>> {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(OFlag::O_NOFOLLOW.bits());
+    let mut file = options.open(HOST_KEY)?;
+    let meta = file.metadata()?;
+    if meta.uid() != 0 || meta.mode() & 0o077 != 0 || meta.len() != 32 {
+        return Err(io::Error::other("it is not 32 bytes that only root may read"));
+    }
+    let mut seed = Zeroizing::new([0; 32]);
+    file.read_exact(seed.as_mut_slice())?;
+    Ok(seed)
+}
+
+/// Written beside its place and linked there: whoever makes it first wins, and it is never seen half.
+fn make_key() -> io::Result<Zeroizing<[u8; 32]>> {
+    let folder = Path::new(HOST_KEY).parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(folder)?;
+    let mut seed = Zeroizing::new([0; 32]);
+    File::open("/dev/urandom")?.read_exact(seed.as_mut_slice())?;
+    let new = folder.join(format!(".host-key.{}", std::process::id()));
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    let mut file = options.open(&new)?;
+    file.write_all(seed.as_slice())?;
+    file.sync_all()?;
+    let linked = fs::hard_link(&new, HOST_KEY);
+    #[expect(clippy::disallowed_methods, reason = "src/host is where files are removed")]
+    fs::remove_file(&new)?;
+    File::open(folder)?.sync_all()?;
+    match linked {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => read_key(),
+    }
+}
