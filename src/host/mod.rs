@@ -21,6 +21,7 @@ mod netlink;
 pub mod nft;
 pub mod process;
 pub mod reader;
+pub mod scratch;
 pub mod secret;
 pub mod seen;
 pub mod shelf;

@@ -1,0 +1,299 @@
+//! What is known of a backup: one line of JSON, and under it the host's signature over the bytes of that line.
+//!
+//! age does not say who made a file: anybody who knows a recipient can. The signature does. Each manifest names the one
+//! before it by its digest, so that one that is missing, altered or put in another's place shows.
+
+use std::collections::BTreeMap;
+
+use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sha2::{Digest as _, Sha256};
+
+use super::curve::{hex, unhex};
+
+/// The version of the form. One that is larger is not read.
+pub const FORMAT: u32 = 1;
+
+/// What precedes the signed bytes, so that the key's signature on something else is none on this.
+const CONTEXT: &[u8] = b"holdfast-backup@v1\n";
+
+/// A backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`FORMAT`] of the holdfast that wrote it.
+    pub format: u32,
+    /// What it is called: the backup's name in the profile, and when it was begun.
+    pub id: String,
+    /// The backup's name in the profile.
+    pub name: String,
+    /// The database.
+    pub database: String,
+    /// When the dump was begun: what is newer is not in it.
+    pub begun: Timestamp,
+    /// When the file was finished.
+    pub made: Timestamp,
+    /// The file.
+    pub archive: Archive,
+    /// Who can open it, by name.
+    pub recipients: BTreeMap<String, String>,
+    /// The recipient that proved it, whose identity was never outside of memory and is gone.
+    pub drill: String,
+    /// The server's version, as `server_version_num` has it.
+    pub server_version: u32,
+    /// The major version of `pg_dump`.
+    pub client_major: u32,
+    /// What the database said of itself, in the transaction that was dumped.
+    pub source: Source,
+    /// How many rows each table has in the file.
+    pub rows: BTreeMap<String, u64>,
+    /// The newest Bitcoin block in it.
+    pub newest_block: Option<Block>,
+    /// What became of the proof.
+    pub proof: Proof,
+    /// The manifest before this one; none: this is the first.
+    pub previous: Option<Link>,
+}
+
+/// The file of a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Archive {
+    /// Its name, in the manifest's folder.
+    pub file: String,
+    /// Its bytes.
+    pub bytes: u64,
+    /// Their SHA-256.
+    pub sha256: String,
+    /// The bytes of the dump in it.
+    pub plain: u64,
+}
+
+/// What a database said of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The migrations it has had; none: it has no bookkeeping of them.
+    pub migrations: Option<Vec<String>>,
+    /// Its DKG rows; none: it has no table of them.
+    pub dkg_rows: Option<u64>,
+}
+
+/// A Bitcoin block.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Block {
+    /// Its height.
+    pub height: i64,
+    /// When the signer learned of it.
+    pub seen: Timestamp,
+}
+
+/// The restored file, judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// Whether nothing was found against it.
+    pub proven: bool,
+    /// When it was judged.
+    pub at: Timestamp,
+    /// How long opening, restoring and judging it took, in milliseconds.
+    pub milliseconds: u64,
+    /// The major version of the server that it was restored into; none: it got into none.
+    pub server_major: Option<u32>,
+    /// What was looked at.
+    pub checks: Vec<Check>,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// What.
+    pub name: String,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// In words.
+    pub text: String,
+}
+
+/// What came of looking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// As it should be.
+    Pass,
+    /// Not as it should be: the backup is not proven.
+    Fail,
+    /// The profile does not ask.
+    NotApplicable,
+}
+
+/// Another manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// Its id.
+    pub id: String,
+    /// SHA-256 of its signed line.
+    pub sha256: String,
+}
+
+/// That a backup's file was deleted, and by which decision: its manifest stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tombstone {
+    /// The backup.
+    pub deleted: Link,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// The second line.
+#[derive(Debug, Serialize, Deserialize)]
+struct Signed {
+    key: String,
+    signature: String,
+}
+
+/// Why a text is no statement of this host's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "each variant's fields are what its message prints")]
+pub enum SignatureFault {
+    #[error("it is not two lines of JSON")]
+    Form,
+    #[error("it is signed with another key, {0}")]
+    OtherKey(String),
+    #[error("its signature is not over what it says: it was altered")]
+    Altered,
+    #[error("it is of a newer holdfast")]
+    Newer,
+}
+
+/// Signs a statement.
+pub fn sign(statement: &impl Serialize, key: &SigningKey) -> String {
+    // Of our own types there is none that JSON cannot say.
+    let line = serde_json::to_string(statement).unwrap_or_default();
+    let signature = key.sign(&signed_bytes(&line)).to_bytes();
+    let key = hex(key.verifying_key().as_bytes());
+    let signed = Signed { key, signature: hex(&signature) };
+    format!("{line}\n{}\n", serde_json::to_string(&signed).unwrap_or_default())
+}
+
+fn signed_bytes(line: &str) -> Vec<u8> {
+    [CONTEXT, line.as_bytes()].concat()
+}
+
+/// Reads a statement that `key` must have signed; with the digest by which others name it.
+///
+/// # Errors
+/// [`SignatureFault`].
+pub fn read<T: DeserializeOwned>(
+    text: &str,
+    key: &VerifyingKey,
+) -> Result<(T, String), SignatureFault> {
+    let mut lines = text.split('\n');
+    let (Some(line), Some(signed), Some(""), None) =
+        (lines.next(), lines.next(), lines.next(), lines.next())
+    else {
+        return Err(SignatureFault::Form);
+    };
+    let signed: Signed = serde_json::from_str(signed).map_err(|_| SignatureFault::Form)?;
+    if unhex(&signed.key).as_deref() != Some(key.as_bytes()) {
+        // Others' words end up on a terminal.
+        let shown = signed.key.chars().filter(char::is_ascii_hexdigit).take(64).collect();
+        return Err(SignatureFault::OtherKey(shown));
+    }
+    let bytes = unhex(&signed.signature).and_then(|bytes| <[u8; 64]>::try_from(bytes).ok());
+    let signature = Signature::from_bytes(&bytes.ok_or(SignatureFault::Form)?);
+    // Strict: of a signature there is one form, so nothing in the file can be altered unseen.
+    key.verify_strict(&signed_bytes(line), &signature).map_err(|_| SignatureFault::Altered)?;
+    let version: Version = serde_json::from_str(line).map_err(|_| SignatureFault::Form)?;
+    if version.format.is_some_and(|format| format > FORMAT) {
+        return Err(SignatureFault::Newer);
+    }
+    let statement = serde_json::from_str(line).map_err(|_| SignatureFault::Form)?;
+    Ok((statement, hex(&Sha256::digest(line.as_bytes()))))
+}
+
+/// What of a statement is read first.
+#[derive(Deserialize)]
+struct Version {
+    format: Option<u32>,
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    pub(crate) fn key(seed: u8) -> SigningKey {
+        SigningKey::from_bytes(&[seed; 32])
+    }
+
+    pub(crate) fn manifest(id: &str, previous: Option<Link>) -> Manifest {
+        let at = Timestamp::from_second(1_790_000_000).unwrap();
+        Manifest {
+            format: FORMAT,
+            id: id.to_owned(),
+            name: "signer-db".into(),
+            database: "signer".into(),
+            begun: at,
+            made: at,
+            archive: Archive {
+                file: format!("{id}.pgdump.zst.age"),
+                bytes: 5,
+                sha256: "00".repeat(32),
+                plain: 7,
+            },
+            recipients: BTreeMap::new(),
+            drill: "age1".into(),
+            server_version: 170_006,
+            client_major: 17,
+            source: Source::default(),
+            rows: BTreeMap::new(),
+            newest_block: None,
+            proof: Proof {
+                proven: true,
+                at,
+                milliseconds: 1,
+                server_major: Some(17),
+                checks: Vec::new(),
+            },
+            previous,
+        }
+    }
+
+    #[test]
+    fn what_is_signed_is_read_again() {
+        let manifest = manifest("a", None);
+        let text = sign(&manifest, &key(1));
+        let (again, digest) = read::<Manifest>(&text, &key(1).verifying_key()).unwrap();
+        assert_eq!(again, manifest);
+        assert_eq!(digest.len(), 64);
+    }
+
+    #[test]
+    fn another_hosts_is_not_ours() {
+        let text = sign(&manifest("a", None), &key(2));
+        let fault = read::<Manifest>(&text, &key(1).verifying_key()).unwrap_err();
+        assert!(matches!(fault, SignatureFault::OtherKey(_)));
+    }
+
+    #[test]
+    fn a_newer_form_is_said_to_be_newer() {
+        let newer = Manifest { format: FORMAT + 1, ..manifest("a", None) };
+        let fault = read::<Manifest>(&sign(&newer, &key(1)), &key(1).verifying_key());
+        assert_eq!(fault.unwrap_err(), SignatureFault::Newer);
+    }
+
+    proptest! {
+        #[test]
+        fn no_byte_can_be_altered(at in any::<prop::sample::Index>(), by in 1..=255u8) {
+            let mut bytes = sign(&manifest("a", None), &key(1)).into_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] ^= by;
+            // Upper-case digits say the same number; the statement is the same one.
+            if let Ok(text) = String::from_utf8(bytes) {
+                if let Ok((again, _)) = read::<Manifest>(&text, &key(1).verifying_key()) {
+                    prop_assert_eq!(again, manifest("a", None));
+                    prop_assert_eq!(by, 0x20);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! PostgreSQL's servers and programs: which are there, how they are asked, and one that lives for a proof.
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead as _, BufReader, Write as _},
+    path::PathBuf,
+    process::ChildStdout,
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::sys::signal::Signal;
+
+use crate::{
+    host::{
+        HostError, Reader,
+        scratch::Scratch,
+        stage::{Identity, Launch, Stage},
+    },
+    profile::schema::Backup,
+};
+
+/// Where Debian has the programs of each major version (postgresql-common).
+const VERSIONS: &str = "/usr/lib/postgresql";
+
+/// The account of the ephemeral server: it owns nothing, and is no role of any other server.
+pub const PROVER: &str = "holdfast-proof";
+
+/// How long an ephemeral server may take to start on a busy machine; it takes a tenth of a second on an idle one.
+const START_LIMIT: Duration = Duration::from_secs(120);
+
+/// How often it is asked whether it has.
+const POLL: Duration = Duration::from_millis(20);
+
+/// A question that is no dump.
+const QUESTION_LIMIT: Duration = Duration::from_secs(60);
+
+/// What cannot be done with PostgreSQL.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each variant's fields are what its message prints")]
+pub enum ServerError {
+    #[error("there is no account {0}; run: useradd --system --user-group --shell /usr/sbin/nologin {0}")]
+    NoAccount(String),
+    #[error("PostgreSQL's client is not installed; run: apt-get install postgresql-client")]
+    NoClient,
+    #[error(
+        "the server is of version {server}, and the newest client here of {newest}: an older one cannot dump it; run: apt-get install postgresql-client-{server}"
+    )]
+    OldClient { server: u32, newest: u32 },
+    #[error(
+        "no server of version {0} or newer is installed to restore it into; run: apt-get install postgresql-{0}"
+    )]
+    NoServer(u32),
+    #[error("the ephemeral server did not start within {} s", START_LIMIT.as_secs())]
+    NoStart,
+    #[error("the server's answer is not what was asked for: {0}")]
+    Answer(String),
+    #[error(transparent)]
+    Host(#[from] HostError),
+}
+
+/// The programs of each major version that has one of this name.
+///
+/// # Errors
+/// When they cannot be listed.
+pub fn versions(reader: &Reader, program: &str) -> Result<BTreeMap<u32, PathBuf>, HostError> {
+    if !reader.files().is_dir(VERSIONS) {
+        return Ok(BTreeMap::new());
+    }
+    let names = reader.files().list(VERSIONS)?;
+    let majors = names.iter().filter_map(|name| name.parse::<u32>().ok());
+    let bins = majors.map(|major| (major, format!("{VERSIONS}/{major}/bin")));
+    let there = bins.filter(|(_, bin)| reader.files().exists(&format!("{bin}/{program}")));
+    Ok(there.map(|(major, bin)| (major, PathBuf::from(bin))).collect())
+}
+
+/// The programs to use with a server of this major version: its own, or else the next newer ones, and never older ones,
+/// which refuse it.
+pub fn choose(versions: &BTreeMap<u32, PathBuf>, major: u32) -> Option<(u32, &PathBuf)> {
+    versions.range(major..).next().map(|(major, bin)| (*major, bin))
+}
+
+/// The account of this name.
+///
+/// # Errors
+/// When there is none.
+pub fn account(reader: &Reader, name: &str) -> Result<Identity, ServerError> {
+    let accounts = reader.accounts()?;
+    let found = accounts.iter().find(|account| account.name == name);
+    let found = found.ok_or_else(|| ServerError::NoAccount(name.to_owned()))?;
+    Ok(Identity { uid: found.uid, gid: found.gid })
+}
+
+/// How a server is reached, and as whom.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// Whose processes ask.
+    pub identity: Identity,
+    /// Whether they are without any network.
+    pub isolated: bool,
+    env: Vec<(&'static str, String)>,
+}
+
+impl Connection {
+    /// The server of a backup.
+    pub fn of(backup: &Backup, identity: Identity) -> Self {
+        let host = backup.host.as_ref().map_or(backup.socket.as_str(), |host| host.as_str());
+        let mut connection = Self::new(identity, host, backup.role.as_str());
+        connection.env.push(("PGPORT", backup.port.to_string()));
+        connection.env.push(("PGDATABASE", backup.database.to_string()));
+        if let Some(file) = &backup.password_file {
+            connection.env.push(("PGPASSFILE", file.to_string()));
+        }
+        connection
+    }
+
+    /// Another database of the same server, as another role.
+    pub fn other(backup: &Backup, identity: Identity, role: &str, database: &str) -> Self {
+        let mut connection = Self::of(backup, identity);
+        for (name, value) in &mut connection.env {
+            match *name {
+                "PGUSER" => role.clone_into(value),
+                "PGDATABASE" => database.clone_into(value),
+                _ => {}
+            }
+        }
+        connection
+    }
+
+    fn new(identity: Identity, host: &str, role: &str) -> Self {
+        let env = vec![
+            ("PGHOST", host.to_owned()),
+            ("PGUSER", role.to_owned()),
+            ("PGAPPNAME", "holdfast".to_owned()),
+            ("PGCONNECT_TIMEOUT", "10".to_owned()),
+        ];
+        Self { identity, isolated: false, env }
+    }
+
+    /// A program that talks to the server.
+    pub fn launch<'a>(
+        &self,
+        program: &'a std::path::Path,
+        args: &[&str],
+        limit: Duration,
+    ) -> Launch<'a> {
+        Launch {
+            program,
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            env: self.env.clone(),
+            identity: Some(self.identity),
+            isolated: self.isolated,
+            limit,
+        }
+    }
+
+    /// One question, and its answer: what psql prints, without decoration.
+    ///
+    /// # Errors
+    /// When the server says no.
+    pub fn ask(&self, bin: &std::path::Path, sql: &str) -> Result<String, ServerError> {
+        let psql = bin.join("psql");
+        let output =
+            self.launch(&psql, PSQL, QUESTION_LIMIT).ask(format!("{sql};\n").as_bytes())?;
+        String::from_utf8(output).map_err(|_| ServerError::Answer("it is not UTF-8".into()))
+    }
+}
+
+/// psql as a program uses it: nobody's configuration, nothing but values, and an end at the first error.
+const PSQL: &[&str] = &[
+    "--no-psqlrc",
+    "--quiet",
+    "--tuples-only",
+    "--no-align",
+    "--no-password",
+    "--set=ON_ERROR_STOP=1",
+];
+
+/// What psql is told to print after an answer.
+const MARK: &str = "--holdfast: that was all--";
+
+/// A conversation with a server, in one transaction.
+#[derive(Debug)]
+pub struct Session {
+    stage: Stage,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Session {
+    /// Begins one.
+    ///
+    /// # Errors
+    /// When psql cannot be started.
+    pub fn begin(
+        connection: &Connection,
+        bin: &std::path::Path,
+        limit: Duration,
+    ) -> Result<Self, ServerError> {
+        let psql = bin.join("psql");
+        let mut stage = connection.launch(&psql, PSQL, limit).start()?;
+        let answers = stage.stdout.take();
+        let answers = answers.ok_or_else(|| ServerError::Answer("psql has no output".into()))?;
+        Ok(Self { stage, answers: BufReader::new(answers) })
+    }
+
+    /// One question, and its answer.
+    ///
+    /// # Errors
+    /// With psql's own words when the server says no; the conversation is over then.
+    pub fn ask(mut self, sql: &str) -> Result<(Self, String), ServerError> {
+        let line = format!("{sql};\n\\echo '{MARK}'\n");
+        if let Some(pipe) = &mut self.stage.stdin {
+            // A psql that has ended says why when its end is asked for.
+            drop(pipe.write_all(line.as_bytes()).and_then(|()| pipe.flush()));
+        }
+        let mut answer = String::new();
+        loop {
+            let mut line = String::new();
+            let read = self.answers.read_line(&mut line);
+            if read.map_or(true, |bytes| bytes == 0) {
+                self.stage.end()?;
+                return Err(ServerError::Answer("psql ended before it had answered".into()));
+            }
+            if line.trim_end() == MARK {
+                return Ok((self, answer));
+            }
+            answer.push_str(&line);
+        }
+    }
+
+    /// Ends it well.
+    ///
+    /// # Errors
+    /// When it had ended already.
+    pub fn end(self) -> Result<(), ServerError> {
+        Ok(self.stage.end()?)
+    }
+}
+
+/// A server that lives for a proof: without network, of an account of its own, in memory.
+#[derive(Debug)]
+pub struct Ephemeral {
+    /// How it is reached.
+    pub connection: Connection,
+    /// Its programs.
+    pub bin: PathBuf,
+    /// Its major version.
+    pub major: u32,
+    stage: Option<Stage>,
+    scratch: Scratch,
+}
+
+/// It is thrown away: what a crash would cost is of no interest, memory is.
+const SETTINGS: &[&str] = &[
+    "listen_addresses=",
+    "unix_socket_permissions=0700",
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "autovacuum=off",
+    "jit=off",
+    "wal_level=minimal",
+    "max_wal_senders=0",
+    "min_wal_size=2MB",
+    "max_wal_size=16MB",
+    "shared_buffers=16MB",
+    "max_connections=8",
+    "max_worker_processes=0",
+    "dynamic_shared_memory_type=mmap",
+];
+
+impl Ephemeral {
+    /// Starts one of this major version or the next newer one that is there.
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub fn start(reader: &Reader, major: u32, limit: Duration) -> Result<Self, ServerError> {
+        let identity = account(reader, PROVER)?;
+        let servers = versions(reader, "postgres")?;
+        let (major, bin) = choose(&servers, major).ok_or(ServerError::NoServer(major))?;
+        let scratch = Scratch::make(identity)?;
+        let (data, socket) = (scratch.data(), scratch.socket());
+        let mut connection = Connection::new(identity, &socket, PROVER);
+        connection.isolated = true;
+        connection.env.push(("PGDATABASE", "postgres".to_owned()));
+
+        let initdb = bin.join("initdb");
+        let data_dir = format!("--pgdata={data}");
+        let args = [
+            data_dir.as_str(),
+            "--no-sync",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--auth-local=peer",
+            "--auth-host=reject",
+            "--wal-segsize=1",
+        ];
+        connection.launch(&initdb, &args, START_LIMIT).ask(&[])?;
+
+        let postgres = bin.join("postgres");
+        let mut args = vec!["-D", data.as_str(), "-k", socket.as_str()];
+        args.extend(SETTINGS.iter().flat_map(|setting| ["-c", *setting]));
+        let stage = connection.launch(&postgres, &args, limit + START_LIMIT).start()?;
+        let server = Self { connection, bin: bin.clone(), major, stage: Some(stage), scratch };
+        server.wait()?;
+        Ok(server)
+    }
+
+    fn wait(&self) -> Result<(), ServerError> {
+        let deadline = Instant::now() + START_LIMIT;
+        loop {
+            if self.connection.ask(&self.bin, "SELECT 1").is_ok() {
+                return Ok(());
+            }
+            let runs = self.stage.as_ref().is_some_and(Stage::runs);
+            if !runs || Instant::now() > deadline {
+                return Err(ServerError::NoStart);
+            }
+            thread::sleep(POLL);
+        }
+    }
+
+    /// A file that its programs can read.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn file(&self, name: &str, text: &str) -> Result<String, HostError> {
+        self.scratch.file(name, text)
+    }
+}
+
+/// How long it may take to end by itself: what it would save is not wanted.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+impl Drop for Ephemeral {
+    fn drop(&mut self) {
+        if let Some(stage) = self.stage.take() {
+            // "Immediate shutdown" (PostgreSQL's documentation, "Shutting Down the Server").
+            stage.stop(Signal::SIGQUIT, STOP_LIMIT);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_the_servers_own_or_newer_and_never_older() {
+        let versions = |majors: &[u32]| -> BTreeMap<u32, PathBuf> {
+            majors.iter().map(|major| (*major, PathBuf::from(major.to_string()))).collect()
+        };
+        let chosen = |majors: &[u32], server| choose(&versions(majors), server).map(|(m, _)| m);
+        assert_eq!(chosen(&[14, 15, 17], 15), Some(15));
+        assert_eq!(chosen(&[14, 17, 18], 15), Some(17));
+        assert_eq!(chosen(&[13, 14], 15), None);
+        assert_eq!(chosen(&[], 15), None);
+    }
+}
