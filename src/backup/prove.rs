@@ -59,12 +59,12 @@ pub fn restore(
     reader: &Reader,
     shelf: &Shelf,
     file: &str,
-    identity: &dyn age::Identity,
+    identities: &[&dyn age::Identity],
     client_major: u32,
     limit: Duration,
 ) -> Result<Restored, ProveError> {
     let server = Ephemeral::start(reader, client_major, limit).map_err(ProveError::Server)?;
-    let list = table_of_contents(&server, shelf, file, identity, limit)?;
+    let list = table_of_contents(&server, shelf, file, identities, limit)?;
     let list = server.file("list", &selection(&list))?;
     let pg_restore = server.bin.join("pg_restore");
     let list = format!("--use-list={list}");
@@ -97,7 +97,7 @@ pub fn restore(
     let counting = printing.stdout.take().map(|pipe| thread::spawn(move || count(pipe)));
 
     let mut sinks = [restoring.stdin.take(), printing.stdin.take()];
-    let read = stream::unpack(shelf.read(file)?, identity, |bytes| {
+    let read = stream::unpack(shelf.read(file)?, identities, |bytes| {
         for sink in &mut sinks {
             feed(sink, bytes);
         }
@@ -142,7 +142,7 @@ fn table_of_contents(
     server: &Ephemeral,
     shelf: &Shelf,
     file: &str,
-    identity: &dyn age::Identity,
+    identities: &[&dyn age::Identity],
     limit: Duration,
 ) -> Result<String, ProveError> {
     let pg_restore = server.bin.join("pg_restore");
@@ -155,7 +155,7 @@ fn table_of_contents(
         })
     });
     let mut sink = listing.stdin.take();
-    let read = stream::unpack(shelf.read(file)?, identity, |bytes| {
+    let read = stream::unpack(shelf.read(file)?, identities, |bytes| {
         feed(&mut sink, bytes);
         // It has read all it wants.
         if sink.is_some() { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }

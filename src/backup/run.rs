@@ -146,7 +146,7 @@ pub fn run(reader: &Reader, job: Job<'_>) -> Result<Manifest, RunError> {
     let last = before.iter().rev().find(|entry| entry.is_proven());
     let last = last.and_then(|entry| entry.manifest.as_ref()).map(|(manifest, _)| manifest);
     let started = Instant::now();
-    let restored = prove::restore(reader, shelf.shelf(), &file, &drill, client_major, limit);
+    let restored = prove::restore(reader, shelf.shelf(), &file, &[&drill], client_major, limit);
     // Nothing on this host opens the file from here on.
     let drill_recipient = drill.to_public().to_string();
     drop(drill);

@@ -39,7 +39,9 @@ const QUESTION_LIMIT: Duration = Duration::from_secs(60);
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each variant's fields are what its message prints")]
 pub enum ServerError {
-    #[error("there is no account {0}; run: useradd --system --user-group --shell /usr/sbin/nologin {0}")]
+    #[error(
+        "there is no account {0}; run: useradd --system --user-group --shell /usr/sbin/nologin {0}"
+    )]
     NoAccount(String),
     #[error("PostgreSQL's client is not installed; run: apt-get install postgresql-client")]
     NoClient,

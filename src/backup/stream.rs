@@ -106,11 +106,11 @@ pub fn pack(
 /// [`StreamError::Write`].
 pub fn unpack(
     file: impl Read,
-    identity: &dyn age::Identity,
+    identities: &[&dyn age::Identity],
     mut to: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<u64, StreamError> {
     let opened = Decryptor::new(file).map_err(StreamError::Open)?;
-    let sealed = opened.decrypt(std::iter::once(identity)).map_err(StreamError::Open)?;
+    let sealed = opened.decrypt(identities.iter().copied()).map_err(StreamError::Open)?;
     let mut unpacker = zstd::Decoder::new(sealed).map_err(StreamError::Read)?;
     let mut chunk = zeroize::Zeroizing::new(vec![0; CHUNK]);
     let mut plain = 0;
@@ -182,7 +182,7 @@ mod tests {
 
     fn unpacked(file: &[u8], key: &x25519::Identity) -> Result<Vec<u8>, StreamError> {
         let mut plain = Vec::new();
-        unpack(file, key, |bytes| {
+        unpack(file, &[key], |bytes| {
             plain.extend_from_slice(bytes);
             Ok(())
         })?;

@@ -4,6 +4,7 @@ pub mod failure;
 pub mod out;
 
 mod apply;
+mod backup;
 mod check;
 mod confirm;
 mod explain;
@@ -101,6 +102,8 @@ enum Command {
     Firewall(firewall::FirewallArgs),
     /// List everything that listens, and whether the outside can reach it and by which rule
     Exposure(ProfileArg),
+    /// Back up a signer's database, prove the backups, and bring them back
+    Backup(backup::BackupArgs),
     /// Explain a check: why, where that is written, how to put it right
     Explain(explain::ExplainArgs),
     /// For holdfast-expire@.service: roll a change back when its time is over
@@ -141,6 +144,7 @@ pub async fn run(cli: Cli, environment: Environment) -> Exit {
         Command::Status(args) => status::run(&context, &args).await,
         Command::Firewall(args) => firewall::run(&context, &args).await,
         Command::Exposure(args) => exposure::run(&context, &args).await,
+        Command::Backup(args) => backup::run(&context, &args),
         Command::Explain(args) => explain::run(&context, &args),
         Command::Util(args) => util::run(&context, &args),
     };

@@ -1,0 +1,44 @@
+//! `holdfast backup restore`
+
+use super::find;
+use crate::{
+    backup::restore::{Target, borrowed, identities, restore},
+    cli::{
+        Context,
+        failure::{Exit, Failure},
+        out::Tone,
+    },
+    host::{Reader, shelf::Shelf},
+    profile::{Loaded, types::DatabaseName},
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The backup
+    id: String,
+
+    /// The database, which must be there and be empty
+    #[arg(long, value_name = "DATABASE")]
+    into: DatabaseName,
+
+    /// A file of identities that open it
+    #[arg(long, value_name = "FILE")]
+    identity: String,
+
+    /// The role that will own what is restored, and the account that restores it
+    #[arg(long = "as", value_name = "ROLE", default_value = "postgres")]
+    role: DatabaseName,
+}
+
+pub(super) fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exit, Failure> {
+    let (backup, _, manifest) = find(loaded, Some(&args.id))?;
+    let reader = Reader::live();
+    let identities = identities(&reader, &args.identity)?;
+    let target = Target { database: args.into.as_str(), role: args.role.as_str() };
+    let shelf = Shelf::at(backup.store.as_str());
+    restore(&reader, &shelf, &manifest, &borrowed(&identities), backup, target)?;
+    let text = format!("{} is restored into {}, owned by {}.", manifest.id, args.into, args.role);
+    context.out.line(context.out.paint(Tone::Good, &text))?;
+    context.out.say("Start no second signer on it: one key and two signers lose funds. See what it is worth first: holdfast backup prove");
+    Ok(Exit::Ok)
+}

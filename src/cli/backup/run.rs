@@ -1,0 +1,59 @@
+//! `holdfast backup run`
+
+use super::job;
+use crate::{
+    backup::{
+        manifest::{Check, Manifest, Outcome},
+        run::run as make,
+    },
+    cli::{
+        Context, Format,
+        failure::{Exit, Failure},
+        out::Tone,
+    },
+    host::Reader,
+    profile::Loaded,
+    report,
+};
+
+pub(super) fn run(context: &Context, loaded: &Loaded, name: &str) -> Result<Exit, Failure> {
+    let manifest = make(&Reader::live(), job(loaded, name)?)?;
+    match context.format {
+        Format::Json => context.out.raw(&report::json::document("backup run", &manifest))?,
+        Format::Text => text(context, &manifest)?,
+    }
+    Ok(if manifest.proof.proven { Exit::Ok } else { Exit::Findings })
+}
+
+fn text(context: &Context, manifest: &Manifest) -> Result<(), Failure> {
+    let Manifest { id, archive, recipients, proof, .. } = manifest;
+    let who: Vec<_> = recipients.keys().map(String::as_str).collect();
+    let out = &context.out;
+    out.line(format!(
+        "{id}: {} bytes in {}, to be opened by {}",
+        archive.bytes,
+        archive.file,
+        who.join(", ")
+    ))?;
+    for check in &proof.checks {
+        out.line(line(context, check))?;
+    }
+    let took = format!("{}.{:03} s", proof.milliseconds / 1000, proof.milliseconds % 1000);
+    let (tone, verdict) = if proof.proven {
+        (Tone::Good, format!("Proven in {took}: it was opened, restored and judged."))
+    } else {
+        (Tone::Bad, "Not proven. The file is kept, and so is every older one.".to_owned())
+    };
+    Ok(out.line(out.paint(tone, &verdict))?)
+}
+
+/// A check on one line.
+pub(super) fn line(context: &Context, check: &Check) -> String {
+    let (tone, word) = match check.outcome {
+        Outcome::Pass => (Tone::Good, "pass"),
+        Outcome::Fail => (Tone::Bad, "fail"),
+        Outcome::NotApplicable => (Tone::Faint, "not-applicable"),
+    };
+    let text = crate::cli::out::harmless(&check.text);
+    format!("  {} {}: {text}", context.out.paint(tone, word), check.name)
+}
