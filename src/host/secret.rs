@@ -33,8 +33,9 @@ pub fn keep_in_memory() -> Result<(), HostError> {
         |error: nix::Error| HostError::file("lock", "this process's memory")(error.into());
     prctl::set_dumpable(false).map_err(refused)?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(refused)?;
-    // A limit that only some of it fits in would end the process later, in the middle of something.
-    setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY).map_err(refused)?;
+    // Root's limit does not count where it has CAP_IPC_LOCK. Where it can neither be raised nor ignored, this process is
+    // larger than it, and is told so below rather than in the middle of something.
+    let _raised = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
     let on_fault = MlockAllFlags::from_bits_retain(libc::MCL_ONFAULT);
     let all = MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE | on_fault;
     mlockall(all).map_err(refused)
