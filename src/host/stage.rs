@@ -228,7 +228,9 @@ impl Stage {
     pub fn stop(mut self, signal: Signal, within: Duration) {
         drop((self.stdin.take(), self.stdout.take()));
         let deadline = Instant::now() + within;
-        let id = i32::try_from(lock(&self.child).id()).ok().filter(|_| self.runs());
+        // A statement of its own: the lock is held to its end, and the question below takes it again.
+        let id = i32::try_from(lock(&self.child).id());
+        let id = id.ok().filter(|_| self.runs());
         // Not yet waited for, so the number is still its own. What cannot be asked is stopped below.
         let _asked = id.map(|id| nix::sys::signal::kill(Pid::from_raw(id), signal));
         while self.runs() && Instant::now() < deadline {
