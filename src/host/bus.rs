@@ -16,6 +16,10 @@ use crate::engine::change::UnitVerb;
 /// How long systemd may take to answer a question.
 const CALL_LIMIT: Duration = Duration::from_secs(20);
 
+/// How long systemd may take to read its unit files again: what systemctl gives it (`DAEMON_RELOAD_TIMEOUT_SEC`, twice
+/// the 90 s that generators have). A change that is taken back because the host is slow would never get in.
+const RELOAD_LIMIT: Duration = Duration::from_secs(180);
+
 #[proxy(
     interface = "org.freedesktop.systemd1.Manager",
     default_service = "org.freedesktop.systemd1",
@@ -90,6 +94,12 @@ trait Service {
     fn exec_main_start_timestamp(&self) -> zbus::Result<u64>;
     #[zbus(property)]
     fn exec_reload(&self) -> zbus::Result<Vec<Command>>;
+    #[zbus(property)]
+    fn standard_output(&self) -> zbus::Result<String>;
+    #[zbus(property)]
+    fn standard_error(&self) -> zbus::Result<String>;
+    #[zbus(property)]
+    fn log_namespace(&self) -> zbus::Result<String>;
 }
 
 #[proxy(
@@ -114,6 +124,17 @@ pub struct ServiceStatus {
     pub main_started: u64,
     /// When each command of its last reload was started; systemd forgets these when it reads its unit files again.
     pub reloads: Vec<u64>,
+}
+
+/// Where a service's output goes, as systemd has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServiceOutput {
+    /// `StandardOutput=`: `journal`, `null`, `append` (without its path), …
+    pub output: String,
+    /// `StandardError=`; `inherit` for the same.
+    pub error: String,
+    /// `LogNamespace=`; empty for the journal of the host.
+    pub namespace: String,
 }
 
 /// What systemd knows of a unit.
@@ -282,6 +303,28 @@ impl Systemd {
         limited(ask).await.map_err(bus("its properties", name))
     }
 
+    /// Where a service's output goes.
+    ///
+    /// # Errors
+    /// [`HostError::Bus`]; a unit that is not a service has none.
+    pub async fn output_of(&self, name: &str) -> Result<ServiceOutput, HostError> {
+        let ask = async {
+            let path = self.manager().await?.load_unit(name).await?;
+            let service = ServiceProxy::builder(&self.connection)
+                .path(path)
+                .cache_properties(CacheProperties::No)
+                .build()
+                .await?;
+            let (output, error, namespace) = tokio::try_join!(
+                service.standard_output(),
+                service.standard_error(),
+                service.log_namespace()
+            )?;
+            Ok(ServiceOutput { output, error, namespace })
+        };
+        limited(ask).await.map_err(bus("its properties", name))
+    }
+
     /// The addresses on which a socket unit waits for TCP connections, as systemd writes them: `[::]:22`.
     ///
     /// # Errors
@@ -329,7 +372,7 @@ impl Systemd {
             }
             manager.reload().await
         };
-        limited(work).await.map_err(bus(call, name))
+        within(RELOAD_LIMIT, work).await.map_err(bus(call, name))
     }
 
     /// Has systemd read its unit files again.
@@ -338,7 +381,7 @@ impl Systemd {
     /// [`HostError::Bus`].
     pub(super) async fn daemon_reload(&self) -> Result<(), HostError> {
         let work = async { self.manager().await?.reload().await };
-        limited(work).await.map_err(bus("Reload", "the manager"))
+        within(RELOAD_LIMIT, work).await.map_err(bus("Reload", "the manager"))
     }
 }
 
@@ -348,6 +391,13 @@ pub(super) fn bus(call: &'static str, unit: &str) -> impl FnOnce(zbus::Error) ->
 }
 
 pub(super) async fn limited<T>(work: impl Future<Output = zbus::Result<T>>) -> zbus::Result<T> {
-    let late = || Err(zbus::Error::Failure(format!("no answer within {CALL_LIMIT:?}")));
-    timeout(CALL_LIMIT, work).await.unwrap_or_else(|_| late())
+    within(CALL_LIMIT, work).await
+}
+
+async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = zbus::Result<T>>,
+) -> zbus::Result<T> {
+    let late = || Err(zbus::Error::Failure(format!("no answer within {limit:?}")));
+    timeout(limit, work).await.unwrap_or_else(|_| late())
 }

@@ -101,7 +101,7 @@ impl Writer {
         if let (Ok(before), Ok(after)) = (before, self.reader.tables())
             && after.is_next_of(&before)
         {
-            self.reader.note_sets(after, &document::digest(document), Known::Loaded);
+            self.reader.note_sets(after, &document::sets(document), Known::Loaded);
         }
         Ok(())
     }
