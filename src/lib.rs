@@ -12,10 +12,12 @@
 //! - [`controls`]: one folder per control: observe (reads the host), judge and plan (pure)
 //! - [`host`]: the only door to the machine; a [`host::Reader`] and a [`host::Writer`]
 //! - [`engine`]: outcomes, changes, transactions, recovery
+//! - [`backup`]: what proves a backup of a signer's database: its DKG rows, and the key on chain; pure
 //! - [`evidence`]: the log of what was done and found, hash-chained and anchored in the journal
 //! - [`report`]: findings as text, JSON and journal entries
 //! - [`cli`]: one file per subcommand
 
+pub mod backup;
 pub mod cli;
 pub mod controls;
 pub mod engine;

@@ -12,6 +12,7 @@
 #[macro_use]
 mod support;
 
+mod backup;
 mod boot;
 mod cli;
 mod confirm;

@@ -4,6 +4,7 @@ pub mod failure;
 pub mod out;
 
 mod apply;
+mod backup;
 mod check;
 mod confirm;
 mod evidence;
@@ -103,6 +104,8 @@ enum Command {
     Firewall(firewall::FirewallArgs),
     /// List everything that listens, and whether the outside can reach it and by which rule
     Exposure(ProfileArg),
+    /// Back up a signer's database, prove the backups, and bring them back
+    Backup(backup::BackupArgs),
     /// Show and check the log of what was done to this host and found on it
     Evidence(evidence::EvidenceArgs),
     /// Show what is really kept of each log: since when, for how long it will be, gaps and losses
@@ -147,6 +150,7 @@ pub async fn run(cli: Cli, environment: Environment) -> Exit {
         Command::Status(args) => status::run(&context, &args).await,
         Command::Firewall(args) => firewall::run(&context, &args).await,
         Command::Exposure(args) => exposure::run(&context, &args).await,
+        Command::Backup(args) => backup::run(&context, &args),
         Command::Evidence(args) => evidence::run(&context, &args).await,
         Command::Logs(args) => logs::run(&context, &args).await,
         Command::Explain(args) => explain::run(&context, &args),

@@ -35,6 +35,8 @@ pub mod kind {
     pub const CLOSED: &str = "closed";
     /// A backup was made, or failed; the subject is its name in the profile.
     pub const BACKUP: &str = "backup";
+    /// Backups' files were deleted as the profile says; the subject is its name in the profile.
+    pub const PRUNED: &str = "pruned";
     /// A backup was restored and judged without a custodian's key; the subject is the backup's id.
     pub const PROOF: &str = "proof";
     /// The same with a custodian's key; the subject is the backup's id.

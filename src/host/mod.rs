@@ -24,9 +24,13 @@ pub mod open_files;
 pub mod process;
 pub mod reader;
 mod routes;
+pub mod scratch;
+pub mod secret;
 pub mod seen;
+pub mod shelf;
 mod sock_diag;
 pub mod sockets;
+pub mod stage;
 pub mod unit_links;
 pub mod writer;
 

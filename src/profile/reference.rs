@@ -132,6 +132,11 @@ fn section(out: &mut String, title: &str, path: &str, schema: &Schema) {
             section(out, &title, &path, items);
         } else if value.get("properties").is_some() {
             section(out, &format!("`[{path}]`"), &path, value);
+        } else if let Some(values) =
+            free_values(value).filter(|each| each.get("properties").is_some())
+        {
+            let path = format!("{path}.NAME");
+            section(out, &format!("`[{path}]`"), &path, values);
         }
     }
 }
@@ -161,6 +166,9 @@ fn type_of(schema: &Schema, path: &str) -> String {
         Some("object") => match free_values(schema) {
             Some(values) => {
                 let key = key_format(schema).and_then(Format::named).map_or("text", name_of);
+                if values.get("properties").is_some() {
+                    return format!("tables `[{path}.NAME]`, each with its {key}");
+                }
                 format!("table `[{path}]` from {key} to {}", type_of(values, path))
             }
             None => format!("table `[{path}]`"),

@@ -9,6 +9,7 @@
 //!
 //! A new control is a new file here, a field of [`Profile`], and nothing else in this folder.
 
+mod backup;
 mod firewall;
 mod journal;
 mod login;
@@ -18,9 +19,12 @@ mod services;
 mod ssh;
 mod sysctl;
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::backup::{Backup, Keep, Percent};
 pub use self::firewall::{
     Allow, Block, Egress, EgressAllow, EgressDefault, Firewall, Forward, LogDrops, NamedSet,
     Service,
@@ -34,7 +38,7 @@ pub use self::ssh::{
     Admitted, GatewayPorts, LogLevel, PermitRootLogin, PermitTunnel, Ssh, TcpForwarding,
 };
 pub use self::sysctl::Sysctl;
-use super::types::Text;
+use super::types::{RuleName, Text};
 
 /// A holdfast profile: what a Debian host is held to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -88,6 +92,11 @@ pub struct Profile {
     /// Which systemd units run and which do not. Absent: no unit is managed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub services: Option<Services>,
+
+    /// Backups of a signer's database, each with a name of its own. Absent: none is made.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("propertyNames" = {"format": "holdfast-rule-name"}))]
+    pub backup: BTreeMap<RuleName, Backup>,
 
     /// Checks that may fail for a while, each with a reason, an approver and an end.
     /// Absent: nothing is waived.

@@ -4,7 +4,9 @@ use jiff::civil;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::profile::types::{CheckId, HttpUrl, SshKey, Text, TimeZoneName, Until, UserName};
+use crate::profile::types::{
+    AgeRecipient, CheckId, HttpUrl, SshKey, Text, TimeZoneName, Until, UserName,
+};
 
 /// What a profile is and where it is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -29,6 +31,10 @@ pub struct Person {
     /// The person's public keys. Absent: not managed. Empty: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ssh_keys: Option<Vec<SshKey>>,
+
+    /// To whom what this person keeps is encrypted: backups, for one. Absent: they can open none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_recipient: Option<AgeRecipient>,
 
     /// Where the person's day is. Absent: not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -7,9 +7,10 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use super::{
-    Algorithm, CheckId, Cidr, ContainerName, FilePath, HttpUrl, Interface, KeysFile, MaxStartups,
-    Moment, Port, PortRange, Rate, RuleName, Size, Source, SshKey, SysctlKey, SysctlValue, Text,
-    TimeSpan, TimeZoneName, UnitName, Until, UserName,
+    AgeRecipient, Algorithm, CheckId, Cidr, ContainerName, DatabaseName, FilePath, HttpUrl,
+    Interface, KeysFile, MaxStartups, Moment, Port, PortRange, Rate, RuleName, SignerPublicKey,
+    Size, Source, SshKey, SysctlKey, SysctlValue, TableName, Text, TimeSpan, TimeZoneName,
+    UnitName, Until, UserName,
 };
 
 /// Why a text is not a value of the kind asked for, and what to write instead.
@@ -126,6 +127,10 @@ pub static FORMATS: &[Format] = &[
     format::<RuleName>(),
     format::<FilePath>(),
     format::<ContainerName>(),
+    format::<AgeRecipient>(),
+    format::<DatabaseName>(),
+    format::<TableName>(),
+    format::<SignerPublicKey>(),
     format::<Text>(),
 ];
 

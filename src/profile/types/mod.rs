@@ -9,6 +9,7 @@
 //! reported at once.
 
 mod account;
+mod backup;
 mod check;
 mod format;
 mod interface;
@@ -26,6 +27,7 @@ mod unit;
 mod web;
 
 pub use self::account::{TimeZoneName, UserName};
+pub use self::backup::{AgeRecipient, DatabaseName, SignerPublicKey, TableName};
 pub use self::check::CheckId;
 pub use self::format::{Accepts, FORMATS, Format, Invalid, Scalar};
 pub(crate) use self::format::{holds_private_key, shown};

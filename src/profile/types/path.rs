@@ -13,6 +13,11 @@ pub struct FilePath(String);
 const LONGEST_PATH: usize = 4095;
 
 impl FilePath {
+    /// A path that is written in the source, where a test reads it.
+    pub(in crate::profile) fn known(path: &'static str) -> Self {
+        Self(path.to_owned())
+    }
+
     /// The path.
     pub fn as_str(&self) -> &str {
         &self.0

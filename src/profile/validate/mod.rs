@@ -5,6 +5,7 @@
 //! which it finds by walking the tree the profile was read from.
 
 mod access;
+mod backup;
 mod firewall;
 mod journal;
 mod lists;
@@ -48,6 +49,7 @@ pub(crate) fn validate(
     if let Some(section) = &profile.sysctl {
         lists::sysctl(section, at.key("sysctl"), found);
     }
+    backup::validate(profile, at.key("backup"), complete, found);
     access::people(profile, at, found);
     access::waivers(profile, at, today, complete, found);
     if complete {

@@ -29,6 +29,9 @@ const KERNEL: &str = "linux-image-cloud-amd64,initramfs-tools,zstd,busybox-stati
 /// What rotates files on every Debian that an installer has made.
 const ROTATION: &str = "logrotate";
 
+/// PostgreSQL as Debian ships it, and the two programs with which people open a backup without holdfast.
+const DATABASE: &str = "postgresql,age,zstd";
+
 /// What a host is made of. Each is made when a test first asks for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Image {
@@ -37,6 +40,8 @@ pub enum Image {
     Plain,
     /// With Docker and Podman, and rights for them that go far, though never to this machine itself.
     Containers,
+    /// With a PostgreSQL server: 15 on Debian 12, 17 on Debian 13.
+    Postgres,
     /// With systemd-journal-remote, which makes journals of any age.
     Journals,
     /// With a kernel of its own: for [`crate::Machine`].
@@ -53,6 +58,7 @@ impl Image {
             // Debian 13 has packed Docker's client on its own.
             (Image::Containers, Suite::Trixie) => format!(",{ENGINES},docker-cli"),
             (Image::Containers, Suite::Bookworm) => format!(",{ENGINES}"),
+            (Image::Postgres, _) => format!(",{DATABASE}"),
             (Image::Journals, _) => format!(",{JOURNALS}"),
             (Image::Machine, _) => format!(",{KERNEL}"),
             (Image::Rotation, _) => format!(",{ROTATION}"),

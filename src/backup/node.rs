@@ -1,0 +1,194 @@
+//! Which Stacks node answered, and whether what it says is of today. A node that lags gives an old key, and means well.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::clarity::{AnswerFault, quoted};
+
+/// How many Stacks blocks a node may be behind its best peer. Between two looks some blocks are always on their way;
+/// with one every few seconds (SIP-021) these are minutes, and a rotation takes a Bitcoin block at least.
+const BEHIND: u64 = 60;
+
+/// How many Bitcoin blocks a node may be behind what the signer had seen: a reorganisation takes one or two back.
+const BURN_BEHIND: u64 = 2;
+
+/// Which network the signer is on, as `signer.network` has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Network {
+    /// The network with value in it.
+    Mainnet,
+    /// The public test network.
+    Testnet,
+    /// A network of one's own, which calls itself by the number of the test network.
+    Regtest,
+}
+
+impl Network {
+    /// `network_id` in `/v2/info`: `CHAIN_ID_MAINNET` and `CHAIN_ID_TESTNET` (stacks-network/stacks-core,
+    /// stacks-common).
+    pub const fn id(self) -> u32 {
+        match self {
+            Self::Mainnet => 1,
+            Self::Testnet | Self::Regtest => 0x8000_0000,
+        }
+    }
+}
+
+/// What a node says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// The number of its network.
+    pub network_id: u32,
+    /// Whether it is past its first download of blocks.
+    pub synced: bool,
+    /// Its newest Stacks block.
+    pub tip: u64,
+    /// Its newest Bitcoin block.
+    pub burn_height: u64,
+    /// Which program it is, as it says.
+    pub version: String,
+    /// How many Stacks blocks it is behind its best peer; `None`: it was not asked, or has no peer to say so.
+    pub behind: Option<u64>,
+}
+
+/// Why a node's word does not count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Doubt {
+    /// It is on another network.
+    Network {
+        /// By its number.
+        found: u32,
+        /// The signer's.
+        expected: u32,
+    },
+    /// It says so itself.
+    NotSynced,
+    /// Its peers are ahead of it.
+    Behind(u64),
+    /// The signer has seen newer Bitcoin blocks than it has.
+    BehindSigner {
+        /// Its newest.
+        found: u64,
+        /// The signer's newest in the backup.
+        seen: u64,
+    },
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network { found, expected } => {
+                write!(f, "it is on network {found}, and the signer on {expected}")
+            }
+            Self::NotSynced => f.write_str("it says that it is not fully synced"),
+            Self::Behind(blocks) => write!(f, "it is {blocks} Stacks blocks behind its best peer"),
+            Self::BehindSigner { found, seen } => write!(
+                f,
+                "its newest Bitcoin block is {found}, and the signer had seen block {seen}"
+            ),
+        }
+    }
+}
+
+/// `GET /v2/info` (stackslib/src/net/api/getinfo.rs); what of it counts here.
+#[derive(Deserialize)]
+struct Info {
+    network_id: u32,
+    is_fully_synced: bool,
+    stacks_tip_height: u64,
+    burn_block_height: u64,
+    server_version: String,
+}
+
+/// `GET /v3/health` (stackslib/src/net/api/gethealth.rs); what of it counts here.
+#[derive(Deserialize)]
+struct Health {
+    difference_from_max_peer: u64,
+}
+
+impl Node {
+    /// Reads the bodies of the answers to `/v2/info` and `/v3/health`. The second is absent in older nodes, and an error
+    /// in one without peers: `None` then.
+    ///
+    /// # Errors
+    /// When either is not what a node says.
+    pub fn from_answers(info: &[u8], health: Option<&[u8]>) -> Result<Self, AnswerFault> {
+        let info: Info = serde_json::from_slice(info).map_err(AnswerFault::NotJson)?;
+        let health: Option<Health> =
+            health.map(serde_json::from_slice).transpose().map_err(AnswerFault::NotJson)?;
+        Ok(Self {
+            network_id: info.network_id,
+            synced: info.is_fully_synced,
+            tip: info.stacks_tip_height,
+            burn_height: info.burn_block_height,
+            version: quoted(&info.server_version),
+            behind: health.map(|health| health.difference_from_max_peer),
+        })
+    }
+
+    /// Why its word does not count for a signer of this network, whose newest Bitcoin block is `seen`.
+    pub fn doubt(&self, network: Network, seen: Option<u64>) -> Option<Doubt> {
+        if self.network_id != network.id() {
+            return Some(Doubt::Network { found: self.network_id, expected: network.id() });
+        }
+        if !self.synced {
+            return Some(Doubt::NotSynced);
+        }
+        if let Some(blocks) = self.behind.filter(|blocks| *blocks > BEHIND) {
+            return Some(Doubt::Behind(blocks));
+        }
+        let seen = seen.filter(|seen| self.burn_height.saturating_add(BURN_BEHIND) < *seen)?;
+        Some(Doubt::BehindSigner { found: self.burn_height, seen })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INFO: &str = r#"{"peer_version":402653194,"burn_block_height":900000,"network_id":1,
+        "server_version":"stacks-node 4.0.2","stacks_tip_height":3500000,"is_fully_synced":true}"#;
+
+    fn node(health: Option<&str>) -> Node {
+        Node::from_answers(INFO.as_bytes(), health.map(str::as_bytes)).unwrap()
+    }
+
+    #[test]
+    fn a_node_at_the_tip_is_believed() {
+        let node =
+            node(Some(r#"{"difference_from_max_peer":60,"node_stacks_tip_height":3500000}"#));
+        assert_eq!(node.doubt(Network::Mainnet, Some(900_002)), None);
+        assert_eq!(node.version, "stacks-node 4.0.2");
+    }
+
+    #[test]
+    fn each_doubt_has_its_words() {
+        let told = |node: &Node, network, seen| node.doubt(network, seen).unwrap().to_string();
+        let good = node(None);
+        assert_eq!(
+            told(&good, Network::Testnet, None),
+            "it is on network 1, and the signer on 2147483648"
+        );
+        assert_eq!(
+            told(&good, Network::Mainnet, Some(900_003)),
+            "its newest Bitcoin block is 900000, and the signer had seen block 900003"
+        );
+        let unsynced = Node { synced: false, ..good };
+        assert_eq!(told(&unsynced, Network::Mainnet, None), "it says that it is not fully synced");
+        let behind = node(Some(r#"{"difference_from_max_peer":61}"#));
+        assert_eq!(
+            told(&behind, Network::Mainnet, None),
+            "it is 61 Stacks blocks behind its best peer"
+        );
+    }
+
+    #[test]
+    fn what_no_node_says_is_refused() {
+        for info in ["", "{}", "[]", r#"{"network_id":-1}"#, &INFO.replace("true", "\"true\"")] {
+            assert!(Node::from_answers(info.as_bytes(), None).is_err(), "{info}");
+        }
+        assert!(Node::from_answers(INFO.as_bytes(), Some(b"no peers")).is_err());
+    }
+}

@@ -1,0 +1,184 @@
+//! PostgreSQL's servers and programs: which are there, and how they are asked.
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead as _, BufReader, Write as _},
+    path::PathBuf,
+    process::ChildStdout,
+    time::Duration,
+};
+
+pub use super::connection::Connection;
+use super::{conninfo::ConninfoFault, ephemeral::START_LIMIT};
+use crate::host::{
+    HostError, Reader,
+    stage::{Identity, Stage},
+};
+
+/// Where Debian has the programs of each major version (postgresql-common).
+const VERSIONS: &str = "/usr/lib/postgresql";
+
+/// A question that is no dump.
+pub(super) const QUESTION_LIMIT: Duration = Duration::from_secs(60);
+
+/// What cannot be done with PostgreSQL.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each variant's fields are what its message prints")]
+pub enum ServerError {
+    #[error(
+        "there is no account {0}; run: systemd-sysusers /usr/share/holdfast/accounts.conf, or for one of another name: useradd --system --user-group --shell /usr/sbin/nologin {0}"
+    )]
+    NoAccount(String),
+    #[error("PostgreSQL's client is not installed; run: apt-get install postgresql-client")]
+    NoClient,
+    #[error(
+        "the server is of version {server}, and the newest client here of {newest}: an older one cannot dump it; run: apt-get install postgresql-client-{server}"
+    )]
+    OldClient { server: u32, newest: u32 },
+    #[error(
+        "no server of version {0} or newer is installed to restore it into; run: apt-get install postgresql-{0}"
+    )]
+    NoServer(u32),
+    #[error("the ephemeral server did not start within {} s", START_LIMIT.as_secs())]
+    NoStart,
+    #[error("{client} cannot be run in the container {name}: {said}")]
+    NoContainer { name: String, client: String, said: String },
+    #[error(
+        "there is no credential {0}; run: systemd-creds encrypt --name={0} - /etc/credstore.encrypted/{0}, and give it postgresql://role:password@host:port/database"
+    )]
+    NoCredential(String),
+    #[error("the credential {id} is no connection string")]
+    Credential {
+        id: String,
+        #[source]
+        fault: ConninfoFault,
+    },
+    #[error(
+        "the connection string in {id} is for another {what} than {meant}, which the profile says"
+    )]
+    OtherThanProfile { id: String, what: &'static str, meant: String },
+    #[error("the server's answer is not what was asked for: {0}")]
+    Answer(String),
+    #[error(transparent)]
+    Host(#[from] HostError),
+}
+
+/// The programs of each major version that has one of this name.
+///
+/// # Errors
+/// When they cannot be listed.
+pub fn versions(reader: &Reader, program: &str) -> Result<BTreeMap<u32, PathBuf>, HostError> {
+    if !reader.files().is_dir(VERSIONS) {
+        return Ok(BTreeMap::new());
+    }
+    let names = reader.files().list(VERSIONS)?;
+    let majors = names.iter().filter_map(|name| name.parse::<u32>().ok());
+    let bins = majors.map(|major| (major, format!("{VERSIONS}/{major}/bin")));
+    let there = bins.filter(|(_, bin)| reader.files().exists(&format!("{bin}/{program}")));
+    Ok(there.map(|(major, bin)| (major, PathBuf::from(bin))).collect())
+}
+
+/// The programs to use with a server of this major version: its own, or else the next newer ones, and never older ones,
+/// which refuse it.
+pub fn choose(versions: &BTreeMap<u32, PathBuf>, major: u32) -> Option<(u32, &PathBuf)> {
+    versions.range(major..).next().map(|(major, bin)| (*major, bin))
+}
+
+/// The account of this name.
+///
+/// # Errors
+/// When there is none.
+pub fn account(reader: &Reader, name: &str) -> Result<Identity, ServerError> {
+    let accounts = reader.accounts()?;
+    let found = accounts.iter().find(|account| account.name == name);
+    let found = found.ok_or_else(|| ServerError::NoAccount(name.to_owned()))?;
+    Ok(Identity { uid: found.uid, gid: found.gid })
+}
+
+/// psql as a program uses it: nobody's configuration, nothing but values, and an end at the first error.
+pub(super) const PSQL: &[&str] = &[
+    "--no-psqlrc",
+    "--quiet",
+    "--tuples-only",
+    "--no-align",
+    "--no-password",
+    "--set=ON_ERROR_STOP=1",
+];
+
+/// What psql is told to print after an answer.
+const MARK: &str = "--holdfast: that was all--";
+
+/// A conversation with a server, in one transaction.
+#[derive(Debug)]
+pub struct Session {
+    stage: Stage,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Session {
+    /// Begins one.
+    ///
+    /// # Errors
+    /// When psql cannot be started.
+    pub fn begin(
+        connection: &Connection,
+        bin: &std::path::Path,
+        limit: Duration,
+    ) -> Result<Self, ServerError> {
+        let psql = bin.join("psql");
+        let mut stage = connection.launch(&psql, PSQL, limit).start()?;
+        let answers = stage.stdout.take();
+        let answers = answers.ok_or_else(|| ServerError::Answer("psql has no output".into()))?;
+        Ok(Self { stage, answers: BufReader::new(answers) })
+    }
+
+    /// One question, and its answer.
+    ///
+    /// # Errors
+    /// With psql's own words when the server says no; the conversation is over then.
+    pub fn ask(mut self, sql: &str) -> Result<(Self, String), ServerError> {
+        let line = format!("{sql};\n\\echo '{MARK}'\n");
+        if let Some(pipe) = &mut self.stage.stdin {
+            // A psql that has ended says why when its end is asked for.
+            drop(pipe.write_all(line.as_bytes()).and_then(|()| pipe.flush()));
+        }
+        let mut answer = String::new();
+        loop {
+            let mut line = String::new();
+            let read = self.answers.read_line(&mut line);
+            if read.map_or(true, |bytes| bytes == 0) {
+                self.stage.end()?;
+                return Err(ServerError::Answer("psql ended before it had answered".into()));
+            }
+            if line.trim_end() == MARK {
+                return Ok((self, answer));
+            }
+            answer.push_str(&line);
+        }
+    }
+
+    /// Ends it well.
+    ///
+    /// # Errors
+    /// When it had ended already.
+    pub fn end(self) -> Result<(), ServerError> {
+        Ok(self.stage.end()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_the_servers_own_or_newer_and_never_older() {
+        let versions = |majors: &[u32]| -> BTreeMap<u32, PathBuf> {
+            majors.iter().map(|major| (*major, PathBuf::from(major.to_string()))).collect()
+        };
+        let chosen = |majors: &[u32], server| choose(&versions(majors), server).map(|(m, _)| m);
+        assert_eq!(chosen(&[14, 15, 17], 15), Some(15));
+        assert_eq!(chosen(&[14, 17, 18], 15), Some(17));
+        assert_eq!(chosen(&[13, 14], 15), None);
+        assert_eq!(chosen(&[], 15), None);
+    }
+}

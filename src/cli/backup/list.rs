@@ -1,0 +1,154 @@
+//! `holdfast backup list` and `holdfast backup status`
+
+use serde_json::{Value, json};
+
+use super::{entries, jobs};
+use crate::{
+    backup::{
+        catalogue::Entry,
+        manifest::seconds,
+        run::Job,
+        signing,
+        standing::{Aged, Standing},
+    },
+    cli::{
+        Context, Format,
+        failure::{Exit, Failure},
+        out::Tone,
+    },
+    host::clock,
+    profile::{Loaded, types::TimeSpan},
+    report,
+};
+
+pub(super) fn list(
+    context: &Context,
+    loaded: &Loaded,
+    name: Option<&str>,
+) -> Result<Exit, Failure> {
+    let (mut exit, mut documents) = (Exit::Ok, Vec::new());
+    for job in jobs(loaded, name)? {
+        let (entries, _) = entries(job)?;
+        for entry in &entries {
+            if !entry.faults.is_empty() {
+                exit = Exit::Findings;
+            }
+            match context.format {
+                Format::Json => documents.push(json_of(entry)),
+                Format::Text => context.out.line(text_of(context, entry))?,
+            }
+        }
+    }
+    if context.format == Format::Json {
+        let body = json!({ "backups": documents });
+        context.out.raw(&report::json::document("backup list", body))?;
+    }
+    Ok(exit)
+}
+
+fn word(entry: &Entry) -> (&'static str, Tone) {
+    match entry {
+        _ if !entry.faults.is_empty() => ("damaged", Tone::Bad),
+        _ if entry.deleted => ("deleted", Tone::Faint),
+        _ if entry.is_proven() => ("proven", Tone::Good),
+        _ => ("not proven", Tone::Bad),
+    }
+}
+
+fn text_of(context: &Context, entry: &Entry) -> String {
+    let (word, tone) = word(entry);
+    let mut line = format!("{} {}", entry.id, context.out.paint(tone, word));
+    if let Some((manifest, _)) = &entry.manifest {
+        line.push_str(&format!(", {} bytes, made {}", manifest.archive.bytes, manifest.made));
+    }
+    for fault in &entry.faults {
+        line.push_str(&format!("; {fault}"));
+    }
+    line
+}
+
+fn json_of(entry: &Entry) -> Value {
+    let faults: Vec<_> = entry.faults.iter().map(ToString::to_string).collect();
+    json!({
+        "id": entry.id,
+        "state": word(entry).0,
+        "faults": faults,
+        "manifest": entry.manifest.as_ref().map(|(manifest, _)| manifest),
+        "digest": entry.manifest.as_ref().map(|(_, digest)| digest),
+    })
+}
+
+pub(super) fn status(
+    context: &Context,
+    loaded: &Loaded,
+    name: Option<&str>,
+) -> Result<Exit, Failure> {
+    let (mut exit, mut documents, now) = (Exit::Ok, Vec::new(), clock::now());
+    for job in jobs(loaded, name)? {
+        let (entries, key) = entries(job)?;
+        let standing = Standing::of(&entries, now);
+        let key = signing::public(&key);
+        if !standing.is_good(job.backup) {
+            exit = Exit::Findings;
+        }
+        match context.format {
+            Format::Json => documents.push(standing_json(job, &standing, &key)),
+            Format::Text => standing_text(context, job, &standing, &key)?,
+        }
+    }
+    if context.format == Format::Json {
+        let body = json!({ "backups": documents });
+        context.out.raw(&report::json::document("backup status", body))?;
+    }
+    Ok(exit)
+}
+
+fn standing_json(job: Job<'_>, standing: &Standing<'_>, key: &str) -> Value {
+    let id = |aged: Option<Aged<'_>>| aged.map(|aged| aged.manifest.id.clone());
+    let age = |aged: Option<Aged<'_>>| aged.and_then(|aged| aged.age).map(TimeSpan::as_secs);
+    let drill = standing.drilled.and_then(|aged| aged.manifest.proof.drill.as_ref());
+    json!({
+        "name": job.name,
+        "good": standing.is_good(job.backup),
+        "newest": standing.newest.map(|entry| &entry.id),
+        "newest_proven": id(standing.proven),
+        "newest_proven_seconds": age(standing.proven),
+        "proven_within_seconds": job.backup.proven_within.as_secs(),
+        "proof_milliseconds": standing.proven.map(|aged| aged.manifest.proof.milliseconds),
+        "newest_drilled": id(standing.drilled),
+        "newest_drilled_seconds": age(standing.drilled),
+        "drilled_within_seconds": job.backup.drilled_within.as_secs(),
+        "recovery_milliseconds": drill.map(|drill| drill.restore_milliseconds),
+        "host_key": key,
+    })
+}
+
+fn standing_text(
+    context: &Context,
+    job: Job<'_>,
+    standing: &Standing<'_>,
+    key: &str,
+) -> Result<(), Failure> {
+    let (out, name) = (&context.out, job.name);
+    let line = |what: &str, aged: Option<Aged<'_>>, within: TimeSpan, none: &str| {
+        let good = aged.is_some_and(|aged| aged.is_within(within));
+        let told = aged.map_or_else(
+            || none.to_owned(),
+            |aged| format!("{}; at most {within} is allowed", aged.told()),
+        );
+        let tone = if good { Tone::Good } else { Tone::Bad };
+        out.line(format!("{name}: newest {what}: {}", out.paint(tone, &told)))
+    };
+    let none = "none; no backup has ever been proven, or none that was is still whole";
+    line("proven", standing.proven, job.backup.proven_within, none)?;
+    if let Some(newest) = standing.newest.filter(|entry| !entry.is_proven()) {
+        out.line(format!("{name}: newest: {}", text_of(context, newest)))?;
+    }
+    let none = "none; run: holdfast backup run --drill";
+    line("restored as a whole", standing.drilled, job.backup.drilled_within, none)?;
+    if let Some(drill) = standing.drilled.and_then(|aged| aged.manifest.proof.drill.as_ref()) {
+        let took = seconds(drill.restore_milliseconds);
+        out.line(format!("{name}: recovery takes {took}, as measured by that"))?;
+    }
+    Ok(out.line(format!("{name}: signed with the host's key {key}"))?)
+}

@@ -1,0 +1,97 @@
+//! `holdfast backup prove`
+
+use serde_json::json;
+
+use super::{find, run::line};
+use crate::{
+    backup::{
+        judge::judge,
+        manifest::{Check, Drill, Outcome, failed},
+        prove::{Depth, Sealed, restore},
+        restore::{borrowed, identities},
+        run::drill_depth,
+        stream,
+    },
+    cli::{
+        Context, Format,
+        failure::{Exit, Failure},
+        host::record_act,
+    },
+    evidence::record::kind,
+    host::{HostError, Reader, error::chain, shelf::Shelf},
+    profile::Loaded,
+    report,
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The backup [default: the newest]
+    id: Option<String>,
+
+    /// A file of identities that open it; without one, only its bytes are compared with the manifest's digest
+    #[arg(long, value_name = "FILE")]
+    identity: Option<String>,
+
+    /// Restore all of it onto a disk of this host, time that, and check every page and index
+    #[arg(long, requires = "identity")]
+    drill: bool,
+}
+
+pub(super) fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exit, Failure> {
+    let (backup, entry, manifest) = find(loaded, args.id.as_deref())?;
+    let shelf = Shelf::at(backup.store.as_str());
+    let file = &manifest.archive.file;
+    let mut checks: Vec<Check> = entry.faults.iter().map(|fault| fail("shelf", fault)).collect();
+    let digest =
+        stream::digest(shelf.read(file)?).map_err(HostError::file("read", file.as_str()))?;
+    checks.push(if digest == (manifest.archive.sha256.clone(), manifest.archive.bytes) {
+        let text = format!("{} bytes with the digest that the host signed", digest.1);
+        Check { name: "file".into(), outcome: Outcome::Pass, text }
+    } else {
+        fail("file", &"its bytes are not those that the host signed")
+    });
+    if let Some(path) = &args.identity {
+        let reader = Reader::live();
+        let identities = identities(&reader, path)?;
+        let identities = borrowed(&identities);
+        let sealed = Sealed {
+            shelf: &shelf,
+            file,
+            identities: &identities,
+            client_major: manifest.client_major,
+            limit: backup.time_limit.as_duration(),
+            depth: if args.drill { drill_depth(&manifest, backup) } else { Depth::Quick },
+        };
+        match restore(&reader, &sealed) {
+            Ok(restored) => {
+                let (source, begun) = (&manifest.source, manifest.begun);
+                checks.extend(judge(&restored.found, source, None, backup, begun));
+                checks.extend(restored.drill.iter().map(Drill::check));
+            }
+            Err(error) => checks.push(fail("restore", &chain(&error))),
+        }
+    }
+    let failed = failed(&checks);
+    let good = failed.is_empty();
+    if args.identity.is_some() {
+        let payload = json!({ "good": good, "failed": failed, "whole": args.drill });
+        record_act(context, kind::DRILL, &manifest.id, payload);
+    }
+    match context.format {
+        Format::Json => {
+            let body = json!({ "id": manifest.id, "good": good, "checks": checks });
+            context.out.raw(&report::json::document("backup prove", body))?;
+        }
+        Format::Text => {
+            context.out.line(&manifest.id)?;
+            for check in &checks {
+                context.out.line(line(context, check))?;
+            }
+        }
+    }
+    Ok(if good { Exit::Ok } else { Exit::Findings })
+}
+
+fn fail(name: &str, text: &impl ToString) -> Check {
+    Check { name: name.to_owned(), outcome: Outcome::Fail, text: text.to_string() }
+}

@@ -1,0 +1,303 @@
+//! The folder that backups are kept in: the one place outside [`Writer`](super::Writer)'s transactions to which holdfast
+//! writes. A dump takes as long as it takes, and the lock of transactions must not be held for it; so a shelf has a lock of
+//! its own, and can write nowhere else.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    io::{self, Read as _, Write as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use nix::{
+    fcntl::{AT_FDCWD, OFlag, RenameFlags, renameat2},
+    sys::statvfs::statvfs,
+};
+
+use super::HostError;
+
+/// The file that is locked. It stays: one that is deleted while held would let two in.
+const LOCK: &str = ".lock";
+
+/// What an unfinished file's name ends in.
+const UNFINISHED: &str = ".unfinished";
+
+/// A manifest has a line for each table.
+const SMALL: u64 = 16 << 20;
+
+/// A folder of backups, for looking.
+#[derive(Debug)]
+pub struct Shelf {
+    folder: PathBuf,
+}
+
+/// The same, for writing: there is one at a time.
+#[derive(Debug)]
+pub struct OpenShelf {
+    shelf: Shelf,
+    _lock: File,
+}
+
+/// A file of a shelf that nobody takes for a backup yet.
+#[derive(Debug)]
+pub struct Unfinished<'a> {
+    shelf: &'a OpenShelf,
+    file: File,
+    name: String,
+    becomes: String,
+    is_finished: bool,
+}
+
+/// A file on a shelf.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// Its name.
+    pub name: String,
+    /// How many bytes it has.
+    pub bytes: u64,
+}
+
+impl Shelf {
+    /// The folder, whether or not it is there.
+    pub fn at(folder: &str) -> Self {
+        Self { folder: PathBuf::from(folder) }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Where a file of it is, in words.
+    pub fn shown(&self, name: &str) -> String {
+        self.path(name).display().to_string()
+    }
+
+    /// Its finished files by name; none when there is no folder.
+    ///
+    /// # Errors
+    /// When it cannot be listed.
+    pub fn items(&self) -> Result<Vec<Item>, HostError> {
+        let list = || -> io::Result<Vec<Item>> {
+            let mut items = Vec::new();
+            for entry in fs::read_dir(&self.folder)? {
+                let entry = entry?;
+                let name = entry.file_name().to_string_lossy().into_owned();
+                let meta = entry.metadata()?;
+                if meta.is_file() && !name.starts_with('.') && !name.ends_with(UNFINISHED) {
+                    items.push(Item { name, bytes: meta.len() });
+                }
+            }
+            items.sort_by(|one, other| one.name.cmp(&other.name));
+            Ok(items)
+        };
+        match list() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            other => other.map_err(HostError::file("list", self.folder.display().to_string())),
+        }
+    }
+
+    /// Opens a file for reading, and not what a link of its name points to.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn read(&self, name: &str) -> Result<File, HostError> {
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits());
+        options.open(self.path(name)).map_err(HostError::file("open", self.shown(name)))
+    }
+
+    /// The whole of a small file.
+    ///
+    /// # Errors
+    /// When there is none, or it is not small.
+    pub fn text(&self, name: &str) -> Result<String, HostError> {
+        let (mut text, shown) = (String::new(), self.shown(name));
+        let mut file = self.read(name)?.take(SMALL + 1);
+        file.read_to_string(&mut text).map_err(HostError::file("read", &*shown))?;
+        if text.len() as u64 > SMALL {
+            return Err(HostError::TooLarge { path: shown, limit: SMALL });
+        }
+        Ok(text)
+    }
+
+    /// How many bytes may still be written there; `None` when the file system does not tell.
+    pub fn free(&self) -> Option<u64> {
+        let stat = statvfs(&self.folder).ok()?;
+        Some(stat.blocks_available() * stat.fragment_size())
+    }
+
+    /// Takes it for writing; the folder is made if it is not there.
+    ///
+    /// # Errors
+    /// When somebody else writes to it, or others than root could.
+    pub fn open(self) -> Result<OpenShelf, HostError> {
+        let shown = self.folder.display().to_string();
+        let failed = |action| HostError::file(action, shown.clone());
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.folder)
+            .map_err(failed("make the folder"))?;
+        let meta = fs::symlink_metadata(&self.folder).map_err(failed("look at"))?;
+        if !meta.is_dir() || meta.uid() != 0 || meta.mode() & 0o022 != 0 {
+            return Err(HostError::Refused(format!(
+                "{shown} must be a folder that belongs to root and that nobody else may write to"
+            )));
+        }
+        let mut options = OpenOptions::new();
+        options.read(true).append(true).create(true).mode(0o600);
+        let lock = options.custom_flags(OFlag::O_NOFOLLOW.bits()).open(self.path(LOCK));
+        let lock = lock.map_err(failed("open the lock of"))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(OpenShelf { shelf: self, _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(HostError::Refused(format!(
+                "another holdfast makes or deletes backups in {shown}"
+            ))),
+            Err(TryLockError::Error(error)) => Err(failed("lock")(error)),
+        }
+    }
+}
+
+impl OpenShelf {
+    /// The same folder, for looking.
+    pub fn shelf(&self) -> &Shelf {
+        &self.shelf
+    }
+
+    /// What a killed run left unfinished. Each that is not finished is gone when it is dropped.
+    ///
+    /// # Errors
+    /// When it cannot be listed or opened.
+    pub fn unfinished(&self) -> Result<Vec<Unfinished<'_>>, HostError> {
+        let folder = &self.shelf.folder;
+        let list = fs::read_dir(folder)
+            .map_err(HostError::file("list", folder.display().to_string()))?
+            .filter_map(Result::ok)
+            .map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let resume = |name: String| {
+            let becomes = name.strip_suffix(UNFINISHED)?.to_owned();
+            let mut options = OpenOptions::new();
+            options.write(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits());
+            let file = options.open(self.shelf.path(&name));
+            let file = file.map_err(HostError::file("open", self.shelf.shown(&name)));
+            let (shelf, is_finished) = (self, false);
+            Some(file.map(|file| Unfinished { shelf, file, name, becomes, is_finished }))
+        };
+        list.filter_map(resume).collect()
+    }
+
+    /// Deletes all of that, and names it.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub fn clear_unfinished(&self) -> Result<Vec<String>, HostError> {
+        let left = self.unfinished()?;
+        left.into_iter()
+            .map(|file| self.remove(file.name()).map(|()| file.name().to_owned()))
+            .collect()
+    }
+
+    /// Begins a file, under a name that says that it is unfinished. Dropped before it is finished, it is gone.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn begin(&self, name: &str) -> Result<Unfinished<'_>, HostError> {
+        let becomes = name.to_owned();
+        let name = format!("{name}{UNFINISHED}");
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
+        let path = self.shelf.path(&name);
+        let file = options.open(path).map_err(HostError::file("make", self.shelf.shown(&name)))?;
+        Ok(Unfinished { shelf: self, file, name, becomes, is_finished: false })
+    }
+
+    /// A small file, written to the disk, that has yet to be given its name.
+    ///
+    /// # Errors
+    /// When it cannot be made or written.
+    pub fn write(&self, name: &str, text: &str) -> Result<Unfinished<'_>, HostError> {
+        let mut new = self.begin(name)?;
+        let written = new.file.write_all(text.as_bytes());
+        written.map_err(HostError::file("write", self.shelf.shown(name)))?;
+        new.sync()?;
+        Ok(new)
+    }
+
+    /// A small file at once.
+    ///
+    /// # Errors
+    /// As [`OpenShelf::write`] and [`Unfinished::finish`].
+    pub fn put(&self, name: &str, text: &str) -> Result<(), HostError> {
+        self.write(name, text)?.finish()
+    }
+
+    /// Deletes a file; one that is not there is as good as deleted.
+    ///
+    /// # Errors
+    /// When it cannot be deleted.
+    pub fn remove(&self, name: &str) -> Result<(), HostError> {
+        #[expect(clippy::disallowed_methods, reason = "src/host is where files are removed")]
+        match fs::remove_file(self.shelf.path(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(HostError::file("delete", self.shelf.shown(name))(error))
+            }
+            _ => self.sync(),
+        }
+    }
+
+    fn sync(&self) -> Result<(), HostError> {
+        let folder: &Path = &self.shelf.folder;
+        let synced = File::open(folder).and_then(|folder| folder.sync_all());
+        synced.map_err(HostError::file("write to the disk", folder.display().to_string()))
+    }
+}
+
+impl Unfinished<'_> {
+    /// What is written to.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// The name that it will have.
+    pub fn becomes(&self) -> &str {
+        &self.becomes
+    }
+
+    /// Its name until it is finished, by which it can be read meanwhile.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Has what was written put on the disk.
+    ///
+    /// # Errors
+    /// When it cannot be.
+    pub fn sync(&self) -> Result<(), HostError> {
+        let shown = self.shelf.shelf.shown(&self.becomes);
+        self.file.sync_all().map_err(HostError::file("write to the disk", shown))
+    }
+
+    /// Gives it its name: from then on it is there, whole, over a power cut too. One of that name is not replaced.
+    ///
+    /// # Errors
+    /// When it cannot be written to the disk or renamed.
+    pub fn finish(mut self) -> Result<(), HostError> {
+        self.sync()?;
+        let shelf = &self.shelf.shelf;
+        let (from, to) = (shelf.path(&self.name), shelf.path(&self.becomes));
+        renameat2(AT_FDCWD, &from, AT_FDCWD, &to, RenameFlags::RENAME_NOREPLACE).map_err(
+            |error| HostError::file("rename to", shelf.shown(&self.becomes))(error.into()),
+        )?;
+        self.is_finished = true;
+        self.shelf.sync()
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            // What stays is cleared by the next run.
+            drop(self.shelf.remove(&self.name));
+        }
+    }
+}

@@ -1,0 +1,425 @@
+//! Backups of a signer's database on booted hosts, with Debian's own PostgreSQL: made, proven, found wanting, and brought
+//! back with Debian's own tools alone.
+
+mod containers;
+mod faults;
+mod retention;
+mod role;
+mod skew;
+mod units;
+
+use holdfast_test_dkg::{Database, Group, Row, Status};
+use serde_json::Value;
+
+use crate::support::*;
+
+/// The accounts that backups use, a role that reads everything, and two custodians.
+const SETUP: &str = r#"
+set -e
+systemd-sysusers /usr/share/holdfast/accounts.conf
+for who in alice bob; do age-keygen -o /root/$who.txt 2>/dev/null; done
+# The cluster that Debian makes at installation is started by systemd; on a busy machine that takes its time.
+for _ in $(seq 600); do
+    runuser -u postgres -- psql -qc 'SELECT 1' >/dev/null 2>&1 && break
+    sleep 0.2
+done
+runuser -u postgres -- psql -q -v ON_ERROR_STOP=1 <<'SQL'
+CREATE ROLE "holdfast-backup" LOGIN;
+GRANT pg_read_all_data TO "holdfast-backup";
+CREATE DATABASE signer ENCODING 'UTF8' TEMPLATE template0;
+SQL
+mkdir -p /etc/holdfast
+cat >/etc/holdfast/profile.toml <<PROFILE
+[[people]]
+name = "alice"
+age_recipient = "$(age-keygen -y /root/alice.txt)"
+[[people]]
+name = "bob"
+age_recipient = "$(age-keygen -y /root/bob.txt)"
+[backup.signer-db]
+database = "signer"
+to = ["alice", "bob"]
+keep_free = "1M"
+lock_timeout = "1s"
+PROFILE
+chmod 600 /etc/holdfast/profile.toml
+"#;
+
+/// Where backups are.
+const STORE: &str = "/var/backups/holdfast";
+
+fn group() -> Group {
+    Group::new("backup", 5, 3)
+}
+
+fn rows(group: &Group) -> Vec<Row> {
+    [1, 2].map(|number| group.round(number).row(0)).into()
+}
+
+/// Runs SQL as the superuser; it must succeed.
+fn sql(host: &Host, database: &str, sql: &str) -> String {
+    let words = [
+        "runuser",
+        "-u",
+        "postgres",
+        "--",
+        "psql",
+        "-qAtX1",
+        "-v",
+        "ON_ERROR_STOP=1",
+        "-d",
+        database,
+    ];
+    let run = host.command(words).unwrap().stdin(sql.as_bytes());
+    run.run().unwrap().ok().unwrap().stdout
+}
+
+/// A host with a signer's database.
+fn prepare(host: &Host, database: &Database) {
+    host.sh(SETUP).unwrap().ok().unwrap();
+    sql(host, "signer", &database.sql());
+}
+
+fn database(rows: Vec<Row>) -> Database {
+    Database { rows, bitcoin_blocks: 50, stacks_blocks: 500, ..Database::default() }
+}
+
+/// Runs a command of `holdfast backup` as JSON, with its exit code.
+fn backup(host: &Host, args: &[&str]) -> (i32, Value) {
+    let words: Vec<&str> = ["backup"].into_iter().chain(args.iter().copied()).collect();
+    let words: Vec<&str> = words.into_iter().chain(["--format", "json"]).collect();
+    let output = holdfast(host, &words);
+    let json = serde_json::from_str(&output.stdout)
+        .unwrap_or_else(|error| panic!("{args:?}: {error}\n{}\n{}", output.stdout, output.stderr));
+    (output.status.unwrap_or(-1), json)
+}
+
+/// What is in the folder of backups, each with its digest.
+fn shelf(host: &Host) -> String {
+    host.sh(&format!("cd {STORE} && sha256sum *")).unwrap().ok().unwrap().stdout
+}
+
+/// Makes a backup, which must succeed and be proven or not, and gives its manifest.
+fn make(host: &Host, proven: bool) -> Value {
+    made(host, &["run", "signer-db"], proven)
+}
+
+/// The same as a drill.
+fn drill(host: &Host, proven: bool) -> Value {
+    made(host, &["run", "--drill", "signer-db"], proven)
+}
+
+fn made(host: &Host, args: &[&str], proven: bool) -> Value {
+    let (exit, manifest) = backup(host, args);
+    assert_eq!(manifest["proof"]["proven"], proven, "{:#}", manifest["proof"]);
+    assert_eq!(exit, if proven { 0 } else { 2 });
+    // The next one has another name.
+    host.sh("sleep 1.1").unwrap().ok().unwrap();
+    manifest
+}
+
+/// The checks of a proof that failed.
+fn failed(proof: &Value) -> Vec<&str> {
+    let checks = proof["checks"].as_array().unwrap().iter();
+    let failed = checks.filter(|check| check["outcome"] == "fail");
+    failed.map(|check| check["name"].as_str().unwrap()).collect()
+}
+
+/// That no proof has left anything: no process, no file.
+fn assert_nothing_left(host: &Host) {
+    let left = host.sh("ls -A /run/holdfast-proof /var/lib/holdfast-drill 2>/dev/null | grep -v -e '^/' -e '^$' || :; pgrep -u holdfast-proof -l || :").unwrap();
+    assert_eq!(left.ok().unwrap().stdout, "");
+}
+
+on_hosts! {
+    Image::Postgres;
+    /// Made, proven, signed; the plain rows on no disk; and back by what Debian has, without holdfast.
+    fn a_backup_is_proven_and_debians_own_tools_bring_it_back(host: &Host) {
+        let rows = rows(&group());
+        prepare(host, &database(rows.clone()));
+        let manifest = make(host, true);
+        assert_nothing_left(host);
+        assert_eq!(manifest["rows"]["sbtc_signer.stacks_blocks"], 500);
+        assert_eq!(manifest["rows"]["sbtc_signer.dkg_shares"], 2);
+        assert_eq!(manifest["newest_block"]["height"], 900_050);
+        let file = manifest["archive"]["file"].as_str().unwrap();
+        let head = host.sh(&format!("head -c 21 {STORE}/{file}; stat -c ' %a %U' {STORE}/{file}"));
+        assert_eq!(head.unwrap().ok().unwrap().stdout, "age-encryption.org/v1 600 root\n");
+        let names = host.sh(&format!("ls {STORE} | wc -l")).unwrap().ok().unwrap().stdout;
+        assert_eq!(names.trim(), "2", "the file and its manifest");
+
+        // Each custodian, alone: by the script that holdfast prints, and by what the README says.
+        let id = manifest["id"].as_str().unwrap();
+        let script = holdfast(host, &["backup", "restore", id, "--print"]).ok().unwrap().stdout;
+        let script = script.replace("=identity.txt", "=/root/alice.txt").replace("=signer_back", "=back_alice");
+        host.push("/root/restore", script, 0o700).unwrap();
+        let said = host.run(["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "/root/restore"]).unwrap().ok().unwrap();
+        assert!(said.stdout.contains(": OK\n") && said.stdout.ends_with("\n2\n"), "{}", said.stdout);
+        let script = format!(
+            "set -e
+             runuser -u postgres -- createdb -T template0 -E UTF8 back_bob
+             age -d -i /root/bob.txt {STORE}/{file} | zstd -dq >/root/bob.dump
+             chmod 644 /root/bob.dump; chmod 711 /root
+             runuser -u postgres -- pg_restore --exit-on-error --single-transaction --no-owner \
+                --no-privileges -d back_bob /root/bob.dump"
+        );
+        host.sh(&script).unwrap().ok().unwrap();
+        for who in ["alice", "bob"] {
+            let all = "SELECT json_agg(d ORDER BY aggregate_key) FROM sbtc_signer.dkg_shares d";
+            let back = sql(host, &format!("back_{who}"), all);
+            assert_eq!(back, sql(host, "signer", all));
+        }
+
+        // And by holdfast, which refuses what has something in it.
+        let restore = |into: &str, who: &str| {
+            let identity = format!("/root/{who}.txt");
+            holdfast(host, &["backup", "restore", id, "--into", into, "--identity", &identity])
+        };
+        assert!(restore("signer", "alice").stderr.contains("the signer's own database"));
+        assert!(restore("back_alice", "alice").stderr.contains("only an empty database"));
+        host.sh("runuser -u postgres -- createdb -T template0 -E UTF8 back_again").unwrap().ok().unwrap();
+        host.sh("age-keygen -o /root/mallory.txt").unwrap().ok().unwrap();
+        assert!(restore("back_again", "mallory").stderr.contains("cannot be read"));
+        assert_eq!(restore("back_again", "bob").status, Some(0));
+        let count = sql(host, "back_again", "SELECT count(*) FROM sbtc_signer.stacks_blocks");
+        assert_eq!(count.trim(), "500");
+
+        // A custodian's identity proves an old file.
+        let (exit, proof) = backup(host, &["prove", id, "--identity", "/root/alice.txt"]);
+        assert_eq!((exit, failed(&proof)), (0, vec![]), "{proof:#}");
+        // Whose newest drill is none, is not good; a drill restores all, and leaves nothing either.
+        let (exit, status) = backup(host, &["status"]);
+        assert_eq!((exit, &status["backups"][0]["good"]), (2, &Value::Bool(false)));
+        let args = ["prove", id, "--identity", "/root/alice.txt", "--drill"];
+        let (exit, proof) = backup(host, &args);
+        assert_eq!((exit, failed(&proof)), (0, vec![]), "{proof:#}");
+        let manifest = drill(host, true);
+        assert_nothing_left(host);
+        let took = manifest["proof"]["drill"]["restore_milliseconds"].as_u64().unwrap();
+        let (exit, status) = backup(host, &["status"]);
+        let status = &status["backups"][0];
+        assert_eq!((exit, &status["good"]), (0, &Value::Bool(true)), "{status:#}");
+        assert_eq!(status["newest_drilled"], manifest["id"]);
+        assert_eq!(status["recovery_milliseconds"].as_u64(), Some(took));
+
+        // All of it is in the evidence log: what was made, and what was restored, by whom.
+        let log = holdfast(host, &["evidence", "list", "--format", "json"]).stdout;
+        let log: Value = serde_json::from_str(&log).unwrap();
+        let records = log["records"].as_array().unwrap().iter();
+        let kinds: Vec<_> = records.map(|record| record["kind"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["backup", "proof", "restore", "drill", "drill", "backup", "proof"]);
+        assert_eq!(holdfast(host, &["evidence", "verify"]).status, Some(0));
+    }
+}
+
+on_hosts! {
+    Image::Postgres;
+    /// What a backup lacks is said, each in its own words, and the last good one stays the one to compare with.
+    fn what_a_backup_lacks_is_found(host: &Host) {
+        let group = group();
+        prepare(host, &database(rows(&group)));
+        let good = make(host, true);
+
+        let spoil = |change: &str, expected: &[&str], undo: &str| {
+            sql(host, "signer", change);
+            let manifest = make(host, false);
+            assert_eq!(failed(&manifest["proof"]), expected, "{change}: {:#}", manifest["proof"]);
+            sql(host, "signer", undo);
+        };
+        let shares = "sbtc_signer.dkg_shares";
+        let key = group.round(1).row(0).aggregate_key;
+        let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+        spoil(
+            &format!("UPDATE {shares} SET dkg_shares_status = 'unverified'"),
+            &["dkg.verified"],
+            &format!("UPDATE {shares} SET dkg_shares_status = 'verified'"),
+        );
+        let row = format!("dkg.row/{key}");
+        spoil(
+            &format!("UPDATE {shares} SET script_pubkey = '\\x5120' WHERE aggregate_key = '\\x{key}'"),
+            &[&row],
+            &format!("DELETE FROM {shares}; {} {}", group.round(1).row(0).insert(), group.round(2).row(0).insert()),
+        );
+        spoil(
+            "DELETE FROM sbtc_signer.stacks_blocks WHERE block_height = 900001",
+            &["tables.shrunken"],
+            "INSERT INTO sbtc_signer.stacks_blocks VALUES ('\\x01', 900001, '\\x01', '\\x01')",
+        );
+        spoil(
+            "ALTER TABLE public.__sbtc_migrations RENAME TO elsewhere",
+            &["migrations", "tables.shrunken"],
+            "ALTER TABLE public.elsewhere RENAME TO __sbtc_migrations",
+        );
+        spoil(
+            &format!("DELETE FROM {shares}"),
+            &["dkg.rows", "dkg.verified", "tables.shrunken"],
+            &format!("{} {}", group.round(1).row(0).insert(), group.round(2).row(0).insert()),
+        );
+
+        // Another signer of another group.
+        let other = Group::new("another", 5, 3);
+        let own: String = other.public_key(0).iter().map(|byte| format!("{byte:02x}")).collect();
+        let profile = String::from_utf8(host.read(PROFILE).unwrap()).unwrap();
+        give(host, &format!("{profile}signer_keys = [\"{own}\"]\n"));
+        let manifest = make(host, false);
+        assert_eq!(failed(&manifest["proof"]).len(), 2, "{:#}", manifest["proof"]);
+        let own: String = group.public_key(0).iter().map(|byte| format!("{byte:02x}")).collect();
+        give(host, &format!("{profile}signer_keys = [\"{own}\"]\nnewest_block_within = \"1h\"\n"));
+        make(host, true);
+        sql(host, "signer", "UPDATE sbtc_signer.bitcoin_blocks SET created_at = now() - interval '2 h'");
+        let manifest = make(host, false);
+        assert_eq!(failed(&manifest["proof"]), ["blocks.newest"]);
+        assert_nothing_left(host);
+
+        // Nothing goes while the newest is not proven, and the good ones are still there.
+        let (exit, pruned) = backup(host, &["prune", "signer-db"]);
+        assert_eq!((exit, pruned["delete"].as_array().unwrap().len()), (2, 0));
+        let file = good["archive"]["file"].as_str().unwrap();
+        host.sh(&format!("test -s {STORE}/{file}")).unwrap().ok().unwrap();
+    }
+}
+
+on_hosts! {
+    Image::Postgres;
+    /// What happens to files afterwards shows: a flipped byte, a cut, a manifest that is gone or another's.
+    fn what_is_done_to_files_shows(host: &Host) {
+        prepare(host, &database(rows(&group())));
+        let ids: Vec<String> =
+            (0..3).map(|_| make(host, true)["id"].as_str().unwrap().to_owned()).collect();
+        let archive = |id: &str| format!("{STORE}/{id}.pgdump.zst.age");
+        let manifest = |id: &str| format!("{STORE}/{id}.manifest.json");
+        assert_eq!(backup(host, &["list"]).0, 0);
+        let restored = |script: &str| {
+            host.sh(&format!("rm -rf /root/kept; cp -a {STORE} /root/kept; {script}")).unwrap().ok().unwrap();
+            let list = backup(host, &["list"]);
+            let proof = backup(host, &["prove", &ids[1]]).1;
+            let with_key = backup(host, &["prove", &ids[1], "--identity", "/root/bob.txt"]).1;
+            host.sh(&format!("rm -rf {STORE}; mv /root/kept {STORE}")).unwrap().ok().unwrap();
+            (list, proof, with_key)
+        };
+        let file = archive(&ids[1]);
+        // Anywhere: in the header, in the middle, in the last block.
+        for at in ["40", "$(($(stat -c %s FILE) / 2))", "$(($(stat -c %s FILE) - 3))"] {
+            let at = at.replace("FILE", &file);
+            let flip = format!(
+                "at={at}; byte=$(od -An -tu1 -j$at -N1 {file}); \
+                 printf \"\\\\$(printf %03o $((byte ^ 1)))\" | dd of={file} bs=1 seek=$at conv=notrunc status=none"
+            );
+            let (_, proof, with_key) = restored(&flip);
+            assert_eq!(failed(&proof), ["file"], "flipped at {at}");
+            assert_eq!(failed(&with_key), ["file", "restore"], "flipped at {at}");
+        }
+        let ((exit, list), proof, with_key) = restored(&format!("truncate -s -20 {file}"));
+        assert_eq!((exit, &list["backups"][1]["state"]), (2, &Value::from("damaged")));
+        assert_eq!(failed(&proof), ["shelf", "file"]);
+        assert_eq!(failed(&with_key), ["shelf", "file", "restore"]);
+
+        // In each other's place: what one says of its file is not true of the other's.
+        let other = archive(&ids[0]);
+        let swap = format!("mv {file} /root/t && mv {other} {file} && mv /root/t {other}");
+        let (_, proof, with_key) = restored(&swap);
+        assert!(failed(&proof).contains(&"file"), "{proof:#}");
+        assert!(failed(&with_key).contains(&"file"), "{with_key:#}");
+
+        let spoil = |script: &str| {
+            host.sh(&format!("rm -rf /root/kept; cp -a {STORE} /root/kept; {script}")).unwrap().ok().unwrap();
+            let (exit, list) = backup(host, &["list"]);
+            assert_eq!(exit, 2, "{script}: {list:#}");
+            host.sh(&format!("rm -rf {STORE}; mv /root/kept {STORE}")).unwrap().ok().unwrap();
+            let faults = list["backups"].as_array().unwrap().iter().map(|each| each["faults"].clone());
+            faults.map(|each| each.to_string()).collect::<Vec<_>>().join("\n")
+        };
+        assert!(spoil(&format!("rm {}", manifest(&ids[1]))).contains("has no manifest"));
+        assert!(spoil(&format!("rm {}*", &file[..file.len() - 15])).contains("is gone"));
+        assert!(spoil(&format!("rm {file}")).contains("and not by prune"));
+        assert!(spoil(&format!("cp {} {}", manifest(&ids[0]), manifest(&ids[1]))).contains("is another's"));
+        let alter = format!("sed -i 's/\"proven\":true/\"proven\":false/' {}", manifest(&ids[1]));
+        assert!(spoil(&alter).contains("it was altered"));
+
+        // Retention: the same decision twice, the one that was carried out is what was said, and nothing is missed.
+        let profile = String::from_utf8(host.read(PROFILE).unwrap()).unwrap();
+        let keep = "keep = { last = 1, daily = 0, weekly = 0, monthly = 0, within = \"0s\" }\n";
+        give(host, &format!("{profile}{keep}"));
+        let said = backup(host, &["prune", "signer-db", "--dry-run"]);
+        host.sh(&format!("test -s {file}")).unwrap().ok().unwrap();
+        assert_eq!(backup(host, &["prune", "signer-db"]), said);
+        assert_eq!(said.1["delete"], Value::from(&ids[..2]));
+        let (exit, list) = backup(host, &["list"]);
+        assert_eq!(exit, 0, "{list:#}");
+        assert!(host.sh(&format!("test ! -e {file} && test -s {}", archive(&ids[2]))).unwrap().ok().is_ok());
+    }
+}
+
+on_hosts! {
+    Image::Postgres;
+    /// What goes wrong on the way leaves no half file, keeps what was there, and is told from other faults.
+    fn a_run_that_fails_leaves_the_older_backups_and_nothing_else(host: &Host) {
+        prepare(host, &database(rows(&group())));
+        make(host, true);
+        let before = shelf(host);
+        let fails_with = |before: &str, why: &str| {
+            let output = holdfast(host, &["backup", "run", "signer-db"]);
+            assert_eq!(output.status, Some(1), "{why}: {}", output.stdout);
+            assert!(output.stderr.contains(why), "not {why:?}: {}", output.stderr);
+            let script = format!("cd {STORE} && sha256sum * && ! ls -A | grep unfinished");
+            let after = host.sh(&script).unwrap().ok().unwrap().stdout;
+            assert_eq!(after, before, "{why}");
+            assert_nothing_left(host);
+        };
+        let fails = |why: &str| fails_with(&before, why);
+
+        // A lock that DDL holds; lock_timeout is a second.
+        let words = ["runuser", "-u", "postgres", "--", "psql", "-qX", "-d", "signer"];
+        let hold = "BEGIN; LOCK sbtc_signer.stacks_blocks IN ACCESS EXCLUSIVE MODE; \\! touch /tmp/held\nSELECT pg_sleep(600);";
+        let mut holder = host.command(words).unwrap().stdin(hold.as_bytes()).start().unwrap();
+        host.sh("for _ in $(seq 600); do test -e /tmp/held && exit; sleep 0.1; done; exit 1").unwrap().ok().unwrap();
+        fails("pg_dump made no whole dump");
+        // Waiting for as long as it takes, but for the time that the whole dump may take.
+        let profile = String::from_utf8(host.read(PROFILE).unwrap()).unwrap();
+        give(host, &format!("{}time_limit = \"3s\"\n", profile.replace("\"1s\"", "\"1h\"")));
+        fails("was still running after 3s and was stopped");
+        give(host, &profile);
+        holder.kill();
+        sql(host, "postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'signer'");
+
+        // No room that may be used.
+        give(host, &profile.replace("keep_free = \"1M\"", "keep_free = \"1000T\""));
+        fails("not enough room");
+        give(host, &profile);
+
+        // Nobody may read all.
+        sql(host, "postgres", "REVOKE pg_read_all_data FROM \"holdfast-backup\"");
+        fails("GRANT pg_read_all_data");
+        sql(host, "postgres", "GRANT pg_read_all_data TO \"holdfast-backup\"");
+
+        // A database too large for the disk is not restored onto it, and the quick proof does without.
+        host.sh("mkdir /var/lib/holdfast-drill && mount -t tmpfs -o size=8M,mode=711 tmpfs /var/lib/holdfast-drill").unwrap().ok().unwrap();
+        let manifest = drill(host, false);
+        let said = manifest["proof"]["checks"][0]["text"].as_str().unwrap();
+        assert!(said.contains("mount a larger disk there"), "{said}");
+        make(host, true);
+        assert_nothing_left(host);
+
+        // No server.
+        let before = shelf(host);
+        host.sh("systemctl stop 'postgresql@*'").unwrap().ok().unwrap();
+        fails_with(&before, "psql");
+    }
+}
+
+on_hosts! {
+    Image::Postgres;
+    /// A dump of nothing but the schema restores cleanly and is worth nothing; neither is a round that failed.
+    fn a_database_without_rows_is_no_backup(host: &Host) {
+        let mut row = group().round(1).row(0);
+        row.status = Status::Failed;
+        prepare(host, &Database { rows: vec![row], without_migrations: true, ..Database::default() });
+        let manifest = make(host, false);
+        assert_eq!(failed(&manifest["proof"]), ["dkg.verified", "migrations"]);
+        sql(host, "signer", "DELETE FROM sbtc_signer.dkg_shares");
+        let manifest = make(host, false);
+        assert_eq!(failed(&manifest["proof"]), ["dkg.rows", "dkg.verified", "migrations"]);
+        let (exit, status) = backup(host, &["status"]);
+        assert_eq!((exit, &status["backups"][0]["newest_proven"]), (2, &Value::Null));
+    }
+}
