@@ -13,6 +13,8 @@
 mod support;
 
 mod backup;
+mod backup_chain;
+mod backup_watch;
 mod boot;
 mod cli;
 mod confirm;

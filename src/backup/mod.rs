@@ -6,23 +6,20 @@
 //! All else is pure: it is given rows, answers and keys, and says what they come to.
 //!
 //! - [`curve`]: points of secp256k1, and the taproot output of one
-//! - [`clarity`]: what a Stacks node answers for the aggregate key on chain, decoded strictly
-//! - [`node`]: which node answered, and whether it is up to date
-//! - [`chain`]: the rows' keys against the chain's
+//! - [`chain`]: the rows' keys against the chain's, as a Stacks node tells it
 //! - [`dkg`]: the rows themselves: from public data alone, and with the signer's key
 
 pub mod catalogue;
 pub mod chain;
-pub mod clarity;
 pub mod copy;
 pub mod curve;
 pub mod dkg;
 pub mod judge;
 pub mod manifest;
-pub mod node;
 pub mod prove;
 pub mod restore;
 pub mod retention;
+pub mod rows;
 pub mod run;
 pub mod server;
 pub mod signing;

@@ -13,9 +13,11 @@ use serde::Deserialize;
 
 use super::{
     catalogue::{self, ARCHIVE, Entry, MANIFEST},
+    chain::Inquiry,
     judge::{self, DKG_TABLE},
     manifest::{Archive, Check, FORMAT, Link, Manifest, Outcome, Proof, Source, sign},
     prove::{self, ProveError, lines},
+    rows::print,
     server::{self, Connection, ServerError, Session},
     signing,
     stream::{self, Packed, StreamError},
@@ -62,6 +64,8 @@ pub struct Job<'a> {
     pub backup: &'a Backup,
     /// The people of the profile.
     pub people: &'a [Person],
+    /// How the chain is asked; none: the profile names none.
+    pub chain: Option<&'a Inquiry>,
 }
 
 /// The backups of a name, as they lie there.
@@ -164,6 +168,8 @@ pub fn run(reader: &Reader, job: Job<'_>) -> Result<Manifest, RunError> {
         client_major,
         rows: BTreeMap::new(),
         newest_block: None,
+        dkg: Vec::new(),
+        chain: None,
         proof: Proof {
             proven: false,
             at: clock::now(),
@@ -178,7 +184,7 @@ pub fn run(reader: &Reader, job: Job<'_>) -> Result<Manifest, RunError> {
             .map(|(manifest, sha256)| Link { id: manifest.id.clone(), sha256: sha256.clone() }),
         source,
     };
-    conclude(&mut manifest, restored, last, backup);
+    conclude(&mut manifest, restored, last, job, reader);
     manifest.proof.milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     shelf.put(&format!("{id}{MANIFEST}"), &sign(&manifest, &key))?;
     Ok(manifest)
@@ -189,13 +195,20 @@ fn conclude(
     manifest: &mut Manifest,
     restored: Result<prove::Restored, ProveError>,
     last: Option<&Manifest>,
-    rules: &Backup,
+    job: Job<'_>,
+    reader: &Reader,
 ) {
     match restored {
         Ok(restored) => {
             let found = restored.found;
-            let checks = judge::judge(&found, &manifest.source, last, rules, manifest.begun);
+            let checks = judge::judge(&found, &manifest.source, last, job.backup, manifest.begun);
             manifest.proof.checks = checks;
+            if let Some(inquiry) = job.chain {
+                let (word, check) = inquiry.compare(&found, reader.files());
+                manifest.chain = Some(word);
+                manifest.proof.checks.push(check);
+            }
+            manifest.dkg = print::all(&found.dkg);
             manifest.proof.server_major = Some(restored.server_major);
             manifest.rows = found.rows;
             manifest.newest_block = found.newest_block;
@@ -210,7 +223,7 @@ fn conclude(
     manifest.proof.at = clock::now();
 }
 
-fn recipients(job: Job<'_>) -> Result<BTreeMap<String, AgeRecipient>, RunError> {
+pub(super) fn recipients(job: Job<'_>) -> Result<BTreeMap<String, AgeRecipient>, RunError> {
     let each = job.backup.to.iter().map(|who| {
         let person = job.people.iter().find(|person| person.name == *who);
         let recipient = person.and_then(|person| person.age_recipient.clone());
@@ -220,7 +233,7 @@ fn recipients(job: Job<'_>) -> Result<BTreeMap<String, AgeRecipient>, RunError> 
     each.collect()
 }
 
-fn answer<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, ServerError> {
+pub(super) fn answer<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, ServerError> {
     serde_json::from_str(text.trim()).map_err(|_| ServerError::Answer(text.trim().to_owned()))
 }
 

@@ -2,6 +2,7 @@
 //!
 //! To add one: a folder here, a section in [`crate::profile::schema`], a line in [`ALL`], and a test file.
 
+pub mod backup;
 mod dropin;
 pub mod firewall;
 pub mod journal;
@@ -31,6 +32,7 @@ pub const ALL: &[&dyn Control] = &[
     &sysctl::Sysctl,
     &services::Services,
     &ssh::Ssh,
+    &backup::BackupControl,
     &firewall::FirewallControl,
     &login::LoginControl,
 ];

@@ -181,6 +181,14 @@ impl OpenShelf {
         options.open(path).map_err(HostError::file("make", self.shelf.shown(&name)))
     }
 
+    /// Opens an unfinished file for reading: to be proven before it has its name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn unfinished(&self, name: &str) -> Result<File, HostError> {
+        self.shelf.read(&format!("{name}{UNFINISHED}"))
+    }
+
     /// Gives a finished file its name: from then on it is there, whole, over a power cut too. One of that name is not
     /// replaced.
     ///

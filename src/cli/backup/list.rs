@@ -101,6 +101,7 @@ pub(super) fn status(
                 "newest_proven_seconds": age.map(TimeSpan::as_secs),
                 "proven_within_seconds": within.as_secs(),
                 "proof_milliseconds": proven.map(|manifest| manifest.proof.milliseconds),
+                "chain": proven.and_then(|manifest| manifest.chain.as_ref()),
                 "host_key": signing::public(&key),
             }));
             continue;
@@ -124,6 +125,10 @@ pub(super) fn status(
                 "{}: opening, restoring and judging it took {seconds}.{rest:03} s",
                 job.name
             ))?;
+        }
+        if let Some(word) = proven.and_then(|manifest| manifest.chain.as_ref()) {
+            let tone = if word.verdict == "equal" { Tone::Good } else { Tone::Bad };
+            out.line(format!("{}: on chain: {}", job.name, out.paint(tone, &word.text)))?;
         }
         out.line(format!("{}: signed with the host's key {}", job.name, signing::public(&key)))?;
     }

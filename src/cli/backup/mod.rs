@@ -4,7 +4,9 @@ mod list;
 mod prove;
 mod prune;
 mod restore;
+mod rows;
 mod run;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -52,6 +54,12 @@ enum BackupCommand {
     Prune(prune::Args),
     /// Bring a backup back into an empty database
     Restore(restore::Args),
+    /// Look for new DKG rows once, and back them up if there are any
+    Watch(NameArg),
+    /// List the backups of DKG rows, and what is wrong with them
+    Rows(NamesArg),
+    /// Put backed up DKG rows back into a migrated database
+    RestoreRows(rows::Args),
 }
 
 /// Which backup.
@@ -69,16 +77,19 @@ struct NamesArg {
 }
 
 /// Runs one of them.
-pub(super) fn run(context: &Context, args: &BackupArgs) -> Result<Exit, Failure> {
+pub(super) async fn run(context: &Context, args: &BackupArgs) -> Result<Exit, Failure> {
     host::require_root(context)?;
     let loaded = host::load(context, &args.profile, Trust::Enforced)?;
     match &args.command {
-        BackupCommand::Run(args) => run::run(context, &loaded, &args.name),
+        BackupCommand::Run(args) => run::run(context, &loaded, &args.name).await,
         BackupCommand::List(args) => list::list(context, &loaded, args.name.as_deref()),
         BackupCommand::Status(args) => list::status(context, &loaded, args.name.as_deref()),
         BackupCommand::Prove(args) => prove::run(context, &loaded, args),
         BackupCommand::Prune(args) => prune::run(context, &loaded, args),
         BackupCommand::Restore(args) => restore::run(context, &loaded, args),
+        BackupCommand::Watch(args) => watch::run(context, &loaded, &args.name).await,
+        BackupCommand::Rows(args) => rows::list(context, &loaded, args.name.as_deref()),
+        BackupCommand::RestoreRows(args) => rows::restore(context, &loaded, args),
     }
 }
 
@@ -86,7 +97,12 @@ pub(super) fn run(context: &Context, args: &BackupArgs) -> Result<Exit, Failure>
 fn job<'a>(loaded: &'a Loaded, name: &'a str) -> Result<Job<'a>, Failure> {
     let found = loaded.profile.backup.iter().find(|(each, _)| each.as_str() == name);
     if let Some((name, backup)) = found {
-        return Ok(Job { name: name.as_str(), backup, people: &loaded.profile.people });
+        return Ok(Job {
+            name: name.as_str(),
+            backup,
+            people: &loaded.profile.people,
+            chain: None,
+        });
     }
     let names: Vec<_> = loaded.profile.backup.keys().map(ToString::to_string).collect();
     let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };

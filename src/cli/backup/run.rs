@@ -3,26 +3,38 @@
 use super::job;
 use crate::{
     backup::{
+        chain::{Inquiry, deployer::deployer},
         manifest::{Check, Manifest, Outcome},
-        run::run as make,
+        rows::note::Note,
+        run::{Job, run as make},
     },
     cli::{
         Context, Format,
         failure::{Exit, Failure},
         out::Tone,
     },
-    host::Reader,
-    profile::Loaded,
+    host::{Reader, watched},
+    profile::{Loaded, schema::Chain},
     report,
 };
 
-pub(super) fn run(context: &Context, loaded: &Loaded, name: &str) -> Result<Exit, Failure> {
-    let manifest = make(&Reader::live(), job(loaded, name)?)?;
+pub(super) async fn run(context: &Context, loaded: &Loaded, name: &str) -> Result<Exit, Failure> {
+    let (reader, job) = (Reader::live(), job(loaded, name)?);
+    let chain = inquiry(&reader, job.backup.chain.as_ref(), name).await;
+    let manifest = make(&reader, Job { chain: chain.as_ref(), ..job })?;
     match context.format {
         Format::Json => context.out.raw(&report::json::document("backup run", &manifest))?,
         Format::Text => text(context, &manifest)?,
     }
     Ok(if manifest.proof.proven { Exit::Ok } else { Exit::Findings })
+}
+
+/// How the chain is asked, with what the watch heard last: by that a node that stands still is known.
+async fn inquiry(reader: &Reader, section: Option<&Chain>, name: &str) -> Option<Inquiry> {
+    let section = section?;
+    let note: Option<Note> = watched::note(reader.files(), &Note::name(name));
+    let before = note.and_then(|note| note.chain).and_then(|asked| asked.answer);
+    Some(Inquiry::new(section, deployer(section, reader).await, before))
 }
 
 fn text(context: &Context, manifest: &Manifest) -> Result<(), Failure> {
@@ -53,6 +65,7 @@ pub(super) fn line(context: &Context, check: &Check) -> String {
         Outcome::Pass => (Tone::Good, "pass"),
         Outcome::Fail => (Tone::Bad, "fail"),
         Outcome::NotApplicable => (Tone::Faint, "not-applicable"),
+        Outcome::CannotCheck => (Tone::Bad, "cannot-check"),
     };
     let text = crate::cli::out::harmless(&check.text);
     format!("  {} {}: {text}", context.out.paint(tone, word), check.name)

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Chain;
 use crate::profile::types::{
     DatabaseName, FilePath, SignerPublicKey, Size, TableName, Text, TimeSpan, UserName,
 };
@@ -85,6 +86,14 @@ pub struct Backup {
     /// Which backups `holdfast backup prune` keeps; every other is deleted.
     #[serde(default)]
     pub keep: Keep,
+
+    /// The chain that the keys in a backup are compared with. Absent: they are compared with none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<Chain>,
+
+    /// How long ago `holdfast backup watch` may have looked for new DKG rows last.
+    #[serde(default = "Backup::default_watched_within")]
+    pub watched_within: TimeSpan,
 }
 
 /// A part in a hundred.
@@ -149,6 +158,11 @@ impl Backup {
     /// A day, and what a daily timer may be late by.
     const fn default_proven_within() -> TimeSpan {
         TimeSpan::from_secs(26 * 3600)
+    }
+
+    /// Some looks of its timer: one may fail while the server is started anew.
+    const fn default_watched_within() -> TimeSpan {
+        TimeSpan::from_secs(15 * 60)
     }
 }
 
