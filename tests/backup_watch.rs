@@ -229,9 +229,9 @@ on_hosts! {
 /// The newest that was proven.
 fn newest(host: &Host) -> Value {
     let (_, list) = backup(host, &["rows"]);
-    let proven =
+    let mut proven =
         list["backups"].as_array().unwrap().iter().filter(|each| each["state"] == "proven");
-    proven.last().unwrap_or_else(|| panic!("{list:#}")).clone()
+    proven.next_back().unwrap_or_else(|| panic!("{list:#}")).clone()
 }
 
 /// That every file which is called proven opens, and holds as many rows as is said of it.

@@ -87,7 +87,7 @@ fn what_is_no_key_is_no_answer() {
     let x = &KEY[2..];
     for (value, why) in [
         (format!("020000002002{}", &x[2..]), "its buffer is no compressed public key"),
-        (format!("0200000021{}", "02".repeat(33)), "it is no point of secp256k1"),
+        (format!("020000002102{}", "ff".repeat(32)), "it is no point of secp256k1"),
         (format!("0a0200000021{KEY}"), "it is an optional"),
         (format!("0200000022{KEY}"), "it says that it has 34 bytes, and 33 follow"),
         ("02".into(), "it ends after 1 bytes"),

@@ -170,11 +170,12 @@ fn check(connection: &Connection, bin: &Path, database: &str) -> Result<(), PutE
     if there.trim() != "t" {
         return Err(PutError::NotMigrated(database.to_owned()));
     }
+    // Of other roles' sessions only a superuser sees more than that they are there: those count as a signer's.
     let clients = connection.ask(
         bin,
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-         AND backend_type = 'client backend' AND pid <> pg_backend_pid() \
-         AND application_name <> 'holdfast'",
+         AND pid <> pg_backend_pid() AND coalesce(backend_type, 'client backend') = 'client backend' \
+         AND application_name IS DISTINCT FROM 'holdfast'",
     )?;
     match clients.trim().parse() {
         Ok(0) => Ok(()),
