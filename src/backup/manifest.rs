@@ -85,6 +85,9 @@ pub struct Source {
     pub migrations: Option<Vec<String>>,
     /// Its DKG rows; none: it has no table of them.
     pub dkg_rows: Option<u64>,
+    /// The bytes of all its files, which is what restoring all of it takes.
+    #[serde(default)]
+    pub bytes: u64,
 }
 
 /// A Bitcoin block.
@@ -109,6 +112,51 @@ pub struct Proof {
     pub server_major: Option<u32>,
     /// What was looked at.
     pub checks: Vec<Check>,
+    /// What came of restoring all of it; none: only what it is judged by was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<Drill>,
+}
+
+impl Proof {
+    /// Before it was begun.
+    pub fn none(at: Timestamp) -> Self {
+        let checks = Vec::new();
+        Self { proven: false, at, milliseconds: 0, server_major: None, checks, drill: None }
+    }
+}
+
+/// All of a backup, restored and checked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drill {
+    /// How long opening and restoring all of it took, in milliseconds: the recovery time, measured.
+    pub restore_milliseconds: u64,
+    /// How long `pg_amcheck` took, in milliseconds.
+    pub check_milliseconds: u64,
+    /// What it found; none: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damage: Option<String>,
+}
+
+impl Drill {
+    /// What it says of the backup.
+    pub fn check(&self) -> Check {
+        let (restored, checked) =
+            (seconds(self.restore_milliseconds), seconds(self.check_milliseconds));
+        let whole = format!(
+            "all of it was restored in {restored}, and every page and index checked in {checked}"
+        );
+        let damaged = |damage| format!("what was restored is damaged: {damage}");
+        let (outcome, text) = self
+            .damage
+            .as_ref()
+            .map_or((Outcome::Pass, whole), |damage| (Outcome::Fail, damaged(damage)));
+        Check { name: "drill".into(), outcome, text }
+    }
+}
+
+/// Milliseconds as people read them.
+pub fn seconds(milliseconds: u64) -> String {
+    format!("{}.{:03} s", milliseconds / 1000, milliseconds % 1000)
 }
 
 /// One thing that was looked at.
@@ -154,6 +202,29 @@ pub struct Tombstone {
     pub at: Timestamp,
 }
 
+impl Manifest {
+    /// The digest by which the next one names it.
+    pub fn digest(&self) -> String {
+        hex(&Sha256::digest(line(self).as_bytes()))
+    }
+
+    /// The names of the checks that failed.
+    pub fn failed(&self) -> Vec<&str> {
+        failed(&self.proof.checks)
+    }
+}
+
+/// The names of the checks that failed.
+pub fn failed(checks: &[Check]) -> Vec<&str> {
+    let failed = checks.iter().filter(|check| check.outcome == Outcome::Fail);
+    failed.map(|check| check.name.as_str()).collect()
+}
+
+/// A statement as it is signed. Of our own types there is none that JSON cannot say.
+fn line(statement: &impl Serialize) -> String {
+    serde_json::to_string(statement).unwrap_or_default()
+}
+
 /// The second line.
 #[derive(Debug, Serialize, Deserialize)]
 struct Signed {
@@ -177,12 +248,11 @@ pub enum SignatureFault {
 
 /// Signs a statement.
 pub fn sign(statement: &impl Serialize, key: &SigningKey) -> String {
-    // Of our own types there is none that JSON cannot say.
-    let line = serde_json::to_string(statement).unwrap_or_default();
+    let line = line(statement);
     let signature = key.sign(&signed_bytes(&line)).to_bytes();
     let key = hex(key.verifying_key().as_bytes());
     let signed = Signed { key, signature: hex(&signature) };
-    format!("{line}\n{}\n", serde_json::to_string(&signed).unwrap_or_default())
+    format!("{line}\n{}\n", self::line(&signed))
 }
 
 fn signed_bytes(line: &str) -> Vec<u8> {
@@ -232,83 +302,5 @@ struct Version {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    pub(crate) fn key(seed: u8) -> SigningKey {
-        SigningKey::from_bytes(&[seed; 32])
-    }
-
-    pub(crate) fn manifest(id: &str, previous: Option<Link>) -> Manifest {
-        let at = Timestamp::from_second(1_790_000_000).unwrap();
-        Manifest {
-            format: FORMAT,
-            id: id.to_owned(),
-            name: "signer-db".into(),
-            database: "signer".into(),
-            begun: at,
-            made: at,
-            archive: Archive {
-                file: format!("{id}.pgdump.zst.age"),
-                bytes: 5,
-                sha256: "00".repeat(32),
-                plain: 7,
-            },
-            recipients: BTreeMap::new(),
-            drill: "age1".into(),
-            server_version: 170_006,
-            client_major: 17,
-            source: Source::default(),
-            rows: BTreeMap::new(),
-            newest_block: None,
-            dkg: Vec::new(),
-            chain: None,
-            proof: Proof {
-                proven: true,
-                at,
-                milliseconds: 1,
-                server_major: Some(17),
-                checks: Vec::new(),
-            },
-            previous,
-        }
-    }
-
-    #[test]
-    fn what_is_signed_is_read_again() {
-        let manifest = manifest("a", None);
-        let text = sign(&manifest, &key(1));
-        let (again, digest) = read::<Manifest>(&text, &key(1).verifying_key()).unwrap();
-        assert_eq!(again, manifest);
-        assert_eq!(digest.len(), 64);
-    }
-
-    #[test]
-    fn another_hosts_is_not_ours() {
-        let text = sign(&manifest("a", None), &key(2));
-        let fault = read::<Manifest>(&text, &key(1).verifying_key()).unwrap_err();
-        assert!(matches!(fault, SignatureFault::OtherKey(_)));
-    }
-
-    #[test]
-    fn a_newer_form_is_said_to_be_newer() {
-        let newer = Manifest { format: FORMAT + 1, ..manifest("a", None) };
-        let fault = read::<Manifest>(&sign(&newer, &key(1)), &key(1).verifying_key());
-        assert_eq!(fault.unwrap_err(), SignatureFault::Newer);
-    }
-
-    proptest! {
-        #[test]
-        fn no_byte_can_be_altered(at in any::<prop::sample::Index>(), by in 1..=255u8) {
-            let mut bytes = sign(&manifest("a", None), &key(1)).into_bytes();
-            let at = at.index(bytes.len());
-            bytes[at] ^= by;
-            let read = String::from_utf8(bytes).map(|text| {
-                read::<Manifest>(&text, &key(1).verifying_key()).is_ok()
-            });
-            prop_assert_ne!(read, Ok(true));
-        }
-    }
-}
+#[path = "manifest_tests.rs"]
+pub(crate) mod tests;

@@ -13,11 +13,11 @@ pub fn host_key() -> Result<SigningKey, HostError> {
     Ok(SigningKey::from_bytes(&*secret::host_key()?))
 }
 
-/// The key, if there is one: for those who only look.
+/// The key, if it was made.
 ///
 /// # Errors
-/// When it cannot be read, or others may read it.
-pub fn known_host_key() -> Result<Option<SigningKey>, HostError> {
+/// When it is there and cannot be read, or others may read it.
+pub fn known_key() -> Result<Option<SigningKey>, HostError> {
     Ok(secret::known_host_key()?.map(|seed| SigningKey::from_bytes(&seed)))
 }
 

@@ -67,10 +67,10 @@ pub fn host_key() -> Result<Zeroizing<[u8; 32]>, HostError> {
     .map_err(HostError::file("use the host's key", HOST_KEY))
 }
 
-/// The same, if it was made already.
+/// The same, if it was made: for looking.
 ///
 /// # Errors
-/// When it cannot be read, or others may read it.
+/// When it is there and cannot be read, or others may read it.
 pub fn known_host_key() -> Result<Option<Zeroizing<[u8; 32]>>, HostError> {
     match read_key() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -38,6 +38,16 @@ pub struct OpenShelf {
     _lock: File,
 }
 
+/// A file of a shelf that nobody takes for a backup yet.
+#[derive(Debug)]
+pub struct Unfinished<'a> {
+    shelf: &'a OpenShelf,
+    file: File,
+    name: String,
+    becomes: String,
+    is_finished: bool,
+}
+
 /// A file on a shelf.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
@@ -169,56 +179,38 @@ impl OpenShelf {
         Ok(names)
     }
 
-    /// Begins a file, under a name that says that it is unfinished.
+    /// Begins a file, under a name that says that it is unfinished. Dropped before it is finished, it is gone.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn begin(&self, name: &str) -> Result<File, HostError> {
+    pub fn begin(&self, name: &str) -> Result<Unfinished<'_>, HostError> {
+        let becomes = name.to_owned();
         let name = format!("{name}{UNFINISHED}");
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
         let path = self.shelf.path(&name);
-        options.open(path).map_err(HostError::file("make", self.shelf.shown(&name)))
+        let file = options.open(path).map_err(HostError::file("make", self.shelf.shown(&name)))?;
+        Ok(Unfinished { shelf: self, file, name, becomes, is_finished: false })
     }
 
-    /// Opens an unfinished file for reading: to be proven before it has its name.
+    /// A small file, written to the disk, that has yet to be given its name.
     ///
     /// # Errors
-    /// When there is none.
-    pub fn unfinished(&self, name: &str) -> Result<File, HostError> {
-        self.shelf.read(&format!("{name}{UNFINISHED}"))
-    }
-
-    /// Gives a finished file its name: from then on it is there, whole, over a power cut too. One of that name is not
-    /// replaced.
-    ///
-    /// # Errors
-    /// When it cannot be written to the disk or renamed.
-    pub fn finish(&self, file: &File, name: &str) -> Result<(), HostError> {
-        let shown = self.shelf.shown(name);
-        file.sync_all().map_err(HostError::file("write to the disk", &*shown))?;
-        let from = self.shelf.path(&format!("{name}{UNFINISHED}"));
-        let to = self.shelf.path(name);
-        renameat2(AT_FDCWD, &from, AT_FDCWD, &to, RenameFlags::RENAME_NOREPLACE)
-            .map_err(|error| HostError::file("rename to", &*shown)(error.into()))?;
-        self.sync()
-    }
-
-    /// Throws an unfinished file away.
-    pub fn abandon(&self, name: &str) {
-        // What stays is cleared by the next run.
-        drop(self.remove(&format!("{name}{UNFINISHED}")));
+    /// When it cannot be made or written.
+    pub fn write(&self, name: &str, text: &str) -> Result<Unfinished<'_>, HostError> {
+        let mut new = self.begin(name)?;
+        let written = new.file.write_all(text.as_bytes());
+        written.map_err(HostError::file("write", self.shelf.shown(name)))?;
+        new.sync()?;
+        Ok(new)
     }
 
     /// A small file at once.
     ///
     /// # Errors
-    /// As [`OpenShelf::begin`] and [`OpenShelf::finish`].
+    /// As [`OpenShelf::write`] and [`Unfinished::finish`].
     pub fn put(&self, name: &str, text: &str) -> Result<(), HostError> {
-        let mut file = self.begin(name)?;
-        let written = file.write_all(text.as_bytes());
-        written.map_err(HostError::file("write", self.shelf.shown(name)))?;
-        self.finish(&file, name)
+        self.write(name, text)?.finish()
     }
 
     /// Deletes a file; one that is not there is as good as deleted.
@@ -239,5 +231,50 @@ impl OpenShelf {
         let folder: &Path = &self.shelf.folder;
         let synced = File::open(folder).and_then(|folder| folder.sync_all());
         synced.map_err(HostError::file("write to the disk", folder.display().to_string()))
+    }
+}
+
+impl Unfinished<'_> {
+    /// What is written to.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Its name until it is finished, by which it can be read meanwhile.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Has what was written put on the disk.
+    ///
+    /// # Errors
+    /// When it cannot be.
+    pub fn sync(&self) -> Result<(), HostError> {
+        let shown = self.shelf.shelf.shown(&self.becomes);
+        self.file.sync_all().map_err(HostError::file("write to the disk", shown))
+    }
+
+    /// Gives it its name: from then on it is there, whole, over a power cut too. One of that name is not replaced.
+    ///
+    /// # Errors
+    /// When it cannot be written to the disk or renamed.
+    pub fn finish(mut self) -> Result<(), HostError> {
+        self.sync()?;
+        let shelf = &self.shelf.shelf;
+        let (from, to) = (shelf.path(&self.name), shelf.path(&self.becomes));
+        renameat2(AT_FDCWD, &from, AT_FDCWD, &to, RenameFlags::RENAME_NOREPLACE).map_err(
+            |error| HostError::file("rename to", shelf.shown(&self.becomes))(error.into()),
+        )?;
+        self.is_finished = true;
+        self.shelf.sync()
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            // What stays is cleared by the next run.
+            drop(self.shelf.remove(&self.name));
+        }
     }
 }

@@ -209,20 +209,15 @@ fn make(
         &seen.rows,
     ));
     let file = shelf.begin(&file_name)?;
-    let prove = || {
-        // What must stay free is for dumps: some kB of what cannot be made again are written while there is any room.
-        let packed = stream::pack(&plain[..], &file, &to, &drill.to_public(), 0, || None);
-        let packed = packed.map_err(WatchError::Stream)?;
-        file.sync_all().map_err(HostError::file("write to the disk", &*file_name))?;
-        held(shelf, &file_name, &drill, &packed.sha256, &seen.rows)?;
-        Ok(packed)
-    };
-    let packed = prove().inspect_err(|_: &WatchError| shelf.abandon(&file_name))?;
+    // What must stay free is for dumps: some kB of what cannot be made again are written while there is any room.
+    let packed = stream::pack(&plain[..], file.file(), &to, &drill.to_public(), 0, || None);
+    let packed = packed.map_err(WatchError::Stream)?;
+    file.sync()?;
+    held(shelf.shelf(), file.name(), &drill, &packed.sha256, &seen.rows)?;
     let drill_recipient = drill.to_public().to_string();
     // Nothing on this host opens the file from here on.
     drop(drill);
     let checks = checks(job, seen);
-    shelf.finish(&file, &file_name)?;
     let manifest = Manifest {
         format: FORMAT,
         id: id.clone(),
@@ -250,29 +245,33 @@ fn make(
             milliseconds: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             server_major: None,
             checks,
+            drill: None,
         },
         previous: entries.iter().rev().find(|entry| entry.manifest.is_some()).and_then(Entry::link),
     };
-    shelf.put(&format!("{id}{MANIFEST}"), &sign(&manifest, key))?;
+    // Both are on the disk before either has its name.
+    let signed = shelf.write(&format!("{id}{MANIFEST}"), &sign(&manifest, key))?;
+    file.finish()?;
+    signed.finish()?;
     Ok(manifest)
 }
 
 /// Reads the very file again, to its last byte: it must hold the rows, and nothing else.
 fn held(
-    shelf: &OpenShelf,
+    shelf: &Shelf,
     file: &str,
     drill: &x25519::Identity,
     sha256: &str,
     rows: &[Row],
 ) -> Result<(), WatchError> {
     let mut plain = zeroize::Zeroizing::new(Vec::new());
-    stream::unpack(shelf.unfinished(file)?, &[drill], |bytes| {
+    stream::unpack(shelf.read(file)?, &[drill], |bytes| {
         plain.extend_from_slice(bytes);
         Ok(())
     })
     .map_err(WatchError::Stream)?;
     let (_, found) = text::read(&plain).map_err(WatchError::Text)?;
-    let digest = stream::digest(shelf.unfinished(file)?).map_err(HostError::file("read", file))?;
+    let digest = stream::digest(shelf.read(file)?).map_err(HostError::file("read", file))?;
     if found == rows && digest.0 == sha256 { Ok(()) } else { Err(WatchError::Contents) }
 }
 

@@ -4,6 +4,7 @@ mod list;
 mod prove;
 mod prune;
 mod restore;
+mod role;
 mod rows;
 mod run;
 mod watch;
@@ -43,7 +44,7 @@ pub(super) struct BackupArgs {
 #[derive(Debug, clap::Subcommand)]
 enum BackupCommand {
     /// Back up a database, and prove the file
-    Run(NameArg),
+    Run(run::Args),
     /// List the backups, and what is wrong with them
     List(NamesArg),
     /// Say how old the newest proven backup is, and how long getting it back takes
@@ -54,6 +55,8 @@ enum BackupCommand {
     Prune(prune::Args),
     /// Bring a backup back into an empty database
     Restore(restore::Args),
+    /// Check the role that reads the database, or make it
+    Role(role::Args),
     /// Look for new DKG rows once, and back them up if there are any
     Watch(NameArg),
     /// List the backups of DKG rows, and what is wrong with them
@@ -81,12 +84,13 @@ pub(super) async fn run(context: &Context, args: &BackupArgs) -> Result<Exit, Fa
     host::require_root(context)?;
     let loaded = host::load(context, &args.profile, Trust::Enforced)?;
     match &args.command {
-        BackupCommand::Run(args) => run::run(context, &loaded, &args.name).await,
+        BackupCommand::Run(args) => run::run(context, &loaded, args).await,
         BackupCommand::List(args) => list::list(context, &loaded, args.name.as_deref()),
         BackupCommand::Status(args) => list::status(context, &loaded, args.name.as_deref()),
         BackupCommand::Prove(args) => prove::run(context, &loaded, args),
         BackupCommand::Prune(args) => prune::run(context, &loaded, args),
         BackupCommand::Restore(args) => restore::run(context, &loaded, args),
+        BackupCommand::Role(args) => role::run(context, &loaded, args),
         BackupCommand::Watch(args) => watch::run(context, &loaded, &args.name).await,
         BackupCommand::Rows(args) => rows::list(context, &loaded, args.name.as_deref()),
         BackupCommand::RestoreRows(args) => rows::restore(context, &loaded, args),

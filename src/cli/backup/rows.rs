@@ -17,8 +17,10 @@ use crate::{
     cli::{
         Context, Format,
         failure::{Exit, Failure},
+        host::record_act,
         out::Tone,
     },
+    evidence::record::kind,
     host::{Reader, error::chain, shelf::Shelf},
     profile::{Loaded, types::DatabaseName},
     report,
@@ -121,6 +123,11 @@ pub(super) fn restore(context: &Context, loaded: &Loaded, args: &Args) -> Result
         let rows = rows(&Shelf::at(&folder(store, job.name)), manifest, &borrowed(&identities))?;
         let target = Target { database: args.into.as_str(), role: args.role.as_str() };
         let puts = put(&reader, &rows, job.backup, target, args.dry_run)?;
+        if !args.dry_run {
+            let added = puts.iter().filter(|put| matches!(put, Put::Added(_))).count();
+            let payload = json!({ "into": target.database, "as": target.role, "added": added });
+            record_act(context, kind::RESTORE, &manifest.id, payload);
+        }
         return print(context, args, &puts).map(|()| Exit::Ok);
     }
     Err(Failure::new(Exit::Usage, format!("there is no backup of rows {}", args.id))

@@ -1,27 +1,49 @@
 //! `holdfast backup run`
 
+use serde_json::json;
+
 use super::job;
 use crate::{
     backup::{
         chain::{Inquiry, deployer::deployer},
-        manifest::{Check, Manifest, Outcome},
+        manifest::{Check, Manifest, Outcome, seconds},
         rows::note::Note,
         run::{Job, run as make},
     },
     cli::{
         Context, Format,
         failure::{Exit, Failure},
+        host::record_act,
         out::Tone,
     },
-    host::{Reader, watched},
+    evidence::record::kind,
+    host::{Reader, error::chain, watched},
     profile::{Loaded, schema::Chain},
     report,
 };
 
-pub(super) async fn run(context: &Context, loaded: &Loaded, name: &str) -> Result<Exit, Failure> {
-    let (reader, job) = (Reader::live(), job(loaded, name)?);
-    let chain = inquiry(&reader, job.backup.chain.as_ref(), name).await;
-    let manifest = make(&reader, Job { chain: chain.as_ref(), ..job })?;
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Its name in the profile
+    name: String,
+
+    /// Restore all of it onto a disk of this host, time that, and check every page and index
+    #[arg(long)]
+    drill: bool,
+}
+
+pub(super) async fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exit, Failure> {
+    let (reader, job) = (Reader::live(), job(loaded, &args.name)?);
+    let inquiry = inquiry(&reader, job.backup.chain.as_ref(), &args.name).await;
+    let made = make(&reader, Job { chain: inquiry.as_ref(), ..job }, args.drill);
+    let manifest = match made {
+        Ok(manifest) => manifest,
+        Err(error) => {
+            record_act(context, kind::BACKUP, &args.name, json!({ "failed": chain(&error) }));
+            return Err(error.into());
+        }
+    };
+    record(context, &manifest);
     match context.format {
         Format::Json => context.out.raw(&report::json::document("backup run", &manifest))?,
         Format::Text => text(context, &manifest)?,
@@ -37,6 +59,25 @@ async fn inquiry(reader: &Reader, section: Option<&Chain>, name: &str) -> Option
     Some(Inquiry::new(section, deployer(section, reader).await, before))
 }
 
+/// In the evidence log, where the newest manifest is named, too, which no later one names yet.
+fn record(context: &Context, manifest: &Manifest) {
+    let backup = json!({
+        "id": manifest.id,
+        "manifest": manifest.digest(),
+        "archive": manifest.archive.sha256,
+        "bytes": manifest.archive.bytes,
+    });
+    record_act(context, kind::BACKUP, &manifest.name, backup);
+    let drill = manifest.proof.drill.as_ref();
+    let proof = json!({
+        "proven": manifest.proof.proven,
+        "failed": manifest.failed(),
+        "milliseconds": manifest.proof.milliseconds,
+        "recovery_milliseconds": drill.map(|drill| drill.restore_milliseconds),
+    });
+    record_act(context, kind::PROOF, &manifest.id, proof);
+}
+
 fn text(context: &Context, manifest: &Manifest) -> Result<(), Failure> {
     let Manifest { id, archive, recipients, proof, .. } = manifest;
     let who: Vec<_> = recipients.keys().map(String::as_str).collect();
@@ -50,7 +91,7 @@ fn text(context: &Context, manifest: &Manifest) -> Result<(), Failure> {
     for check in &proof.checks {
         out.line(line(context, check))?;
     }
-    let took = format!("{}.{:03} s", proof.milliseconds / 1000, proof.milliseconds % 1000);
+    let took = seconds(proof.milliseconds);
     let (tone, verdict) = if proof.proven {
         (Tone::Good, format!("Proven in {took}: it was opened, restored and judged."))
     } else {

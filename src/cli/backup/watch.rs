@@ -16,8 +16,10 @@ use crate::{
     cli::{
         Context, Format,
         failure::{Exit, Failure},
+        host::record_act,
         out::Tone,
     },
+    evidence::record::kind,
     host::{Reader, clock, error::chain as words, watched},
     profile::Loaded,
     report,
@@ -31,6 +33,19 @@ pub(super) async fn run(context: &Context, loaded: &Loaded, name: &str) -> Resul
     let asked = before.and_then(|note| note.chain);
     looked.note.chain = ask(&reader, job, &looked, asked).await;
     watched::keep(&note_name, &looked.note)?;
+    if let Some(made) = &looked.made {
+        let payload = json!({
+            "id": made.id,
+            "archive": made.archive.sha256,
+            "rows": made.rows.len(),
+            "changes": made.changes,
+            "proven": made.proof.proven,
+        });
+        record_act(context, kind::BACKUP, name, payload);
+    }
+    if !looked.gone.is_empty() {
+        record_act(context, kind::PRUNED, name, json!({ "rows": looked.gone }));
+    }
     print(context, name, &looked)?;
     let is_bad = looked.made.as_ref().is_some_and(|made| !made.proof.proven)
         || looked.changes.iter().any(|change| !change.is_usual());

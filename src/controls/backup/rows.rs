@@ -165,7 +165,7 @@ fn lost(saved: &[Saved], now: &[Print]) -> Option<String> {
 }
 
 fn saved(name: &str, section: &Backup) -> Result<Vec<Saved>, String> {
-    let key = signing::known_host_key().map_err(|error| error.chain())?;
+    let key = signing::known_key().map_err(|error| error.chain())?;
     let Some(key) = key else { return Ok(Vec::new()) };
     let store = section.store.as_str();
     let dumps = run::catalogue(&Shelf::at(store), name, &key).map_err(|error| error.chain())?;
