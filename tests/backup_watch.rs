@@ -277,8 +277,9 @@ on_hosts! {
         // The server is down.
         host.sh("systemctl stop 'postgresql@*'").unwrap().ok().unwrap();
         fails("psql");
-        host.sh("systemctl start postgresql@*-main || systemctl restart postgresql").unwrap().ok().unwrap();
-        host.sh("for _ in $(seq 600); do runuser -u postgres -- psql -qc 'SELECT 1' signer >/dev/null 2>&1 && exit; sleep 0.2; done; exit 1").unwrap().ok().unwrap();
+        let again = "systemctl restart postgresql@$(pg_lsclusters -h | cut -d' ' -f1)-main
+            for _ in $(seq 400); do runuser -u postgres -- psql -qc 'SELECT 1' signer >/dev/null 2>&1 && exit; sleep 0.2; done; exit 1";
+        host.sh(again).unwrap().ok().unwrap();
 
         // The role may not read it, or there is no such table.
         sql(host, "postgres", "REVOKE pg_read_all_data FROM \"holdfast-backup\"");

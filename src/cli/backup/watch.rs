@@ -97,7 +97,8 @@ fn print(context: &Context, name: &str, looked: &Looked) -> Result<(), Failure> 
     }
     let Some(made) = made else {
         let rows = note.rows.len();
-        return Ok(out.line(format!("{name}: nothing new; its {rows} DKG rows are backed up"))?);
+        out.say(format!("{name}: nothing new; its {rows} DKG rows are backed up"));
+        return Ok(());
     };
     for change in changes {
         let tone = if change.is_usual() { Tone::Good } else { Tone::Bad };
