@@ -37,6 +37,7 @@ pub(super) async fn run(context: &Context, loaded: &Loaded, name: &str) -> Resul
         let payload = json!({
             "id": made.id,
             "archive": made.archive.sha256,
+            "bytes": made.archive.bytes,
             "rows": made.rows.len(),
             "changes": made.changes,
             "proven": made.proof.proven,
@@ -44,7 +45,7 @@ pub(super) async fn run(context: &Context, loaded: &Loaded, name: &str) -> Resul
         record_act(context, kind::BACKUP, name, payload);
     }
     if !looked.gone.is_empty() {
-        record_act(context, kind::PRUNED, name, json!({ "rows": looked.gone }));
+        record_act(context, kind::PRUNED, name, json!({ "deleted": looked.gone }));
     }
     print(context, name, &looked)?;
     let is_bad = looked.made.as_ref().is_some_and(|made| !made.proof.proven)
