@@ -11,9 +11,10 @@ use super::{
 use crate::{
     backup::{
         chain::Status,
+        connection::{Login, reach_as},
         dkg::Row,
         restore::Target,
-        server::{self, Connection, ServerError, Session},
+        server::{Connection, ServerError, Session},
         stream::{self, StreamError},
     },
     host::{HostError, Reader, shelf::Shelf},
@@ -111,23 +112,22 @@ pub fn plan(rows: &[Row], there: &[Print]) -> Result<Vec<Put>, Vec<String>> {
     if other.is_empty() { Ok(puts) } else { Err(other) }
 }
 
-/// Puts them there, in one transaction that nobody else can write to the table in.
+/// Puts them there, into the server of this section and its name; in one transaction that nobody else can write to the table in.
 ///
 /// # Errors
 /// [`PutError`]; the database is then as it was.
 pub fn put(
     reader: &Reader,
     rows: &[Row],
-    backup: &Backup,
+    (name, backup): (&str, &Backup),
     target: Target<'_>,
     dry_run: bool,
 ) -> Result<Vec<Put>, PutError> {
-    let account = server::account(reader, target.role)?;
-    let clients = server::versions(reader, "psql")?;
-    let (_, bin) = clients.last_key_value().ok_or(ServerError::NoClient)?;
-    let connection = Connection::other(backup, account, target.role, target.database);
-    check(&connection, bin, target.database)?;
-    let session = Session::begin(&connection, bin, LIMIT)?;
+    let login = Login { role: target.role, database: target.database };
+    let way = reach_as(reader, name, backup, login, "psql")?;
+    let (_, bin) = way.newest()?;
+    check(&way.connection, bin, target.database)?;
+    let session = Session::begin(&way.connection, bin, LIMIT)?;
     let (session, _) = session.ask("BEGIN")?;
     let lock = format!("SET LOCAL lock_timeout = '{}s'", backup.lock_timeout.as_secs());
     let (session, _) = session.ask(&lock)?;
@@ -175,7 +175,7 @@ fn check(connection: &Connection, bin: &Path, database: &str) -> Result<(), PutE
         bin,
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
          AND pid <> pg_backend_pid() AND coalesce(backend_type, 'client backend') = 'client backend' \
-         AND application_name IS DISTINCT FROM 'holdfast'",
+         AND coalesce(application_name, '') NOT LIKE 'holdfast%'",
     )?;
     match clients.trim().parse() {
         Ok(0) => Ok(()),

@@ -24,11 +24,12 @@ use super::{
 use crate::{
     backup::{
         catalogue::File,
+        connection::reach,
         dkg::{self, Row},
         judge,
         manifest::{Archive, Check, Outcome, Proof, Tombstone, sign},
         run::{self, Job, RunError},
-        server::{self, Connection, ServerError, Session},
+        server::{ServerError, Session},
         signing,
         stream::{self, StreamError},
     },
@@ -148,11 +149,9 @@ fn ask(reader: &Reader, job: Job<'_>, before: &[Print]) -> Result<Seen, WatchErr
         table: bool,
         blocks: bool,
     }
-    let identity = server::account(reader, job.backup.role.as_str())?;
-    let clients = server::versions(reader, "psql")?;
-    let (_, bin) = clients.last_key_value().ok_or(ServerError::NoClient)?;
-    let connection = Connection::of(job.backup, identity);
-    let session = Session::begin(&connection, bin, LIMIT)?;
+    let way = reach(reader, job.name, job.backup, "psql")?;
+    let (_, bin) = way.newest()?;
+    let session = Session::begin(&way.connection, bin, LIMIT)?;
     let (session, _) = session.ask("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
     let (session, facts) = session.ask(
         "SELECT json_build_object('version', current_setting('server_version_num')::int, \

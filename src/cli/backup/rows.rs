@@ -122,7 +122,7 @@ pub(super) fn restore(context: &Context, loaded: &Loaded, args: &Args) -> Result
         let identities = identities(&reader, &args.identity)?;
         let rows = rows(&Shelf::at(&folder(store, job.name)), manifest, &borrowed(&identities))?;
         let target = Target { database: args.into.as_str(), role: args.role.as_str() };
-        let puts = put(&reader, &rows, job.backup, target, args.dry_run)?;
+        let puts = put(&reader, &rows, (job.name, job.backup), target, args.dry_run)?;
         if !args.dry_run {
             let added = puts.iter().filter(|put| matches!(put, Put::Added(_))).count();
             let payload = json!({ "into": target.database, "as": target.role, "added": added });

@@ -14,6 +14,8 @@ pub(super) const SHELF: &CheckMeta = &CHECKS[3];
 pub(super) const DKG: &CheckMeta = &CHECKS[4];
 /// `backup.chain/<name>`
 pub(super) const CHAIN: &CheckMeta = &CHECKS[5];
+/// `backup.units/<name>`
+pub(super) const UNITS: &CheckMeta = &CHECKS[6];
 
 pub(super) static CHECKS: &[CheckMeta] = &[
     CheckMeta {
@@ -47,7 +49,7 @@ pub(super) static CHECKS: &[CheckMeta] = &[
         why: "Only a whole restore builds every index and key, and tells how long recovery takes. The quick proof of every \
               day does neither.",
         source: "Best practices for running a sBTC signer: verify backups by restoring them; PostgreSQL's documentation of pg_amcheck",
-        fix: "holdfast backup run --drill NAME; systemctl list-timers 'holdfast-drill@*'",
+        fix: "holdfast backup run --drill NAME; systemctl list-timers 'holdfast-backup-drill@*'",
     },
     CheckMeta {
         id: "backup.shelf",
@@ -83,5 +85,16 @@ pub(super) static CHECKS: &[CheckMeta] = &[
         source: "\"Best practices for running a sBTC signer\"; stacks-sbtc/sbtc contracts/contracts/sbtc-registry.clar \
                  (get-current-aggregate-pubkey)",
         fix: "holdfast backup run NAME; if no row has the key, this signer took no part in the last round",
+    },
+    CheckMeta {
+        id: "backup.units",
+        title: "what makes the backups is installed, unaltered, and did not fail",
+        severity: Severity::High,
+        evidence: Evidence::Effective,
+        practices: &["db.daily-backup"],
+        why: "A unit file in /etc, or a drop-in with another ExecStart, makes backups something else without touching the \
+              package. A run that failed made none, and shows in the ages only a day later.",
+        source: "systemd.unit(5), \"Unit File Load Path\"",
+        fix: "systemctl cat UNIT; remove what is in the way; systemctl daemon-reload; systemctl start holdfast-backup@NAME",
     },
 ];

@@ -1,12 +1,14 @@
 //! `backup`: whether the database can be had back. Only looks at the folder of the backups: names, sizes and signed
 //! manifests. Nothing is decrypted, and the database is not asked.
 //!
-//! What makes backups are timers, and those are units: the control `services` wants them enabled.
+//! What makes backups are timers, and those are units: the control `services` wants them enabled, and `units` judges
+//! whether they are holdfast's own.
 //!
 //! DKG rows have files of their own, and are judged in `rows`.
 
 mod checks;
 mod rows;
+mod units;
 
 use std::pin::Pin;
 
@@ -69,7 +71,11 @@ impl Control for BackupControl {
             let rows = profile.backup.iter().map(|(name, rules)| {
                 (name.to_string(), rows::Seen::read(name.as_str(), rules, sight.host))
             });
-            Box::new(Compared { shelves, rows: rows.collect() }) as Box<dyn Comparison>
+            let (rows, mut units) = (rows.collect(), Vec::new());
+            for name in profile.backup.keys() {
+                units.push((name.to_string(), units::look(name.as_str(), sight.host).await));
+            }
+            Box::new(Compared { shelves, rows, units }) as Box<dyn Comparison>
         })
     }
 }
@@ -96,12 +102,14 @@ struct Looked {
 struct Compared {
     shelves: Vec<Looked>,
     rows: Vec<(String, rows::Seen)>,
+    units: Vec<(String, Vec<units::Seen>)>,
 }
 
 impl Comparison for Compared {
     fn judge(&self) -> Vec<Judgement> {
         let rows = self.rows.iter().flat_map(|(name, seen)| seen.judge(name));
-        self.shelves.iter().flat_map(Looked::judge).chain(rows).collect()
+        let units = self.units.iter().map(|(name, seen)| units::judge(name, seen));
+        self.shelves.iter().flat_map(Looked::judge).chain(rows).chain(units).collect()
     }
 
     fn plan(&self, _wanted: &Wanted<'_>) -> Vec<Step> {
