@@ -8,6 +8,7 @@
 //! - [`curve`]: points of secp256k1, and the taproot output of one
 //! - [`chain`]: the rows' keys against the chain's, as a Stacks node tells it
 //! - [`dkg`]: the rows themselves: from public data alone, and with the signer's key
+//! - [`joint`]: the latter on the host, in a process of its own
 
 pub mod by_hand;
 pub mod catalogue;
@@ -19,6 +20,7 @@ pub mod curve;
 pub mod dkg;
 mod dump;
 pub mod ephemeral;
+pub mod joint;
 pub mod judge;
 pub mod manifest;
 pub mod prove;

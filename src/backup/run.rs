@@ -11,6 +11,7 @@ use super::{
     chain::Inquiry,
     connection::reach,
     dump::Dump,
+    joint,
     judge::{self, DKG_TABLE},
     manifest::{Archive, Check, Drill, FORMAT, Link, Manifest, Outcome, Proof, Source, read, sign},
     prove::{self, Depth, ProveError, Sealed, lines},
@@ -252,7 +253,7 @@ fn conclude(
         Ok(restored) => {
             let found = restored.found;
             let checks = judge::judge(&found, &manifest.source, last, job.backup, manifest.begun);
-            manifest.proof.checks = checks;
+            manifest.proof.checks = joint::prove(checks, &found.dkg, job.backup);
             if let Some(inquiry) = job.chain {
                 let (word, check) = inquiry.compare(&found, reader.files());
                 manifest.chain = Some(word);

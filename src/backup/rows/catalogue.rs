@@ -38,6 +38,12 @@ pub fn id(name: &str, begun: Timestamp) -> String {
     format!("{name}-rows-{}", begun.to_zoned(TimeZone::UTC).strftime("%Y%m%dT%H%M%S.%3fZ"))
 }
 
+/// The number of the next one.
+pub fn next_number(entries: &[Entry]) -> u64 {
+    let known = entries.iter().filter_map(|entry| entry.manifest.as_ref());
+    known.map(|(manifest, _)| manifest.number).max().unwrap_or_default().saturating_add(1)
+}
+
 /// The id that a file's name begins with, if it is one of the kinds that lie here.
 fn id_of(file: &str) -> Option<&str> {
     [ARCHIVE, TOMBSTONE, MANIFEST].iter().find_map(|end| file.strip_suffix(end))
@@ -70,7 +76,7 @@ pub fn read_folder(files: &[File], name: &str, key: &VerifyingKey) -> Vec<Entry>
             entry.faults.push(Fault::OtherPrevious(previous.id));
         }
     }
-    entries.sort_by(|one, other| (one.made(), &one.id).cmp(&(other.made(), &other.id)));
+    entries.sort_by(|one, other| (one.number(), &one.id).cmp(&(other.number(), &other.id)));
     entries
 }
 
@@ -113,8 +119,9 @@ impl Entry {
         own.or_else(|| self.deleted.clone())
     }
 
-    fn made(&self) -> Timestamp {
-        self.manifest.as_ref().map_or(Timestamp::MAX, |(manifest, _)| manifest.made)
+    /// Its place in their order.
+    fn number(&self) -> u64 {
+        self.manifest.as_ref().map_or(u64::MAX, |(manifest, _)| manifest.number)
     }
 
     /// Its manifest, if the file is there as that says.
@@ -135,7 +142,7 @@ impl Entry {
         let (manifest, _) = self.manifest.as_ref().filter(|_| self.deleted.is_none())?;
         let proven = self.proven().is_some();
         let (id, rows) = (self.id.clone(), manifest.rows.clone());
-        Some(Kept { id, made: manifest.made, proven, rows })
+        Some(Kept { id, number: manifest.number, made: manifest.made, proven, rows })
     }
 }
 
@@ -153,6 +160,7 @@ mod tests {
         Manifest {
             format: super::super::manifest::FORMAT,
             id: id.to_owned(),
+            number: id.bytes().last().map_or(0, |digit| u64::from(digit - b'0')),
             name: of.name,
             database: of.database,
             begun: of.begun,
@@ -204,6 +212,21 @@ mod tests {
         assert_eq!(id_of("a-rows-1.dkg-rows.deleted.json"), Some("a-rows-1"));
         assert_eq!(id_of("a-rows-1.dkg-rows.json"), Some("a-rows-1"));
         assert_eq!(id_of("a-rows-1.dkg-rows.zst.age.unfinished"), None);
+    }
+
+    /// The newest is the one that was made last, whatever the clock said then: else every look would make it anew.
+    #[test]
+    fn a_clock_that_was_set_back_changes_no_order() {
+        let mut files = folder();
+        for (at, made) in [(1, "2026-11-21T12:00:00Z"), (3, "2026-11-21T11:00:00Z"), (5, "2026-11-20T00:00:00Z")] {
+            let text = files[at].text.take().unwrap();
+            let (mut one, _) = read::<Manifest>(&text, &key(1).verifying_key()).unwrap();
+            one.made = made.parse().unwrap();
+            files[at].text = Some(sign(&one, &key(1)));
+        }
+        let entries = entries(&files);
+        assert!(entries.iter().map(|entry| entry.id.as_str()).eq(IDS));
+        assert_eq!((next_number(&entries), next_number(&[])), (4, 1));
     }
 
     #[test]

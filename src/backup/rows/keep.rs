@@ -14,6 +14,8 @@ use crate::profile::types::TimeSpan;
 pub struct Kept {
     /// Its id.
     pub id: String,
+    /// Its place in their order.
+    pub number: u64,
     /// When it was made, as the host has signed.
     pub made: Timestamp,
     /// Whether it was proven, and is still there as it was.
@@ -25,7 +27,7 @@ pub struct Kept {
 /// The files that go, oldest first.
 pub fn decide(files: &[Kept], within: TimeSpan, now: Timestamp) -> Vec<String> {
     let mut sorted: Vec<&Kept> = files.iter().collect();
-    sorted.sort_by(|one, other| (one.made, &one.id).cmp(&(other.made, &other.id)));
+    sorted.sort_by(|one, other| (one.number, &one.id).cmp(&(other.number, &other.id)));
     let within = i64::try_from(within.as_secs()).unwrap_or(i64::MAX);
     let is_old = |file: &Kept| now.as_second().saturating_sub(file.made.as_second()) >= within;
     let gone = sorted.iter().enumerate().filter(|(at, file)| {
@@ -55,7 +57,8 @@ mod tests {
 
     fn file(hours_ago: i64, proven: bool, rows: Vec<Print>) -> Kept {
         let made = Timestamp::from_second(NOW - hours_ago * 3600).unwrap();
-        Kept { id: format!("{hours_ago:03}"), made, proven, rows }
+        let number = 1000_u64.saturating_add_signed(-hours_ago);
+        Kept { id: format!("{hours_ago:03}"), number, made, proven, rows }
     }
 
     fn gone(files: &[Kept]) -> Vec<String> {

@@ -18,6 +18,8 @@ pub struct Manifest {
     pub format: u32,
     /// What it is called.
     pub id: String,
+    /// Its place among the files of its name, from 1 on. Their order is by this and not by any time: a clock can be set back.
+    pub number: u64,
     /// The backup's name in the profile.
     pub name: String,
     /// The database.

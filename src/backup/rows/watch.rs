@@ -26,7 +26,7 @@ use crate::{
         catalogue::File,
         connection::reach,
         dkg::{self, Row},
-        judge,
+        joint, judge,
         manifest::{Archive, Check, Outcome, Proof, Tombstone, sign},
         run::{self, Job, RunError},
         server::{ServerError, Session},
@@ -220,6 +220,7 @@ fn make(
     let manifest = Manifest {
         format: FORMAT,
         id: id.clone(),
+        number: catalogue::next_number(entries),
         name: name.to_owned(),
         database: backup.database.to_string(),
         begun: seen.begun,
@@ -278,7 +279,8 @@ fn checks(job: Job<'_>, seen: &Seen) -> Vec<Check> {
     let text =
         format!("{} rows were read again from the file, as in the database", seen.rows.len());
     let held = Check { name: "dkg.rows".into(), outcome: Outcome::Pass, text };
-    std::iter::once(held).chain(judge::each_row(&seen.rows, job.backup)).collect()
+    let public = std::iter::once(held).chain(judge::each_row(&seen.rows, job.backup)).collect();
+    joint::prove(public, &seen.rows, job.backup)
 }
 
 /// Deletes what the rule lets go, and what a killed run of this has begun to.

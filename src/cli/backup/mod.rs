@@ -21,6 +21,7 @@ use super::{
 use crate::{
     backup::{
         catalogue::Entry,
+        joint,
         manifest::Manifest,
         restore::RestoreError,
         run::{Job, RunError, catalogue},
@@ -87,7 +88,7 @@ pub(super) async fn run(context: &Context, args: &BackupArgs) -> Result<Exit, Fa
         BackupCommand::Run(args) => run::run(context, &loaded, args).await,
         BackupCommand::List(args) => list::list(context, &loaded, args.name.as_deref()),
         BackupCommand::Status(args) => list::status(context, &loaded, args.name.as_deref()),
-        BackupCommand::Prove(args) => prove::run(context, &loaded, args),
+        BackupCommand::Prove(args) => prove::run(context, &loaded, args).await,
         BackupCommand::Prune(args) => prune::run(context, &loaded, args),
         BackupCommand::Restore(args) => restore::run(context, &loaded, args),
         BackupCommand::Role(args) => role::run(context, &loaded, args),
@@ -95,6 +96,13 @@ pub(super) async fn run(context: &Context, args: &BackupArgs) -> Result<Exit, Fa
         BackupCommand::Rows(args) => rows::list(context, &loaded, args.name.as_deref()),
         BackupCommand::RestoreRows(args) => rows::restore(context, &loaded, args),
     }
+}
+
+/// The process that has the signer's key: a job in, verdicts out.
+pub(super) fn child() -> Result<Exit, Failure> {
+    let (mut from, mut to) = (std::io::stdin().lock(), std::io::stdout().lock());
+    // Without a reader of its answer there is nobody to tell.
+    Ok(if joint::child::run(&mut from, &mut to).is_ok() { Exit::Ok } else { Exit::Failed })
 }
 
 /// The section of this name.

@@ -36,6 +36,8 @@ pub(super) struct Seen {
     pub(super) saved: Result<Vec<Saved>, String>,
     pub(super) note: Option<Note>,
     pub(super) now: Timestamp,
+    /// For how long this host has been up.
+    pub(super) up: TimeSpan,
     pub(super) within: TimeSpan,
     /// How often the chain is asked; `None`: never.
     pub(super) asked_every: Option<TimeSpan>,
@@ -47,6 +49,7 @@ impl Seen {
             saved: saved(name, section),
             note: watched::note(host.files(), &Note::name(name)),
             now: clock::now(),
+            up: TimeSpan::from_secs(clock::since_boot()),
             within: section.watched_within,
             asked_every: section.chain.as_ref().map(|chain| chain.look_every),
         }
@@ -68,8 +71,13 @@ impl Seen {
             Err(why) => return Verdict::Unknown { why: why.clone() },
         };
         let Some(note) = &self.note else {
-            let why = "the database was not looked at since this host has started: systemctl status holdfast-backup-watch@NAME.timer";
-            return Verdict::Unknown { why: why.into() };
+            let never = "nobody has looked for rows since this host was started; see: systemctl status holdfast-backup-watch@NAME.timer";
+            // A boot comes to it by itself.
+            return if self.up.as_secs() > self.within.as_secs() {
+                Verdict::Differs { observed: never.into() }
+            } else {
+                Verdict::Unknown { why: never.into() }
+            };
         };
         let has = |row: &Print| {
             saved.iter().any(|file| {

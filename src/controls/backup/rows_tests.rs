@@ -43,9 +43,9 @@ fn answer(key: Option<&Print>) -> Answer {
 
 fn seen(saved: Vec<Saved>, now: &[Print]) -> Seen {
     let note = Note { at: at(60), rows: now.to_vec(), height: Some(900_000), chain: None };
-    let (now, within) = (at(0), TimeSpan::from_secs(900));
+    let (now, up, within) = (at(0), TimeSpan::from_secs(60), TimeSpan::from_secs(900));
     let asked_every = Some(TimeSpan::from_secs(600));
-    Seen { saved: Ok(saved), note: Some(note), now, within, asked_every }
+    Seen { saved: Ok(saved), note: Some(note), now, up, within, asked_every }
 }
 
 fn asked(saved: Vec<Saved>, answer: Answer) -> Seen {
@@ -93,7 +93,9 @@ fn who_has_not_looked_knows_nothing() {
     late.note.as_mut().unwrap().at = at(-5);
     unknown(&late.dkg(), "set back");
     late.note = None;
-    unknown(&late.dkg(), "was not looked at");
+    unknown(&late.dkg(), "nobody has looked for rows since");
+    late.up = TimeSpan::from_secs(901);
+    differs(&late.dkg(), "nobody has looked for rows since");
     unknown(&late.chain(TimeSpan::from_secs(600)), "no node has been asked");
     late.saved = Err("no folder".into());
     unknown(&late.dkg(), "no folder");

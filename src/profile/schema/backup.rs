@@ -93,6 +93,13 @@ pub struct Backup {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signer_keys: Option<Vec<SignerPublicKey>>,
 
+    /// Files of this host that have the signer's private key, of now and of earlier generations: its configuration, a file
+    /// of the variables that it is started with, or one with nothing but the key. By them each row is proven to open, and its
+    /// share to fit, in a process of its own that locks its memory and says verdicts only; without them another signer's
+    /// row of the same group cannot be told. Absent: no private key is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_files: Option<Vec<FilePath>>,
+
     /// By how many percent of its rows a table may be smaller than in the backup before, each name in quotes
     /// because of its dot. No other table may be smaller at all.
     #[serde(default)]
