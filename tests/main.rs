@@ -14,6 +14,7 @@ mod support;
 
 mod backup;
 mod backup_chain;
+mod backup_joint;
 mod backup_watch;
 mod boot;
 mod cli;

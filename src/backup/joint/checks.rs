@@ -54,7 +54,9 @@ fn of_row(public: &Check, status: Status, word: RowWord) -> (Outcome, String) {
                 Outcome::Pass => (Outcome::CannotCheck, format!("{}; {none}", public.text)),
                 Outcome::NotApplicable if status != Status::Failed => (
                     Outcome::Fail,
-                    format!("{none}: it is another signer's row, or of an earlier key, which signer_keys can name"),
+                    format!(
+                        "{none}: it is another signer's row, or of an earlier key, which signer_keys can name"
+                    ),
                 ),
                 outcome => (outcome, public.text.clone()),
             }
@@ -64,8 +66,10 @@ fn of_row(public: &Check, status: Status, word: RowWord) -> (Outcome, String) {
 
 fn of_keys(keys: &[KeyWord], rules: &Backup) -> (Outcome, String) {
     let (mut outcome, mut texts) = (Outcome::Pass, Vec::new());
-    let known: Option<Vec<_>> =
-        rules.signer_keys.as_ref().map(|keys| keys.iter().map(|key| key.key().to_string()).collect());
+    let known: Option<Vec<_>> = rules
+        .signer_keys
+        .as_ref()
+        .map(|keys| keys.iter().map(|key| key.key().to_string()).collect());
     for KeyWord { file, public } in keys {
         texts.push(match public {
             Err(why) => {
@@ -145,14 +149,19 @@ mod tests {
 
     #[test]
     fn keys_that_are_not_there_or_are_others_are_said() {
-        let other = rules("signer_keys = [\"0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798\"]");
+        let other = rules(
+            "signer_keys = [\"0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798\"]",
+        );
         let opens = || RowWord::Opens("it opens".into());
         let [row, keys] = judged(&other, row(Status::Verified), opens(), Ok(public()));
         assert_eq!((row.outcome, keys.outcome), (Outcome::Pass, Outcome::Fail));
         assert!(keys.text.contains("none of signer_keys"), "{}", keys.text);
         let gone = Err("it is not there".to_owned());
         let [_, keys] = judged(&rules(""), row_of_failed(), RowWord::NoKey, gone);
-        assert_eq!((keys.outcome, keys.text.as_str()), (Outcome::CannotCheck, "/k: it is not there"));
+        assert_eq!(
+            (keys.outcome, keys.text.as_str()),
+            (Outcome::CannotCheck, "/k: it is not there")
+        );
         let checks = joint(Vec::new(), &[], &rules(""), Err("no process".into()));
         assert_eq!((checks[0].name.as_str(), checks[0].outcome), (KEYS, Outcome::CannotCheck));
     }

@@ -91,7 +91,11 @@ mod tests {
             std::fs::write(root.path().join(name), text).unwrap();
         }
         let job = Job {
-            files: files.iter().map(|(name, _)| format!("/{name}")).chain(["/none".into()]).collect(),
+            files: files
+                .iter()
+                .map(|(name, _)| format!("/{name}"))
+                .chain(["/none".into()])
+                .collect(),
             rows: Row::from_lines(&rows.join("\n")).unwrap(),
         };
         let (job, mut is_shut) = (serde_json::to_vec(&job).unwrap(), false);
@@ -129,7 +133,9 @@ mod tests {
         assert_eq!(one.keys[1].public, Err("it is not there".into()));
         assert!(matches!(&one.rows[0], RowWord::Opens(words) if words.contains("its share fits")));
         for row in &one.rows[1..3] {
-            assert!(matches!(row, RowWord::Flawed(words) if words.contains("another signer's row, or damaged")));
+            assert!(
+                matches!(row, RowWord::Flawed(words) if words.contains("another signer's row, or damaged"))
+            );
         }
         assert_eq!(one.rows[3], RowWord::NoKey);
         let both = judged(&[("before", key(&before)), ("now", key(&now))], &rows);

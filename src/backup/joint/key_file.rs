@@ -59,7 +59,7 @@ mod tests {
             ("[signer]\nprivate_key = 3\n".into(), "no text in quotes"),
             (format!("signer = \"{KEY}\"\n"), "signer is not a table"),
             ("POSTGRES_PASSWORD=x\n".into(), "it has no line SIGNER_SIGNER__PRIVATE_KEY="),
-            (format!("{}02", KEY), "ends in 01"),
+            (format!("{KEY}02"), "ends in 01"),
             (KEY[1..].into(), "this has 63 characters"),
             (format!("SIGNER_SIGNER__PRIVATE_KEY=${KEY}\n"), "is not plain"),
             (format!("[signer]\nprivate_key = \"{KEY}\" {KEY}\n"), "not TOML"),

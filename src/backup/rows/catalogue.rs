@@ -218,7 +218,9 @@ mod tests {
     #[test]
     fn a_clock_that_was_set_back_changes_no_order() {
         let mut files = folder();
-        for (at, made) in [(1, "2026-11-21T12:00:00Z"), (3, "2026-11-21T11:00:00Z"), (5, "2026-11-20T00:00:00Z")] {
+        for (at, made) in
+            [(1, "2026-11-21T12:00:00Z"), (3, "2026-11-21T11:00:00Z"), (5, "2026-11-20T00:00:00Z")]
+        {
             let text = files[at].text.take().unwrap();
             let (mut one, _) = read::<Manifest>(&text, &key(1).verifying_key()).unwrap();
             one.made = made.parse().unwrap();

@@ -28,7 +28,7 @@ use crate::{
         server::ServerError,
         signing,
     },
-    host::{error::chain, shelf::Shelf},
+    host::{HostError, error::chain, shelf::Shelf},
     profile::{Loaded, Trust, schema::Backup},
 };
 
@@ -101,8 +101,9 @@ pub(super) async fn run(context: &Context, args: &BackupArgs) -> Result<Exit, Fa
 /// The process that has the signer's key: a job in, verdicts out.
 pub(super) fn child() -> Result<Exit, Failure> {
     let (mut from, mut to) = (std::io::stdin().lock(), std::io::stdout().lock());
-    // Without a reader of its answer there is nobody to tell.
-    Ok(if joint::child::run(&mut from, &mut to).is_ok() { Exit::Ok } else { Exit::Failed })
+    let said = joint::child::run(&mut from, &mut to);
+    said.map_err(HostError::file("answer on", "standard output"))?;
+    Ok(Exit::Ok)
 }
 
 /// The section of this name.

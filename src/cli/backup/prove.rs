@@ -71,7 +71,8 @@ pub(super) async fn run(context: &Context, loaded: &Loaded, args: &Args) -> Resu
                 let (source, begun) = (&manifest.source, manifest.begun);
                 let judged = judge(&restored.found, source, None, backup, begun);
                 checks.extend(joint::prove(judged, &restored.found.dkg, backup));
-                if let Some(inquiry) = inquiry(&reader, backup.chain.as_ref(), &manifest.name).await {
+                if let Some(inquiry) = inquiry(&reader, backup.chain.as_ref(), &manifest.name).await
+                {
                     checks.push(inquiry.compare(&restored.found, reader.files()).1);
                 }
                 checks.extend(restored.drill.iter().map(Drill::check));

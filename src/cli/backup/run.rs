@@ -52,7 +52,11 @@ pub(super) async fn run(context: &Context, loaded: &Loaded, args: &Args) -> Resu
 }
 
 /// How the chain is asked, with what the watch heard last: by that a node that stands still is known.
-pub(super) async fn inquiry(reader: &Reader, section: Option<&Chain>, name: &str) -> Option<Inquiry> {
+pub(super) async fn inquiry(
+    reader: &Reader,
+    section: Option<&Chain>,
+    name: &str,
+) -> Option<Inquiry> {
     let section = section?;
     let note: Option<Note> = watched::note(reader.files(), &Note::name(name));
     let before = note.and_then(|note| note.chain).and_then(|asked| asked.answer);

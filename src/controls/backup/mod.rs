@@ -27,7 +27,7 @@ use crate::{
         change::Step,
         check::{CheckMeta, Judgement, Verdict},
     },
-    host::{HostError, clock, shelf::Shelf},
+    host::{HostError, Reader, clock, shelf::Shelf},
     profile::{
         schema::{Backup, Mode, Profile},
         types::TimeSpan,
@@ -78,6 +78,11 @@ impl Control for BackupControl {
             Box::new(Compared { shelves, rows, units }) as Box<dyn Comparison>
         })
     }
+}
+
+/// How the DKG rows of a backup stand, as `verify` says it.
+pub fn rows(name: &str, rules: &Backup, host: &Reader) -> Vec<Judgement> {
+    rows::Seen::read(name, rules, host).judge(name)
 }
 
 /// The backups of a name; none where this host has never signed one.
