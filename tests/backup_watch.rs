@@ -221,6 +221,8 @@ on_hosts! {
         }
         let left = host.sh(&format!("ls -A {FOLDER} | grep -c unfinished || :; pgrep -u holdfast-backup -l || :")).unwrap();
         assert_eq!(left.ok().unwrap().stdout.trim(), "0");
+        // What was on the disk when it was killed is finished, and nothing is damaged.
+        assert!(whole(host).len() >= 2);
         eprintln!("{}: killed at {killed} moments", host.suite());
         assert!(killed >= 6, "killed {killed} times only");
     }

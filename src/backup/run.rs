@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Instant};
 
 use age::x25519;
 use ed25519_dalek::SigningKey;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
     catalogue::{self, ARCHIVE, Entry, MANIFEST},
@@ -118,7 +118,7 @@ pub fn run(reader: &Reader, job: Job<'_>, is_drill: bool) -> Result<Manifest, Ru
     let (connection, (newest, bin)) = (&way.connection, way.newest()?);
     let key = signing::host_key()?;
     let shelf = Shelf::at(backup.store.as_str()).open()?;
-    clear(&shelf, &key)?;
+    clear(&shelf, &key, [ARCHIVE, MANIFEST], |manifest: &Manifest| &manifest.archive.file)?;
     let before = catalogue(shelf.shelf(), name, &key)?;
     room(&shelf, &before, backup)?;
 
@@ -207,15 +207,20 @@ pub fn run(reader: &Reader, job: Job<'_>, is_drill: bool) -> Result<Manifest, Ru
 }
 
 /// Clears what a run left that was killed. Killed between naming its file and naming the manifest, all of it was done and on
-/// the disk: then that is finished.
-fn clear(shelf: &OpenShelf, key: &SigningKey) -> Result<(), HostError> {
+/// the disk: then that is finished. What names end in, and of which file a manifest is, are given.
+pub(super) fn clear<M: DeserializeOwned>(
+    shelf: &OpenShelf,
+    key: &SigningKey,
+    [archive_end, manifest_end]: [&str; 2],
+    archive_of: fn(&M) -> &str,
+) -> Result<(), HostError> {
     let there = shelf.shelf().items()?;
     for file in shelf.unfinished()? {
-        let Some(id) = file.becomes().strip_suffix(MANIFEST) else { continue };
+        let Some(id) = file.becomes().strip_suffix(manifest_end) else { continue };
         let text = shelf.shelf().text(file.name()).unwrap_or_default();
-        let archive = format!("{id}{ARCHIVE}");
-        let is_signed = read::<Manifest>(&text, &key.verifying_key())
-            .is_ok_and(|(manifest, _)| manifest.archive.file == archive);
+        let archive = format!("{id}{archive_end}");
+        let is_signed = read::<M>(&text, &key.verifying_key())
+            .is_ok_and(|(manifest, _)| archive_of(&manifest) == archive);
         if is_signed && there.iter().any(|item| item.name == archive) {
             file.finish()?;
         }

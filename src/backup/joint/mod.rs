@@ -1,9 +1,9 @@
 //! The joint proof on the host: that the signer's private key and a backup belong together.
 //!
 //! By public data one signer's row is like another's of the same group; only the key tells them apart. Where the profile names
-//! files that have it (`key_files`), a process of its own reads them: this program started anew with a hidden subcommand,
-//! so that nothing which speaks to a server or a node ever has the key in its memory. It locks its memory, leaves no dump,
-//! opens nothing once it has the keys, says verdicts and ends.
+//! files that have it (`key_files`), a process of its own works with it: this program started anew with a hidden subcommand, and
+//! not the one that speaks to a server and a node. It locks its memory, leaves no dump, opens nothing once it has the
+//! keys, says verdicts and ends.
 //!
 //! - [`talk`]: what it is told, and what it says
 //! - [`child`]: what it does

@@ -122,7 +122,7 @@ pub fn look(reader: &Reader, job: Job<'_>) -> Result<Looked, WatchError> {
     let mut looked = Looked { note, changes: Vec::new(), made: None, gone: Vec::new() };
     if !seen.changes.is_empty() {
         let shelf = Shelf::at(&folder(store, job.name)).open()?;
-        shelf.clear_unfinished()?;
+        run::clear(&shelf, &key, [ARCHIVE, MANIFEST], |made: &Manifest| &made.archive.file)?;
         // Again, now that nobody else writes: another look may have made it meanwhile.
         let entries = entries(store, job.name, &key)?;
         looked.changes = print::changes(&newest(&entries), &seen.prints);
