@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::support::*;
 
 /// The accounts that backups use, a role that reads everything, and two custodians.
-const SETUP: &str = r#"
+pub(crate) const SETUP: &str = r#"
 set -e
 systemd-sysusers /usr/share/holdfast/accounts.conf
 for who in alice bob; do age-keygen -o /root/$who.txt 2>/dev/null; done
@@ -46,9 +46,9 @@ chmod 600 /etc/holdfast/profile.toml
 "#;
 
 /// Where backups are.
-const STORE: &str = "/var/backups/holdfast";
+pub(crate) const STORE: &str = "/var/backups/holdfast";
 
-fn group() -> Group {
+pub(crate) fn group() -> Group {
     Group::new("backup", 5, 3)
 }
 
@@ -57,7 +57,7 @@ fn rows(group: &Group) -> Vec<Row> {
 }
 
 /// Runs SQL as the superuser; it must succeed.
-fn sql(host: &Host, database: &str, sql: &str) -> String {
+pub(crate) fn sql(host: &Host, database: &str, sql: &str) -> String {
     let words = [
         "runuser",
         "-u",
@@ -75,17 +75,17 @@ fn sql(host: &Host, database: &str, sql: &str) -> String {
 }
 
 /// A host with a signer's database.
-fn prepare(host: &Host, database: &Database) {
+pub(crate) fn prepare(host: &Host, database: &Database) {
     host.sh(SETUP).unwrap().ok().unwrap();
     sql(host, "signer", &database.sql());
 }
 
-fn database(rows: Vec<Row>) -> Database {
+pub(crate) fn database(rows: Vec<Row>) -> Database {
     Database { rows, bitcoin_blocks: 50, stacks_blocks: 500, ..Database::default() }
 }
 
 /// Runs a command of `holdfast backup` as JSON, with its exit code.
-fn backup(host: &Host, args: &[&str]) -> (i32, Value) {
+pub(crate) fn backup(host: &Host, args: &[&str]) -> (i32, Value) {
     let words: Vec<&str> = ["backup"].into_iter().chain(args.iter().copied()).collect();
     let words: Vec<&str> = words.into_iter().chain(["--format", "json"]).collect();
     let output = holdfast(host, &words);
@@ -100,7 +100,7 @@ fn shelf(host: &Host) -> String {
 }
 
 /// Makes a backup, which must succeed and be proven or not, and gives its manifest.
-fn make(host: &Host, proven: bool) -> Value {
+pub(crate) fn make(host: &Host, proven: bool) -> Value {
     made(host, &["run", "signer-db"], proven)
 }
 
@@ -119,7 +119,7 @@ fn made(host: &Host, args: &[&str], proven: bool) -> Value {
 }
 
 /// The checks of a proof that failed.
-fn failed(proof: &Value) -> Vec<&str> {
+pub(crate) fn failed(proof: &Value) -> Vec<&str> {
     let checks = proof["checks"].as_array().unwrap().iter();
     let failed = checks.filter(|check| check["outcome"] == "fail");
     failed.map(|check| check["name"].as_str().unwrap()).collect()

@@ -13,6 +13,9 @@
 mod support;
 
 mod backup;
+mod backup_chain;
+mod backup_joint;
+mod backup_watch;
 mod boot;
 mod cli;
 mod confirm;

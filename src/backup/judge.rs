@@ -47,7 +47,7 @@ pub fn judge(
         newest_block(found, rules, begun),
         clock(before, begun),
     ];
-    checks.extend(each_row(found, rules));
+    checks.extend(each_row(&found.dkg, rules));
     checks
 }
 
@@ -169,10 +169,11 @@ fn clock(before: Option<&Manifest>, begun: Timestamp) -> Check {
     check("clock", held)
 }
 
-fn each_row(found: &Found, rules: &Backup) -> Vec<Check> {
+/// Judges rows one by one, from public data.
+pub fn each_row(rows: &[Row], rules: &Backup) -> Vec<Check> {
     let keys: Vec<_> = rules.signer_keys.iter().flatten().map(|key| key.key()).collect();
-    let verdicts = dkg::prove(&found.dkg, By::PublicKeys(&keys));
-    let judged = found.dkg.iter().zip(verdicts).map(|(row, verdict)| {
+    let verdicts = dkg::prove(rows, By::PublicKeys(&keys));
+    let judged = rows.iter().zip(verdicts).map(|(row, verdict)| {
         let name = format!("dkg.row/{}", row.name());
         let (outcome, text) = match verdict.judged(row.dkg_shares_status) {
             Verdict::Holds { observed } => (Outcome::Pass, observed),

@@ -10,7 +10,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
 
-use super::curve::{hex, unhex};
+use super::{
+    chain::Word,
+    curve::{hex, unhex},
+    rows::print::Print,
+};
 
 /// The version of the form. One that is larger is not read.
 pub const FORMAT: u32 = 1;
@@ -49,6 +53,12 @@ pub struct Manifest {
     pub rows: BTreeMap<String, u64>,
     /// The newest Bitcoin block in it.
     pub newest_block: Option<Block>,
+    /// The DKG rows in it.
+    #[serde(default)]
+    pub dkg: Vec<Print>,
+    /// What came of comparing their keys with the chain; none: the profile names no chain.
+    #[serde(default)]
+    pub chain: Option<Word>,
     /// What became of the proof.
     pub proof: Proof,
     /// The manifest before this one; none: this is the first.
@@ -170,10 +180,12 @@ pub enum Outcome {
     Fail,
     /// The profile does not ask.
     NotApplicable,
+    /// It could not be seen. Never a pass; and nothing against the file itself.
+    CannotCheck,
 }
 
 /// Another manifest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Link {
     /// Its id.
     pub id: String,

@@ -30,6 +30,8 @@ pub(crate) fn manifest(id: &str, previous: Option<Link>) -> Manifest {
         source: Source::default(),
         rows: BTreeMap::new(),
         newest_block: None,
+        dkg: Vec::new(),
+        chain: None,
         proof: Proof {
             proven: true,
             at,

@@ -6,15 +6,13 @@
 //! All else is pure: it is given rows, answers and keys, and says what they come to.
 //!
 //! - [`curve`]: points of secp256k1, and the taproot output of one
-//! - [`clarity`]: what a Stacks node answers for the aggregate key on chain, decoded strictly
-//! - [`node`]: which node answered, and whether it is up to date
-//! - [`chain`]: the rows' keys against the chain's
+//! - [`chain`]: the rows' keys against the chain's, as a Stacks node tells it
 //! - [`dkg`]: the rows themselves: from public data alone, and with the signer's key
+//! - [`joint`]: the latter on the host, in a process of its own
 
 pub mod by_hand;
 pub mod catalogue;
 pub mod chain;
-pub mod clarity;
 pub mod connection;
 pub mod conninfo;
 pub mod copy;
@@ -22,13 +20,14 @@ pub mod curve;
 pub mod dkg;
 mod dump;
 pub mod ephemeral;
+pub mod joint;
 pub mod judge;
 pub mod manifest;
-pub mod node;
 pub mod prove;
 pub mod restore;
 pub mod retention;
 pub mod role;
+pub mod rows;
 pub mod run;
 pub mod server;
 pub mod signing;

@@ -4,15 +4,18 @@ use std::{collections::BTreeMap, time::Instant};
 
 use age::x25519;
 use ed25519_dalek::SigningKey;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
     catalogue::{self, ARCHIVE, Entry, MANIFEST},
+    chain::Inquiry,
     connection::reach,
     dump::Dump,
+    joint,
     judge::{self, DKG_TABLE},
     manifest::{Archive, Check, Drill, FORMAT, Link, Manifest, Outcome, Proof, Source, read, sign},
     prove::{self, Depth, ProveError, Sealed, lines},
+    rows::print,
     server::{self, ServerError, Session},
     signing,
     stream::StreamError,
@@ -63,6 +66,8 @@ pub struct Job<'a> {
     pub backup: &'a Backup,
     /// The people of the profile.
     pub people: &'a [Person],
+    /// How the chain is asked; none: the profile names none.
+    pub chain: Option<&'a Inquiry>,
 }
 
 /// The backups of a name, as they lie there.
@@ -113,7 +118,7 @@ pub fn run(reader: &Reader, job: Job<'_>, is_drill: bool) -> Result<Manifest, Ru
     let (connection, (newest, bin)) = (&way.connection, way.newest()?);
     let key = signing::host_key()?;
     let shelf = Shelf::at(backup.store.as_str()).open()?;
-    clear(&shelf, &key)?;
+    clear(&shelf, &key, [ARCHIVE, MANIFEST], |manifest: &Manifest| &manifest.archive.file)?;
     let before = catalogue(shelf.shelf(), name, &key)?;
     room(&shelf, &before, backup)?;
 
@@ -167,6 +172,8 @@ pub fn run(reader: &Reader, job: Job<'_>, is_drill: bool) -> Result<Manifest, Ru
         client_major,
         rows: BTreeMap::new(),
         newest_block: None,
+        dkg: Vec::new(),
+        chain: None,
         proof: Proof::none(clock::now()),
         previous: before
             .iter()
@@ -190,7 +197,7 @@ pub fn run(reader: &Reader, job: Job<'_>, is_drill: bool) -> Result<Manifest, Ru
     let restored = prove::restore(reader, &sealed);
     // Nothing on this host opens the file from here on.
     drop(drill);
-    conclude(&mut manifest, restored, last, backup);
+    conclude(&mut manifest, restored, last, job, reader);
     manifest.proof.milliseconds = prove::milliseconds(started);
     // All is on the disk before either has its name, so that between the two there is nothing that could fail.
     let signed = shelf.write(&format!("{id}{MANIFEST}"), &sign(&manifest, &key))?;
@@ -200,15 +207,20 @@ pub fn run(reader: &Reader, job: Job<'_>, is_drill: bool) -> Result<Manifest, Ru
 }
 
 /// Clears what a run left that was killed. Killed between naming its file and naming the manifest, all of it was done and on
-/// the disk: then that is finished.
-fn clear(shelf: &OpenShelf, key: &SigningKey) -> Result<(), HostError> {
+/// the disk: then that is finished. What names end in, and of which file a manifest is, are given.
+pub(super) fn clear<M: DeserializeOwned>(
+    shelf: &OpenShelf,
+    key: &SigningKey,
+    [archive_end, manifest_end]: [&str; 2],
+    archive_of: fn(&M) -> &str,
+) -> Result<(), HostError> {
     let there = shelf.shelf().items()?;
     for file in shelf.unfinished()? {
-        let Some(id) = file.becomes().strip_suffix(MANIFEST) else { continue };
+        let Some(id) = file.becomes().strip_suffix(manifest_end) else { continue };
         let text = shelf.shelf().text(file.name()).unwrap_or_default();
-        let archive = format!("{id}{ARCHIVE}");
-        let is_signed = read::<Manifest>(&text, &key.verifying_key())
-            .is_ok_and(|(manifest, _)| manifest.archive.file == archive);
+        let archive = format!("{id}{archive_end}");
+        let is_signed = read::<M>(&text, &key.verifying_key())
+            .is_ok_and(|(manifest, _)| archive_of(&manifest) == archive);
         if is_signed && there.iter().any(|item| item.name == archive) {
             file.finish()?;
         }
@@ -239,13 +251,20 @@ fn conclude(
     manifest: &mut Manifest,
     restored: Result<prove::Restored, ProveError>,
     last: Option<&Manifest>,
-    rules: &Backup,
+    job: Job<'_>,
+    reader: &Reader,
 ) {
     match restored {
         Ok(restored) => {
             let found = restored.found;
-            let checks = judge::judge(&found, &manifest.source, last, rules, manifest.begun);
-            manifest.proof.checks = checks;
+            let checks = judge::judge(&found, &manifest.source, last, job.backup, manifest.begun);
+            manifest.proof.checks = joint::prove(checks, &found.dkg, job.backup);
+            if let Some(inquiry) = job.chain {
+                let (word, check) = inquiry.compare(&found, reader.files());
+                manifest.chain = Some(word);
+                manifest.proof.checks.push(check);
+            }
+            manifest.dkg = print::all(&found.dkg);
             manifest.proof.checks.extend(restored.drill.iter().map(Drill::check));
             manifest.proof.drill = restored.drill;
             manifest.proof.server_major = Some(restored.server_major);
@@ -262,7 +281,7 @@ fn conclude(
     manifest.proof.at = clock::now();
 }
 
-fn recipients(job: Job<'_>) -> Result<BTreeMap<String, AgeRecipient>, RunError> {
+pub(super) fn recipients(job: Job<'_>) -> Result<BTreeMap<String, AgeRecipient>, RunError> {
     let each = job.backup.to.iter().map(|who| {
         let person = job.people.iter().find(|person| person.name == *who);
         let recipient = person.and_then(|person| person.age_recipient.clone());
@@ -272,7 +291,7 @@ fn recipients(job: Job<'_>) -> Result<BTreeMap<String, AgeRecipient>, RunError> 
     each.collect()
 }
 
-fn answer<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, ServerError> {
+pub(super) fn answer<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, ServerError> {
     serde_json::from_str(text.trim()).map_err(|_| ServerError::Answer(text.trim().to_owned()))
 }
 

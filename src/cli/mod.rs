@@ -118,6 +118,9 @@ enum Command {
     /// For holdfast-early.service and holdfast-recover.service: roll back what was left open before this boot
     #[command(hide = true)]
     Recover(recover::RecoverArgs),
+    /// For the proof of a backup: the process that has the signer's key
+    #[command(hide = true)]
+    BackupChild,
     /// For packaging and documentation
     #[command(hide = true)]
     Util(util::UtilArgs),
@@ -150,7 +153,8 @@ pub async fn run(cli: Cli, environment: Environment) -> Exit {
         Command::Status(args) => status::run(&context, &args).await,
         Command::Firewall(args) => firewall::run(&context, &args).await,
         Command::Exposure(args) => exposure::run(&context, &args).await,
-        Command::Backup(args) => backup::run(&context, &args),
+        Command::Backup(args) => backup::run(&context, &args).await,
+        Command::BackupChild => backup::child(),
         Command::Evidence(args) => evidence::run(&context, &args).await,
         Command::Logs(args) => logs::run(&context, &args).await,
         Command::Explain(args) => explain::run(&context, &args),

@@ -33,6 +33,7 @@ pub const ALL: &[&dyn Control] = &[
     &sysctl::Sysctl,
     &services::Services,
     &ssh::Ssh,
+    &backup::BackupControl,
     &firewall::FirewallControl,
     &login::LoginControl,
     &backup::BackupControl,

@@ -14,6 +14,7 @@ pub mod endpoints;
 pub mod error;
 pub mod files;
 mod generation;
+pub mod http;
 pub mod journal_files;
 pub mod journald;
 pub mod launch;
@@ -32,6 +33,7 @@ mod sock_diag;
 pub mod sockets;
 pub mod stage;
 pub mod unit_links;
+pub mod watched;
 pub mod writer;
 
 pub use error::HostError;

@@ -50,6 +50,15 @@ pub fn keep_in_memory() -> Result<(), HostError> {
     mlockall(all).map_err(refused)
 }
 
+/// Has this process open nothing from here on: no file, no socket, no pipe. What is open stays so.
+///
+/// # Errors
+/// When the kernel does not set the limit.
+pub fn open_nothing_more() -> Result<(), HostError> {
+    setrlimit(Resource::RLIMIT_NOFILE, 0, 0)
+        .map_err(|error| HostError::file("close", "this process to the host")(error.into()))
+}
+
 /// Makes this process, and what it starts from here on, read and write only when nobody else wants to.
 #[expect(unsafe_code, reason = "no wrapper exists for ioprio_set")]
 pub fn idle_io() -> Result<(), HostError> {

@@ -186,17 +186,6 @@ impl OpenShelf {
         list.filter_map(resume).collect()
     }
 
-    /// Deletes all of that, and names it.
-    ///
-    /// # Errors
-    /// When it cannot.
-    pub fn clear_unfinished(&self) -> Result<Vec<String>, HostError> {
-        let left = self.unfinished()?;
-        left.into_iter()
-            .map(|file| self.remove(file.name()).map(|()| file.name().to_owned()))
-            .collect()
-    }
-
     /// Begins a file, under a name that says that it is unfinished. Dropped before it is finished, it is gone.
     ///
     /// # Errors

@@ -63,10 +63,12 @@ fn backed_up(host: &Host, engine: &str) {
     let manifest = make(host, true);
     assert_eq!(manifest["rows"]["sbtc_signer.stacks_blocks"], 150_000);
 
-    // From its unit, whose sandbox would not let it enter a container itself.
-    let started = host.run(["systemctl", "start", "holdfast-backup@signer-db.service"]).unwrap();
-    let log = host.sh("journalctl -q -o cat -u holdfast-backup@signer-db.service").unwrap().stdout;
-    assert_eq!(started.status, Some(0), "{log}");
+    // From the units, whose sandboxes would not let them enter a container themselves.
+    for unit in ["holdfast-backup@signer-db.service", "holdfast-backup-watch@signer-db.service"] {
+        let started = host.run(["systemctl", "start", unit]).unwrap();
+        let log = host.sh(&format!("journalctl -q -o cat -u {unit}")).unwrap().stdout;
+        assert_eq!(started.status, Some(0), "{log}");
+    }
 
     // What a killed run leaves in the container is ended by the next one.
     let connections = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'holdfast signer-db'";
@@ -93,6 +95,12 @@ fn backed_up(host: &Host, engine: &str) {
     let words = ["backup", "restore", id, "--into", "back", "--identity", "/root/bob.txt"];
     let restored = holdfast(host, &words);
     assert_eq!(restored.status, Some(0), "{}", restored.stderr);
+    let (_, rows) = backup(host, &["rows"]);
+    let id = rows["backups"][0]["id"].as_str().unwrap();
+    let words = ["restore-rows", id, "--into", "back", "--identity", "/root/bob.txt"];
+    let (exit, put) = backup(host, &words);
+    let put: Vec<_> = put["rows"].as_array().unwrap().iter().map(|row| row["what"].as_str().unwrap()).collect();
+    assert_eq!((exit, put), (0, vec!["there"; 2]));
 
     host.run([engine, "rm", "--force", "signer-postgres"]).unwrap().ok().unwrap();
     let output = holdfast(host, &["backup", "run", "signer-db"]);

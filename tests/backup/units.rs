@@ -2,8 +2,11 @@
 
 use super::*;
 
-const TIMERS: [&str; 2] =
-    ["holdfast-backup@signer-db.timer", "holdfast-backup-drill@signer-db.timer"];
+const TIMERS: [&str; 3] = [
+    "holdfast-backup@signer-db.timer",
+    "holdfast-backup-drill@signer-db.timer",
+    "holdfast-backup-watch@signer-db.timer",
+];
 
 fn outcomes(report: &Report) -> [&str; 4] {
     ["age", "proof", "drill", "shelf"]
@@ -14,7 +17,7 @@ on_hosts! {
     Image::Postgres;
     /// An apply enables the timers; what they start does its work in its sandbox; verify reads what came of it.
     fn timers_make_backups_and_verify_tells_of_them(host: &Host) {
-        for unit in ["backup", "backup-drill"] {
+        for unit in ["backup", "backup-drill", "backup-watch"] {
             for kind in ["service", "timer"] {
                 let path = format!("/usr/lib/systemd/system/holdfast-{unit}@.{kind}");
                 let output = host.run(["systemd-analyze", "verify", &path]).unwrap().ok().unwrap();
@@ -44,6 +47,8 @@ on_hosts! {
         assert_eq!(outcomes(&verify(host)), ["pass", "pass", "fail", "pass"]);
         host.sh("sleep 1.1").unwrap().ok().unwrap();
         let (exit, log) = started("holdfast-backup-drill@signer-db.service");
+        assert_eq!(exit, Some(0), "{log}");
+        let (exit, log) = started("holdfast-backup-watch@signer-db.service");
         assert_eq!(exit, Some(0), "{log}");
         let report = verify(host);
         assert_eq!(outcomes(&report), ["pass"; 4]);

@@ -16,7 +16,9 @@ use crate::{
         failure::{Exit, Failure},
         out::Tone,
     },
-    host::clock,
+    controls::backup::rows,
+    engine::check::{Judgement, Verdict},
+    host::{Reader, clock},
     profile::{Loaded, types::TimeSpan},
     report,
 };
@@ -84,6 +86,7 @@ pub(super) fn status(
     name: Option<&str>,
 ) -> Result<Exit, Failure> {
     let (mut exit, mut documents, now) = (Exit::Ok, Vec::new(), clock::now());
+    let reader = Reader::live();
     for job in jobs(loaded, name)? {
         let (entries, key) = entries(job)?;
         let standing = Standing::of(&entries, now);
@@ -91,9 +94,10 @@ pub(super) fn status(
         if !standing.is_good(job.backup) {
             exit = Exit::Findings;
         }
+        let rows = rows(job.name, job.backup, &reader);
         match context.format {
-            Format::Json => documents.push(standing_json(job, &standing, &key)),
-            Format::Text => standing_text(context, job, &standing, &key)?,
+            Format::Json => documents.push(standing_json(job, &standing, &rows, &key)),
+            Format::Text => standing_text(context, job, &standing, &rows, &key)?,
         }
     }
     if context.format == Format::Json {
@@ -103,7 +107,22 @@ pub(super) fn status(
     Ok(exit)
 }
 
-fn standing_json(job: Job<'_>, standing: &Standing<'_>, key: &str) -> Value {
+/// The outcome of a judgement on DKG rows, and what was seen.
+fn said(judgement: &Judgement) -> (&'static str, Tone, &str) {
+    match &judgement.verdict {
+        Verdict::Holds { observed } => ("pass", Tone::Good, observed),
+        Verdict::Differs { observed } => ("fail", Tone::Bad, observed),
+        Verdict::Unknown { why } => ("cannot-check", Tone::Bad, why),
+        Verdict::NotApplicable { why } => ("not-applicable", Tone::Faint, why),
+        Verdict::Accumulating { observed } => ("accumulating", Tone::Faint, observed),
+    }
+}
+
+fn standing_json(job: Job<'_>, standing: &Standing<'_>, rows: &[Judgement], key: &str) -> Value {
+    let rows = rows.iter().map(|judgement| {
+        let (outcome, _, text) = said(judgement);
+        json!({ "check": judgement.id(), "outcome": outcome, "text": text })
+    });
     let id = |aged: Option<Aged<'_>>| aged.map(|aged| aged.manifest.id.clone());
     let age = |aged: Option<Aged<'_>>| aged.and_then(|aged| aged.age).map(TimeSpan::as_secs);
     let drill = standing.drilled.and_then(|aged| aged.manifest.proof.drill.as_ref());
@@ -119,6 +138,8 @@ fn standing_json(job: Job<'_>, standing: &Standing<'_>, key: &str) -> Value {
         "newest_drilled_seconds": age(standing.drilled),
         "drilled_within_seconds": job.backup.drilled_within.as_secs(),
         "recovery_milliseconds": drill.map(|drill| drill.restore_milliseconds),
+        "rows": rows.collect::<Vec<_>>(),
+        "chain": standing.proven.and_then(|aged| aged.manifest.chain.as_ref()),
         "host_key": key,
     })
 }
@@ -127,6 +148,7 @@ fn standing_text(
     context: &Context,
     job: Job<'_>,
     standing: &Standing<'_>,
+    rows: &[Judgement],
     key: &str,
 ) -> Result<(), Failure> {
     let (out, name) = (&context.out, job.name);
@@ -149,6 +171,15 @@ fn standing_text(
     if let Some(drill) = standing.drilled.and_then(|aged| aged.manifest.proof.drill.as_ref()) {
         let took = seconds(drill.restore_milliseconds);
         out.line(format!("{name}: recovery takes {took}, as measured by that"))?;
+    }
+    if let Some(word) = standing.proven.and_then(|aged| aged.manifest.chain.as_ref()) {
+        let tone = if word.verdict == "equal" { Tone::Good } else { Tone::Bad };
+        out.line(format!("{name}: on chain: {}", out.paint(tone, &word.text)))?;
+    }
+    for judgement in rows {
+        let (_, tone, text) = said(judgement);
+        let what = &judgement.expected;
+        out.line(format!("{name}: {what}: {}", out.paint(tone, text)))?;
     }
     Ok(out.line(format!("{name}: signed with the host's key {key}"))?)
 }

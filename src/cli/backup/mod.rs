@@ -5,7 +5,9 @@ mod prove;
 mod prune;
 mod restore;
 mod role;
+mod rows;
 mod run;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -19,13 +21,14 @@ use super::{
 use crate::{
     backup::{
         catalogue::Entry,
+        joint,
         manifest::Manifest,
         restore::RestoreError,
         run::{Job, RunError, catalogue},
         server::ServerError,
         signing,
     },
-    host::{error::chain, shelf::Shelf},
+    host::{HostError, error::chain, shelf::Shelf},
     profile::{Loaded, Trust, schema::Backup},
 };
 
@@ -55,6 +58,19 @@ enum BackupCommand {
     Restore(restore::Args),
     /// Check the role that reads the database, or make it
     Role(role::Args),
+    /// Look for new DKG rows once, and back them up if there are any
+    Watch(NameArg),
+    /// List the backups of DKG rows, and what is wrong with them
+    Rows(NamesArg),
+    /// Put backed up DKG rows back into a migrated database
+    RestoreRows(rows::Args),
+}
+
+/// Which backup.
+#[derive(Debug, clap::Args)]
+struct NameArg {
+    /// Its name in the profile
+    name: String,
 }
 
 /// Which backups.
@@ -65,25 +81,41 @@ struct NamesArg {
 }
 
 /// Runs one of them.
-pub(super) fn run(context: &Context, args: &BackupArgs) -> Result<Exit, Failure> {
+pub(super) async fn run(context: &Context, args: &BackupArgs) -> Result<Exit, Failure> {
     host::require_root(context)?;
     let loaded = host::load(context, &args.profile, Trust::Enforced)?;
     match &args.command {
-        BackupCommand::Run(args) => run::run(context, &loaded, args),
+        BackupCommand::Run(args) => run::run(context, &loaded, args).await,
         BackupCommand::List(args) => list::list(context, &loaded, args.name.as_deref()),
         BackupCommand::Status(args) => list::status(context, &loaded, args.name.as_deref()),
-        BackupCommand::Prove(args) => prove::run(context, &loaded, args),
+        BackupCommand::Prove(args) => prove::run(context, &loaded, args).await,
         BackupCommand::Prune(args) => prune::run(context, &loaded, args),
         BackupCommand::Restore(args) => restore::run(context, &loaded, args),
         BackupCommand::Role(args) => role::run(context, &loaded, args),
+        BackupCommand::Watch(args) => watch::run(context, &loaded, &args.name).await,
+        BackupCommand::Rows(args) => rows::list(context, &loaded, args.name.as_deref()),
+        BackupCommand::RestoreRows(args) => rows::restore(context, &loaded, args),
     }
+}
+
+/// The process that has the signer's key: a job in, verdicts out.
+pub(super) fn child() -> Result<Exit, Failure> {
+    let (mut from, mut to) = (std::io::stdin().lock(), std::io::stdout().lock());
+    let said = joint::child::run(&mut from, &mut to);
+    said.map_err(HostError::file("answer on", "standard output"))?;
+    Ok(Exit::Ok)
 }
 
 /// The section of this name.
 fn job<'a>(loaded: &'a Loaded, name: &'a str) -> Result<Job<'a>, Failure> {
     let found = loaded.profile.backup.iter().find(|(each, _)| each.as_str() == name);
     if let Some((name, backup)) = found {
-        return Ok(Job { name: name.as_str(), backup, people: &loaded.profile.people });
+        return Ok(Job {
+            name: name.as_str(),
+            backup,
+            people: &loaded.profile.people,
+            chain: None,
+        });
     }
     let names: Vec<_> = loaded.profile.backup.keys().map(ToString::to_string).collect();
     let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };

@@ -2,9 +2,13 @@
 
 use serde_json::json;
 
-use super::{find, run::line};
+use super::{
+    find,
+    run::{inquiry, line},
+};
 use crate::{
     backup::{
+        joint,
         judge::judge,
         manifest::{Check, Drill, Outcome, failed},
         prove::{Depth, Sealed, restore},
@@ -37,7 +41,7 @@ pub(super) struct Args {
     drill: bool,
 }
 
-pub(super) fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exit, Failure> {
+pub(super) async fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exit, Failure> {
     let (backup, entry, manifest) = find(loaded, args.id.as_deref())?;
     let shelf = Shelf::at(backup.store.as_str());
     let file = &manifest.archive.file;
@@ -65,7 +69,12 @@ pub(super) fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exi
         match restore(&reader, &sealed) {
             Ok(restored) => {
                 let (source, begun) = (&manifest.source, manifest.begun);
-                checks.extend(judge(&restored.found, source, None, backup, begun));
+                let judged = judge(&restored.found, source, None, backup, begun);
+                checks.extend(joint::prove(judged, &restored.found.dkg, backup));
+                if let Some(inquiry) = inquiry(&reader, backup.chain.as_ref(), &manifest.name).await
+                {
+                    checks.push(inquiry.compare(&restored.found, reader.files()).1);
+                }
                 checks.extend(restored.drill.iter().map(Drill::check));
             }
             Err(error) => checks.push(fail("restore", &chain(&error))),

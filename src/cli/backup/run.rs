@@ -5,8 +5,10 @@ use serde_json::json;
 use super::job;
 use crate::{
     backup::{
+        chain::{Inquiry, deployer::deployer},
         manifest::{Check, Manifest, Outcome, seconds},
-        run::run as make,
+        rows::note::Note,
+        run::{Job, run as make},
     },
     cli::{
         Context, Format,
@@ -15,8 +17,8 @@ use crate::{
         out::Tone,
     },
     evidence::record::kind,
-    host::{Reader, error::chain},
-    profile::Loaded,
+    host::{Reader, error::chain, watched},
+    profile::{Loaded, schema::Chain},
     report,
 };
 
@@ -30,8 +32,10 @@ pub(super) struct Args {
     drill: bool,
 }
 
-pub(super) fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exit, Failure> {
-    let made = make(&Reader::live(), job(loaded, &args.name)?, args.drill);
+pub(super) async fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exit, Failure> {
+    let (reader, job) = (Reader::live(), job(loaded, &args.name)?);
+    let inquiry = inquiry(&reader, job.backup.chain.as_ref(), &args.name).await;
+    let made = make(&reader, Job { chain: inquiry.as_ref(), ..job }, args.drill);
     let manifest = match made {
         Ok(manifest) => manifest,
         Err(error) => {
@@ -45,6 +49,18 @@ pub(super) fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exi
         Format::Text => text(context, &manifest)?,
     }
     Ok(if manifest.proof.proven { Exit::Ok } else { Exit::Findings })
+}
+
+/// How the chain is asked, with what the watch heard last: by that a node that stands still is known.
+pub(super) async fn inquiry(
+    reader: &Reader,
+    section: Option<&Chain>,
+    name: &str,
+) -> Option<Inquiry> {
+    let section = section?;
+    let note: Option<Note> = watched::note(reader.files(), &Note::name(name));
+    let before = note.and_then(|note| note.chain).and_then(|asked| asked.answer);
+    Some(Inquiry::new(section, deployer(section, reader).await, before))
 }
 
 /// In the evidence log, where the newest manifest is named, too, which no later one names yet.
@@ -94,6 +110,7 @@ pub(super) fn line(context: &Context, check: &Check) -> String {
         Outcome::Pass => (Tone::Good, "pass"),
         Outcome::Fail => (Tone::Bad, "fail"),
         Outcome::NotApplicable => (Tone::Faint, "not-applicable"),
+        Outcome::CannotCheck => (Tone::Bad, "cannot-check"),
     };
     let text = crate::cli::out::harmless(&check.text);
     format!("  {} {}: {text}", context.out.paint(tone, word), check.name)

@@ -3,8 +3,11 @@
 //!
 //! What makes backups are timers, and those are units: the control `services` wants them enabled, and `units` judges
 //! whether they are holdfast's own.
+//!
+//! DKG rows have files of their own, and are judged in `rows`.
 
 mod checks;
+mod rows;
 mod units;
 
 use std::pin::Pin;
@@ -24,7 +27,7 @@ use crate::{
         change::Step,
         check::{CheckMeta, Judgement, Verdict},
     },
-    host::{HostError, clock, shelf::Shelf},
+    host::{HostError, Reader, clock, shelf::Shelf},
     profile::{
         schema::{Backup, Mode, Profile},
         types::TimeSpan,
@@ -65,13 +68,21 @@ impl Control for BackupControl {
                 Looked { name: name.to_string(), rules: rules.clone(), entries, now }
             });
             let shelves = shelves.collect();
-            let mut seen = Vec::new();
+            let rows = profile.backup.iter().map(|(name, rules)| {
+                (name.to_string(), rows::Seen::read(name.as_str(), rules, sight.host))
+            });
+            let (rows, mut units) = (rows.collect(), Vec::new());
             for name in profile.backup.keys() {
-                seen.push((name.to_string(), units::look(name.as_str(), sight.host).await));
+                units.push((name.to_string(), units::look(name.as_str(), sight.host).await));
             }
-            Box::new(Compared { shelves, units: seen }) as Box<dyn Comparison>
+            Box::new(Compared { shelves, rows, units }) as Box<dyn Comparison>
         })
     }
+}
+
+/// How the DKG rows of a backup stand, as `verify` says it.
+pub fn rows(name: &str, rules: &Backup, host: &Reader) -> Vec<Judgement> {
+    rows::Seen::read(name, rules, host).judge(name)
 }
 
 /// The backups of a name; none where this host has never signed one.
@@ -95,13 +106,15 @@ struct Looked {
 #[derive(Debug)]
 struct Compared {
     shelves: Vec<Looked>,
+    rows: Vec<(String, rows::Seen)>,
     units: Vec<(String, Vec<units::Seen>)>,
 }
 
 impl Comparison for Compared {
     fn judge(&self) -> Vec<Judgement> {
+        let rows = self.rows.iter().flat_map(|(name, seen)| seen.judge(name));
         let units = self.units.iter().map(|(name, seen)| units::judge(name, seen));
-        self.shelves.iter().flat_map(Looked::judge).chain(units).collect()
+        self.shelves.iter().flat_map(Looked::judge).chain(rows).chain(units).collect()
     }
 
     fn plan(&self, _wanted: &Wanted<'_>) -> Vec<Step> {

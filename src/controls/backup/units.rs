@@ -8,7 +8,7 @@ use crate::{
 use super::checks;
 
 /// The units of a backup, before and after its name, and what holdfast ships of each.
-const UNITS: [(&str, &str, &str); 4] = [
+const UNITS: [(&str, &str, &str); 6] = [
     ("holdfast-backup@", ".service", include_str!("../../../systemd/holdfast-backup@.service")),
     ("holdfast-backup@", ".timer", include_str!("../../../systemd/holdfast-backup@.timer")),
     (
@@ -20,6 +20,16 @@ const UNITS: [(&str, &str, &str); 4] = [
         "holdfast-backup-drill@",
         ".timer",
         include_str!("../../../systemd/holdfast-backup-drill@.timer"),
+    ),
+    (
+        "holdfast-backup-watch@",
+        ".service",
+        include_str!("../../../systemd/holdfast-backup-watch@.service"),
+    ),
+    (
+        "holdfast-backup-watch@",
+        ".timer",
+        include_str!("../../../systemd/holdfast-backup-watch@.timer"),
     ),
 ];
 

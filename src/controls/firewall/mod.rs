@@ -64,7 +64,7 @@ mod neighbours;
 mod observed;
 pub mod parts;
 mod ruleset;
-mod services;
+pub(crate) mod services;
 mod sets;
 mod table;
 mod terms;

@@ -66,8 +66,9 @@ impl Control for Services {
     }
 }
 
-/// The timers of a backup: what makes it and what restores all of it.
-const BACKUP_TIMERS: [&str; 2] = ["holdfast-backup", "holdfast-backup-drill"];
+/// The timers of a backup: what makes it, what restores all of it, and what looks for new DKG rows.
+const BACKUP_TIMERS: [&str; 3] =
+    ["holdfast-backup", "holdfast-backup-drill", "holdfast-backup-watch"];
 
 fn wishes(profile: &Profile) -> Vec<(Wish, String)> {
     let lists = profile.services.iter().flat_map(|services| {

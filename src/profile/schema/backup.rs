@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Chain;
 use crate::profile::types::{
     ContainerName, DatabaseName, FilePath, SignerPublicKey, Size, TableName, Text, TimeSpan,
     UserName,
@@ -92,6 +93,13 @@ pub struct Backup {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signer_keys: Option<Vec<SignerPublicKey>>,
 
+    /// Files of this host that have the signer's private key, of now and of earlier generations: its configuration, a file
+    /// of the variables that it is started with, or one with nothing but the key. By them each row is proven to open, and its
+    /// share to fit, in a process of its own that locks its memory and says verdicts only; without them another signer's
+    /// row of the same group cannot be told. Absent: no private key is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_files: Option<Vec<FilePath>>,
+
     /// By how many percent of its rows a table may be smaller than in the backup before, each name in quotes
     /// because of its dot. No other table may be smaller at all.
     #[serde(default)]
@@ -101,6 +109,14 @@ pub struct Backup {
     /// Which backups `holdfast backup prune` keeps; every other is deleted.
     #[serde(default)]
     pub keep: Keep,
+
+    /// The chain that the keys in a backup are compared with. Absent: they are compared with none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<Chain>,
+
+    /// How long ago `holdfast backup watch` may have looked for new DKG rows last.
+    #[serde(default = "Backup::default_watched_within")]
+    pub watched_within: TimeSpan,
 }
 
 /// A part in a hundred.
@@ -165,6 +181,11 @@ impl Backup {
     /// A day, and what a daily timer may be late by.
     const fn default_proven_within() -> TimeSpan {
         TimeSpan::from_secs(26 * 3600)
+    }
+
+    /// Some looks of its timer: one may fail while the server is started anew.
+    const fn default_watched_within() -> TimeSpan {
+        TimeSpan::from_secs(15 * 60)
     }
 
     /// A week, and what a weekly timer may be late by.

@@ -10,6 +10,7 @@
 //! A new control is a new file here, a field of [`Profile`], and nothing else in this folder.
 
 mod backup;
+mod chain;
 mod firewall;
 mod journal;
 mod login;
@@ -25,6 +26,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::backup::{Backup, Keep, Percent};
+pub use self::chain::Chain;
 pub use self::firewall::{
     Allow, Block, Egress, EgressAllow, EgressDefault, Firewall, Forward, LogDrops, NamedSet,
     Service,

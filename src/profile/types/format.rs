@@ -8,9 +8,9 @@ use std::str::FromStr;
 
 use super::{
     AgeRecipient, Algorithm, CheckId, Cidr, ContainerName, DatabaseName, FilePath, HttpUrl,
-    Interface, KeysFile, MaxStartups, Moment, Port, PortRange, Rate, RuleName, SignerPublicKey,
-    Size, Source, SshKey, SysctlKey, SysctlValue, TableName, Text, TimeSpan, TimeZoneName,
-    UnitName, Until, UserName,
+    Interface, KeysFile, MaxStartups, Moment, NodeUrl, Port, PortRange, Rate, RuleName,
+    SignerPublicKey, Size, Source, SshKey, StacksAddress, SysctlKey, SysctlValue, TableName, Text,
+    TimeSpan, TimeZoneName, UnitName, Until, UserName,
 };
 
 /// Why a text is not a value of the kind asked for, and what to write instead.
@@ -131,6 +131,8 @@ pub static FORMATS: &[Format] = &[
     format::<DatabaseName>(),
     format::<TableName>(),
     format::<SignerPublicKey>(),
+    format::<NodeUrl>(),
+    format::<StacksAddress>(),
     format::<Text>(),
 ];
 

@@ -12,6 +12,7 @@ pub(super) fn validate(profile: &Profile, at: At<'_>, complete: bool, found: &mu
         let here = at.key(name.as_str());
         distinct(&backup.to, here.key("to"), found);
         distinct(backup.signer_keys.as_deref().unwrap_or_default(), here.key("signer_keys"), found);
+        distinct(backup.key_files.as_deref().unwrap_or_default(), here.key("key_files"), found);
         for (index, who) in backup.to.iter().enumerate() {
             let span = here.key("to").item(index).span;
             match profile.people.iter().find(|person| person.name == *who) {

@@ -7,7 +7,7 @@ use super::ports::Fault;
 
 /// The last value that the file gives a variable; `None` when it does not name it. Names are told apart by case only
 /// where `exact` says so.
-pub(super) fn value(text: &str, variable: &str) -> Result<Option<String>, Fault> {
+pub(crate) fn value(text: &str, variable: &str) -> Result<Option<String>, Fault> {
     let mut found = None;
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();

@@ -16,11 +16,11 @@
 //! host's port, at which the container's is published, and not the one in the service's configuration.
 
 mod bitcoind;
-mod env_file;
+pub(crate) mod env_file;
 mod gather;
 mod launch;
 mod ports;
-mod signer;
+pub(crate) mod signer;
 mod stacks;
 
 pub(super) use gather::gather;

@@ -46,7 +46,7 @@ pub(super) fn is_loopback(address: IpAddr) -> bool {
 
 /// What a service's configuration cannot be read for. Quotes nothing of it: secrets stand on the next line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fault {
+pub(crate) struct Fault {
     /// The line, from 1 on.
     pub(super) line: Option<usize>,
     /// What is wrong, and what to do.

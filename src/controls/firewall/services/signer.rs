@@ -38,7 +38,7 @@ pub(super) fn ports(text: Option<&str>, variable: Option<&str>) -> Result<Ports,
 }
 
 /// Reads TOML. The parser's own words may quote the file, so only the place is kept.
-pub(super) fn table(text: &str) -> Result<Table, Fault> {
+pub(crate) fn table(text: &str) -> Result<Table, Fault> {
     text.parse::<Table>().map_err(|error: toml::de::Error| {
         let before = error.span().and_then(|span| text.get(..span.start));
         let line = before.map(|before| before.matches('\n').count() + 1);
@@ -47,7 +47,7 @@ pub(super) fn table(text: &str) -> Result<Table, Fault> {
 }
 
 /// The value at a path of keys; a fault where something on the way is not a table.
-pub(super) fn at<'a>(table: &'a Table, path: &[&str]) -> Result<Option<&'a Value>, Fault> {
+pub(crate) fn at<'a>(table: &'a Table, path: &[&str]) -> Result<Option<&'a Value>, Fault> {
     let Some((last, tables)) = path.split_last() else { return Ok(None) };
     let mut here = table;
     for (depth, key) in tables.iter().enumerate() {

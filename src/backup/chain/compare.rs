@@ -6,15 +6,11 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    clarity::OnChain,
-    curve::PublicKey,
-    node::{Doubt, Network, Node},
-};
-use crate::engine::check;
+use super::{clarity::OnChain, node::Doubt};
+use crate::{backup::curve::PublicKey, engine::check};
 
 /// `sbtc_signer.dkg_shares_status`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// The round ended, and its key has not signed yet. A signer that is started 10 blocks later makes it `failed`.
@@ -92,23 +88,14 @@ pub enum Verdict {
     StaleNode(Doubt),
 }
 
-/// Compares the rows of a backup with the chain, as a node tells it.
-///
-/// `seen` is the height of the newest Bitcoin block in the backup. What is wrong with the rows alone comes first: no node is
+/// Compares the rows of a backup with the chain, as a node tells it; `doubt` is why it is not to be believed. What is wrong with the rows alone comes first: no node is
 /// needed for that. Then the node must be believed, whatever it says: a lagging one may well give a key that is equal.
-pub fn compare(
-    rows: &[KeyRow],
-    on_chain: OnChain,
-    node: &Node,
-    network: Network,
-    seen: Option<u64>,
-) -> Verdict {
+pub fn compare(rows: &[KeyRow], on_chain: OnChain, doubt: Option<Doubt>) -> Verdict {
     if rows.is_empty() {
         return Verdict::NoRows;
     }
     let of = |status| rows.iter().filter(move |row| row.status == status);
     let newest = of(Status::Verified).max_by_key(|row| (row.created, row.aggregate_key));
-    let doubt = node.doubt(network, seen);
     let key = match (newest, doubt, on_chain) {
         // A key on chain that only an unverified row has tells more than that none is verified.
         (None, None, OnChain::Key(key)) if rows.iter().any(|row| row.aggregate_key == key) => key,
@@ -176,6 +163,20 @@ impl fmt::Display for Verdict {
 }
 
 impl Verdict {
+    /// Its name, for programs.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Equal { .. } => "equal",
+            Self::RotationPending { .. } => "rotation-pending",
+            Self::NotVerified { .. } => "not-verified",
+            Self::Absent { .. } => "absent",
+            Self::NoneVerified { .. } => "none-verified",
+            Self::NoRows => "no-rows",
+            Self::NotBootstrapped => "not-bootstrapped",
+            Self::StaleNode(_) => "stale-node",
+        }
+    }
+
     /// The same as a control's word: what a node cannot be believed for is unknown, and never holds.
     pub fn judged(&self) -> check::Verdict {
         let text = self.to_string();
@@ -194,5 +195,5 @@ impl Verdict {
 }
 
 #[cfg(test)]
-#[path = "chain_tests.rs"]
+#[path = "compare_tests.rs"]
 mod tests;

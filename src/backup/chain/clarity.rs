@@ -7,7 +7,7 @@
 
 use serde::Deserialize;
 
-use super::curve::{PointFault, PublicKey, unhex};
+use crate::backup::curve::{PointFault, PublicKey, unhex};
 
 /// The type byte of a buffer.
 const BUFFER: u8 = 2;

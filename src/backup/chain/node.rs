@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::clarity::{AnswerFault, quoted};
+use crate::profile::types::StacksAddress;
 
 /// How many Stacks blocks a node may be behind its best peer. Between two looks some blocks are always on their way;
 /// with one every few seconds (SIP-021) these are minutes, and a rotation takes a Bitcoin block at least.
@@ -13,36 +14,42 @@ const BEHIND: u64 = 60;
 /// How many Bitcoin blocks a node may be behind what the signer had seen: a reorganisation takes one or two back.
 const BURN_BEHIND: u64 = 2;
 
-/// Which network the signer is on, as `signer.network` has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+/// For how long a node's newest Bitcoin block may have been the newest: with one in 10 minutes on average, once in 65
+/// million blocks none comes for 3 hours.
+const STILL: i64 = 3 * 3600;
+
+/// Which network the signer is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Network {
     /// The network with value in it.
     Mainnet,
-    /// The public test network.
+    /// The public test network, or one of one's own, which calls itself by the same number.
     Testnet,
-    /// A network of one's own, which calls itself by the number of the test network.
-    Regtest,
 }
 
 impl Network {
+    /// The one that a contract's deployer is on: a signer refuses a deployer of another network than its own.
+    pub fn of(deployer: &StacksAddress) -> Self {
+        if deployer.is_mainnet() { Self::Mainnet } else { Self::Testnet }
+    }
+
     /// `network_id` in `/v2/info`: `CHAIN_ID_MAINNET` and `CHAIN_ID_TESTNET` (stacks-network/stacks-core,
     /// stacks-common).
     pub const fn id(self) -> u32 {
         match self {
             Self::Mainnet => 1,
-            Self::Testnet | Self::Regtest => 0x8000_0000,
+            Self::Testnet => 0x8000_0000,
         }
     }
 }
 
 /// What a node says of itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
     /// The number of its network.
     pub network_id: u32,
-    /// Whether it is past its first download of blocks.
-    pub synced: bool,
+    /// Whether it is past its first download of blocks; `None`: it is too old to say.
+    pub synced: Option<bool>,
     /// Its newest Stacks block.
     pub tip: u64,
     /// Its newest Bitcoin block.
@@ -74,6 +81,8 @@ pub enum Doubt {
         /// The signer's newest in the backup.
         seen: u64,
     },
+    /// It has learned of no Bitcoin block for so many seconds.
+    Still(i64),
 }
 
 impl fmt::Display for Doubt {
@@ -88,6 +97,9 @@ impl fmt::Display for Doubt {
                 f,
                 "its newest Bitcoin block is {found}, and the signer had seen block {seen}"
             ),
+            Self::Still(seconds) => {
+                write!(f, "it has learned of no Bitcoin block for {} minutes", seconds / 60)
+            }
         }
     }
 }
@@ -96,7 +108,7 @@ impl fmt::Display for Doubt {
 #[derive(Deserialize)]
 struct Info {
     network_id: u32,
-    is_fully_synced: bool,
+    is_fully_synced: Option<bool>,
     stacks_tip_height: u64,
     burn_block_height: u64,
     server_version: String,
@@ -128,19 +140,23 @@ impl Node {
         })
     }
 
-    /// Why its word does not count for a signer of this network, whose newest Bitcoin block is `seen`.
-    pub fn doubt(&self, network: Network, seen: Option<u64>) -> Option<Doubt> {
+    /// Why its word does not count for a signer of this network, whose newest Bitcoin block is `seen`. `still` is for how
+    /// many seconds it has been seen with one and the same newest block.
+    pub fn doubt(&self, network: Network, seen: Option<u64>, still: i64) -> Option<Doubt> {
         if self.network_id != network.id() {
             return Some(Doubt::Network { found: self.network_id, expected: network.id() });
         }
-        if !self.synced {
+        if self.synced == Some(false) {
             return Some(Doubt::NotSynced);
         }
         if let Some(blocks) = self.behind.filter(|blocks| *blocks > BEHIND) {
             return Some(Doubt::Behind(blocks));
         }
-        let seen = seen.filter(|seen| self.burn_height.saturating_add(BURN_BEHIND) < *seen)?;
-        Some(Doubt::BehindSigner { found: self.burn_height, seen })
+        if let Some(seen) = seen.filter(|seen| self.burn_height.saturating_add(BURN_BEHIND) < *seen)
+        {
+            return Some(Doubt::BehindSigner { found: self.burn_height, seen });
+        }
+        (still > STILL).then_some(Doubt::Still(still))
     }
 }
 
@@ -159,13 +175,24 @@ mod tests {
     fn a_node_at_the_tip_is_believed() {
         let node =
             node(Some(r#"{"difference_from_max_peer":60,"node_stacks_tip_height":3500000}"#));
-        assert_eq!(node.doubt(Network::Mainnet, Some(900_002)), None);
+        assert_eq!(node.doubt(Network::Mainnet, Some(900_002), STILL), None);
         assert_eq!(node.version, "stacks-node 4.0.2");
+    }
+
+    fn good_still() -> String {
+        node(None).doubt(Network::Mainnet, Some(900_002), STILL + 60).unwrap().to_string()
+    }
+
+    #[test]
+    fn a_node_that_does_not_say_whether_it_is_synced_is_an_old_one() {
+        let old = INFO.replace(r#","is_fully_synced":true"#, "");
+        let node = Node::from_answers(old.as_bytes(), None).unwrap();
+        assert_eq!((node.synced, node.doubt(Network::Mainnet, None, 0)), (None, None));
     }
 
     #[test]
     fn each_doubt_has_its_words() {
-        let told = |node: &Node, network, seen| node.doubt(network, seen).unwrap().to_string();
+        let told = |node: &Node, network, seen| node.doubt(network, seen, 0).unwrap().to_string();
         let good = node(None);
         assert_eq!(
             told(&good, Network::Testnet, None),
@@ -175,8 +202,10 @@ mod tests {
             told(&good, Network::Mainnet, Some(900_003)),
             "its newest Bitcoin block is 900000, and the signer had seen block 900003"
         );
-        let unsynced = Node { synced: false, ..good };
+        let unsynced = Node { synced: Some(false), ..good };
         assert_eq!(told(&unsynced, Network::Mainnet, None), "it says that it is not fully synced");
+        let still = good_still();
+        assert_eq!(still, "it has learned of no Bitcoin block for 181 minutes");
         let behind = node(Some(r#"{"difference_from_max_peer":61}"#));
         assert_eq!(
             told(&behind, Network::Mainnet, None),

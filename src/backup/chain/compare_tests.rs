@@ -15,19 +15,8 @@ fn row(n: u64, status: Status, second: i64) -> KeyRow {
     KeyRow { aggregate_key: key(n), status, created }
 }
 
-fn node() -> Node {
-    Node {
-        network_id: 1,
-        synced: true,
-        tip: 3_500_000,
-        burn_height: 900_000,
-        version: "stacks-node 4.0.2".to_owned(),
-        behind: Some(0),
-    }
-}
-
 fn verdict(rows: &[KeyRow], on_chain: u64) -> Verdict {
-    compare(rows, OnChain::Key(key(on_chain)), &node(), Network::Mainnet, Some(900_000))
+    compare(rows, OnChain::Key(key(on_chain)), None)
 }
 
 use Status::{Failed, Unverified, Verified};
@@ -56,9 +45,7 @@ fn a_round_under_way_is_told_and_is_no_fault() {
 
 #[test]
 fn rows_that_are_no_use_need_no_node() {
-    let stale = Node { synced: false, ..node() };
-    let judge =
-        |rows: &[KeyRow]| compare(rows, OnChain::Key(key(1)), &stale, Network::Mainnet, None);
+    let judge = |rows: &[KeyRow]| compare(rows, OnChain::Key(key(1)), Some(Doubt::NotSynced));
     assert_eq!(judge(&[]), Verdict::NoRows);
     let none = [row(1, Unverified, 1), row(2, Failed, 2), row(3, Failed, 3)];
     assert_eq!(judge(&none), Verdict::NoneVerified { unverified: 1, failed: 2 });
@@ -69,9 +56,8 @@ fn rows_that_are_no_use_need_no_node() {
 #[test]
 fn a_node_that_lags_is_not_believed_even_when_it_agrees() {
     let rows = [row(1, Verified, 1)];
-    let stale = Node { behind: Some(100_000), ..node() };
     for on_chain in [OnChain::Key(key(1)), OnChain::Key(key(2)), OnChain::NotBootstrapped] {
-        let verdict = compare(&rows, on_chain, &stale, Network::Mainnet, None);
+        let verdict = compare(&rows, on_chain, Some(Doubt::Behind(100_000)));
         assert_eq!(verdict, Verdict::StaleNode(Doubt::Behind(100_000)));
         assert!(matches!(verdict.judged(), check::Verdict::Unknown { .. }));
     }
@@ -80,7 +66,7 @@ fn a_node_that_lags_is_not_believed_even_when_it_agrees() {
 #[test]
 fn no_key_on_chain_is_another_deployer() {
     let rows = [row(1, Verified, 1)];
-    let verdict = compare(&rows, OnChain::NotBootstrapped, &node(), Network::Mainnet, None);
+    let verdict = compare(&rows, OnChain::NotBootstrapped, None);
     assert_eq!(verdict, Verdict::NotBootstrapped);
     assert!(matches!(verdict.judged(), check::Verdict::Differs { .. }));
 }
@@ -100,8 +86,8 @@ proptest! {
     /// It holds when the key of the newest verified row is on chain and the node is to be believed, and never else.
     #[test]
     fn it_holds_for_one_reason_only(rows in rows(), on_chain in 1u64..8, synced in any::<bool>()) {
-        let node = Node { synced, ..node() };
-        let verdict = compare(&rows, OnChain::Key(key(on_chain)), &node, Network::Mainnet, None);
+        let doubt = (!synced).then_some(Doubt::NotSynced);
+        let verdict = compare(&rows, OnChain::Key(key(on_chain)), doubt);
         let holds = matches!(verdict.judged(), check::Verdict::Holds { .. });
         let verified = || rows.iter().filter(|row| row.status == Verified);
         let newest = verified().max_by_key(|row| (row.created, row.aggregate_key));

@@ -1,0 +1,55 @@
+//! What the process that has the keys is told, and what it says: verdicts and public halves, and nothing else.
+
+use serde::{Deserialize, Serialize};
+
+use crate::backup::dkg::Row;
+
+/// What it is told.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Job {
+    /// Files that have a private key each.
+    pub files: Vec<String>,
+    /// Rows, with the encrypted shares.
+    pub rows: Vec<Row>,
+}
+
+/// What it says.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// It has judged.
+    Judged(Judged),
+    /// It has not read any key, because of this.
+    Refused(String),
+}
+
+/// Its word on files and rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judged {
+    /// On each file, in the order of the job.
+    pub keys: Vec<KeyWord>,
+    /// On each row, in the order of the job.
+    pub rows: Vec<RowWord>,
+}
+
+/// A file of the job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyWord {
+    /// Its path.
+    pub file: String,
+    /// The public half of the key in it, in hexadecimal; or why there is none. Nothing of the file is quoted.
+    pub public: Result<String, String>,
+}
+
+/// A row of the job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RowWord {
+    /// It opens under one of the keys, and its share fits its public shares; in words.
+    Opens(String),
+    /// It is of no use to the signer whose key this is; in words.
+    Flawed(String),
+    /// None of the keys is of its signer set.
+    NoKey,
+}
