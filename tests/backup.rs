@@ -40,8 +40,8 @@ PROFILE
 chmod 600 /etc/holdfast/profile.toml
 "#;
 
-/// Where backups are.
-const STORE: &str = "/var/backups/holdfast";
+/// Where finished backups are; the lock and what is not finished are in the folder above.
+const STORE: &str = "/var/backups/holdfast/finished";
 
 fn group() -> Group {
     Group::new("backup", 5, 3)
@@ -125,7 +125,7 @@ on_hosts! {
         assert_eq!(manifest["newest_block"]["height"], 900_050);
         let file = manifest["archive"]["file"].as_str().unwrap();
         let head = host.sh(&format!("head -c 21 {STORE}/{file}; stat -c ' %a %U' {STORE}/{file}"));
-        assert_eq!(head.unwrap().ok().unwrap().stdout, "age-encryption.org/v1 600 root\n");
+        assert_eq!(head.unwrap().ok().unwrap().stdout, "age-encryption.org/v1 644 root\n");
         let names = host.sh(&format!("ls {STORE} | wc -l")).unwrap().ok().unwrap().stdout;
         assert_eq!(names.trim(), "2", "the file and its manifest");
 
@@ -310,7 +310,7 @@ on_hosts! {
             let output = holdfast(host, &["backup", "run", "signer-db"]);
             assert_eq!(output.status, Some(1), "{why}: {}", output.stdout);
             assert!(output.stderr.contains(why), "not {why:?}: {}", output.stderr);
-            let script = format!("cd {STORE} && sha256sum * && ! ls -A | grep unfinished");
+            let script = format!("cd {STORE} && sha256sum * && ! ls -A .. | grep unfinished");
             let after = host.sh(&script).unwrap().ok().unwrap().stdout;
             assert_eq!(after, before, "{why}");
             assert_nothing_left(host);
@@ -349,13 +349,13 @@ on_hosts! {
              holdfast backup run signer-db & pid=$!
              sleep 1; kill -9 $pid; wait $pid || :
              systemctl kill --signal=SIGCONT postgresql@*-main.service
-             touch {STORE}/signer-db-20200101T000000Z.pgdump.zst.age.unfinished"
+             touch {STORE}/../signer-db-20200101T000000Z.pgdump.zst.age.unfinished"
         );
         host.sh(&kill).unwrap().ok().unwrap();
         let quiet = "for _ in $(seq 300); do pgrep -u holdfast-backup >/dev/null || exit 0; sleep 0.1; done; exit 1";
         host.sh(quiet).unwrap().ok().unwrap();
         make(host, true);
-        let left = host.sh(&format!("ls -A {STORE} | grep -c unfinished || :")).unwrap().ok().unwrap();
+        let left = host.sh(&format!("ls -A {STORE}/.. | grep -c unfinished || :")).unwrap().ok().unwrap();
         assert_eq!(left.stdout.trim(), "0");
         assert_eq!(backup(host, &["list"]).0, 0);
     }

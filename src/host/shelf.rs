@@ -1,11 +1,22 @@
 //! The folder that backups are kept in: the one place outside [`Writer`](super::Writer)'s transactions to which holdfast
 //! writes. A dump takes as long as it takes, and the lock of transactions must not be held for it; so a shelf has a lock of
 //! its own, and can write nowhere else.
+//!
+//! ```text
+//! STORE            0700  the lock, and what is not finished
+//! STORE/finished   0755  finished files, 0644
+//! ```
+//!
+//! Nobody but root gets into the outer folder, so nobody of this host reads the inner one. sshd does, as root, and locks
+//! the account that fetches backups into it (`[pull]`): what is not finished is not hidden from that account by its mode,
+//! it is nowhere.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
     io::{self, Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::{
+        DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+    },
     path::{Path, PathBuf},
 };
 
@@ -18,6 +29,9 @@ use super::HostError;
 
 /// The file that is locked. It stays: one that is deleted while held would let two in.
 const LOCK: &str = ".lock";
+
+/// The folder of what is finished, in the folder of backups.
+pub const FINISHED: &str = "finished";
 
 /// What an unfinished file's name ends in.
 const UNFINISHED: &str = ".unfinished";
@@ -53,8 +67,12 @@ impl Shelf {
         Self { folder: PathBuf::from(folder) }
     }
 
+    fn finished(&self) -> PathBuf {
+        self.folder.join(FINISHED)
+    }
+
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+        self.finished().join(name)
     }
 
     fn shown(&self, name: &str) -> String {
@@ -68,11 +86,11 @@ impl Shelf {
     pub fn items(&self) -> Result<Vec<Item>, HostError> {
         let list = || -> io::Result<Vec<Item>> {
             let mut items = Vec::new();
-            for entry in fs::read_dir(&self.folder)? {
+            for entry in fs::read_dir(self.finished())? {
                 let entry = entry?;
                 let name = entry.file_name().to_string_lossy().into_owned();
                 let meta = entry.metadata()?;
-                if meta.is_file() && !name.starts_with('.') && !name.ends_with(UNFINISHED) {
+                if meta.is_file() {
                     items.push(Item { name, bytes: meta.len() });
                 }
             }
@@ -81,7 +99,7 @@ impl Shelf {
         };
         match list() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            other => other.map_err(HostError::file("list", self.folder.display().to_string())),
+            other => other.map_err(HostError::file("list", self.finished().display().to_string())),
         }
     }
 
@@ -122,20 +140,11 @@ impl Shelf {
     pub fn open(self) -> Result<OpenShelf, HostError> {
         let shown = self.folder.display().to_string();
         let failed = |action| HostError::file(action, shown.clone());
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.folder)
-            .map_err(failed("make the folder"))?;
-        let meta = fs::symlink_metadata(&self.folder).map_err(failed("look at"))?;
-        if !meta.is_dir() || meta.uid() != 0 || meta.mode() & 0o022 != 0 {
-            return Err(HostError::Refused(format!(
-                "{shown} must be a folder that belongs to root and that nobody else may write to"
-            )));
-        }
+        own_folder(&self.folder, 0o700)?;
+        own_folder(&self.finished(), 0o755)?;
         let mut options = OpenOptions::new();
         options.read(true).append(true).create(true).mode(0o600);
-        let lock = options.custom_flags(OFlag::O_NOFOLLOW.bits()).open(self.path(LOCK));
+        let lock = options.custom_flags(OFlag::O_NOFOLLOW.bits()).open(self.folder.join(LOCK));
         let lock = lock.map_err(failed("open the lock of"))?;
         match lock.try_lock() {
             Ok(()) => Ok(OpenShelf { shelf: self, _lock: lock }),
@@ -165,7 +174,7 @@ impl OpenShelf {
             .map(|entry| entry.file_name().to_string_lossy().into_owned())
             .filter(|name| name.ends_with(UNFINISHED));
         let names: Vec<String> = list.collect();
-        names.iter().try_for_each(|name| self.remove(name))?;
+        names.iter().try_for_each(|name| self.delete(&folder.join(name)))?;
         Ok(names)
     }
 
@@ -174,11 +183,14 @@ impl OpenShelf {
     /// # Errors
     /// When it cannot be made.
     pub fn begin(&self, name: &str) -> Result<File, HostError> {
-        let name = format!("{name}{UNFINISHED}");
+        let path = self.unfinished(name);
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
-        let path = self.shelf.path(&name);
-        options.open(path).map_err(HostError::file("make", self.shelf.shown(&name)))
+        options.open(&path).map_err(HostError::file("make", path.display().to_string()))
+    }
+
+    fn unfinished(&self, name: &str) -> PathBuf {
+        self.shelf.folder.join(format!("{name}{UNFINISHED}"))
     }
 
     /// Gives a finished file its name: from then on it is there, whole, over a power cut too. One of that name is not
@@ -188,18 +200,21 @@ impl OpenShelf {
     /// When it cannot be written to the disk or renamed.
     pub fn finish(&self, file: &File, name: &str) -> Result<(), HostError> {
         let shown = self.shelf.shown(name);
+        // Before it has its name: a reader of the folder finds nothing that it may not read.
+        file.set_permissions(Permissions::from_mode(0o644))
+            .map_err(HostError::file("set the mode of", &*shown))?;
         file.sync_all().map_err(HostError::file("write to the disk", &*shown))?;
-        let from = self.shelf.path(&format!("{name}{UNFINISHED}"));
-        let to = self.shelf.path(name);
+        let (from, to) = (self.unfinished(name), self.shelf.path(name));
         renameat2(AT_FDCWD, &from, AT_FDCWD, &to, RenameFlags::RENAME_NOREPLACE)
             .map_err(|error| HostError::file("rename to", &*shown)(error.into()))?;
-        self.sync()
+        sync(&self.shelf.finished())?;
+        sync(&self.shelf.folder)
     }
 
     /// Throws an unfinished file away.
     pub fn abandon(&self, name: &str) {
         // What stays is cleared by the next run.
-        drop(self.remove(&format!("{name}{UNFINISHED}")));
+        drop(self.delete(&self.unfinished(name)));
     }
 
     /// A small file at once.
@@ -218,18 +233,39 @@ impl OpenShelf {
     /// # Errors
     /// When it cannot be deleted.
     pub fn remove(&self, name: &str) -> Result<(), HostError> {
-        #[expect(clippy::disallowed_methods, reason = "src/host is where files are removed")]
-        match fs::remove_file(self.shelf.path(name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(HostError::file("delete", self.shelf.shown(name))(error))
-            }
-            _ => self.sync(),
-        }
+        self.delete(&self.shelf.path(name))
     }
 
-    fn sync(&self) -> Result<(), HostError> {
-        let folder: &Path = &self.shelf.folder;
-        let synced = File::open(folder).and_then(|folder| folder.sync_all());
-        synced.map_err(HostError::file("write to the disk", folder.display().to_string()))
+    fn delete(&self, path: &Path) -> Result<(), HostError> {
+        #[expect(clippy::disallowed_methods, reason = "src/host is where files are removed")]
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(HostError::file("delete", path.display().to_string())(error))
+            }
+            _ => sync(path.parent().unwrap_or(&self.shelf.folder)),
+        }
     }
+}
+
+/// Makes a folder that is there only for backups, if it is not there, and sees that it is root's and has this mode.
+fn own_folder(folder: &Path, mode: u32) -> Result<(), HostError> {
+    let shown = folder.display().to_string();
+    let failed = |action| HostError::file(action, shown.clone());
+    DirBuilder::new().recursive(true).mode(mode).create(folder).map_err(failed("make the folder"))?;
+    let meta = fs::symlink_metadata(folder).map_err(failed("look at"))?;
+    if !meta.is_dir() || meta.uid() != 0 || meta.mode() & 0o022 != 0 {
+        return Err(HostError::Refused(format!(
+            "{shown} must be a folder that belongs to root and that nobody else may write to"
+        )));
+    }
+    // Others may have been let in by whoever made it, or kept out by the umask.
+    if meta.mode() & 0o7777 != mode {
+        fs::set_permissions(folder, Permissions::from_mode(mode)).map_err(failed("set the mode of"))?;
+    }
+    Ok(())
+}
+
+fn sync(folder: &Path) -> Result<(), HostError> {
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(HostError::file("write to the disk", folder.display().to_string()))
 }
