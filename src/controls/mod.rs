@@ -6,6 +6,7 @@ mod dropin;
 pub mod firewall;
 pub mod journal;
 pub mod login;
+pub mod pull;
 pub mod services;
 pub mod ssh;
 pub mod sysctl;
@@ -27,6 +28,7 @@ pub const ALL: &[&dyn Control] = &[
     &sysctl::Sysctl,
     &services::Services,
     &ssh::Ssh,
+    &pull::PullControl,
     &firewall::FirewallControl,
     &login::LoginControl,
 ];

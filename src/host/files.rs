@@ -170,6 +170,14 @@ impl Files {
         }
     }
 
+    /// The same of what is at the path itself, be it a link.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    pub fn access_itself(&self, path: &str) -> Result<Option<Access>, HostError> {
+        access(fs::symlink_metadata(self.locate(path)), path)
+    }
+
     /// The names in a directory, sorted; none when it is absent.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ mod firewall;
 mod journal;
 mod login;
 mod people;
+mod pull;
 mod services;
 mod ssh;
 mod sysctl;
@@ -31,6 +32,7 @@ pub use self::firewall::{
 pub use self::journal::{Journal, Storage};
 pub use self::login::Login;
 pub use self::people::{About, Person, Waiver};
+pub use self::pull::Pull;
 pub use self::services::Services;
 pub use self::ssh::{
     Admitted, GatewayPorts, LogLevel, PermitRootLogin, PermitTunnel, Ssh, TcpForwarding,
@@ -86,6 +88,10 @@ pub struct Profile {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("propertyNames" = {"format": "holdfast-rule-name"}))]
     pub backup: BTreeMap<RuleName, Backup>,
+
+    /// Who fetches finished backups from this host. Absent: nobody, and the account for it is not managed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull: Option<Pull>,
 
     /// Checks that may fail for a while, each with a reason, an approver and an end.
     /// Absent: nothing is waived.
