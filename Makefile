@@ -1,6 +1,6 @@
 # make try      watch a disposable Debian host being held to the signer profile
-# make test     run the tests, those on booted hosts included
-# make test-vm  those in emulated machines, with kernels of their own: slow, and not yet part of make test
+# make test     run the tests, those on booted hosts and in emulated machines included
+# make test-vm  only those in emulated machines, which have kernels of their own
 # make package  build the .deb
 .PHONY: try test test-vm lint package bench deps clean
 CARGO ?= cargo
@@ -20,7 +20,7 @@ try: package
 	tests/try.sh "$(TARGET)/debug/test-host"
 
 test: package
-	$(CARGO) test --locked --workspace -- --skip vm::
+	$(CARGO) test --locked --workspace
 
 test-vm: package
 	$(CARGO) test --locked --test hosts -- vm::
@@ -32,6 +32,7 @@ lint:
 bench: package
 	$(CARGO) build --locked -p holdfast-test-host
 	tests/bench.sh "$(TARGET)/debug/test-host"
+	tests/bench-logs.sh "$(TARGET)/debug/test-host"
 
 clean:
 	$(CARGO) clean

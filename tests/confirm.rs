@@ -28,7 +28,7 @@ tcp = [22]
 const WATCHED: [&str; 4] = ["/etc/ssh", "/etc/systemd", "/etc/sysctl.d", "/etc/nftables.conf"];
 
 /// How much later than its end a wait may be over: the timer's second, a start, a roll-back, on a machine that is busy.
-const LATE: Duration = Duration::from_secs(20);
+const LATE: Duration = Duration::from_secs(90);
 
 /// Runs a command that prints JSON, whatever it exits with.
 fn json(host: &Host, args: &[&str]) -> (i32, Value) {
@@ -79,7 +79,7 @@ fn assert_disarmed(host: &Host) {
         if left.trim().is_empty() {
             return;
         }
-        assert!(start.elapsed() < Duration::from_secs(10), "still armed: {left}");
+        assert!(start.elapsed() < LATE, "still armed: {left}");
         sleep(Duration::from_millis(100));
     }
 }
@@ -120,13 +120,13 @@ on_hosts! {
         leave_a_file(host);
         let (files, before) = (host.snapshot(&WATCHED).unwrap(), live(host));
         give(host, PROFILE);
-        let id = apply_for(host, "5s");
+        let id = apply_for(host, "20s");
         let pending = json(host, &["status"]).1["pending"].clone();
         assert_eq!(pending["transaction"], id, "{pending:#}");
         assert_eq!(pending["confirm"], format!("holdfast confirm {id}"));
         assert_passes(&verify(host));
         assert_ne!(live(host), before);
-        let end = await_ending(host, id, Duration::from_secs(5) + LATE);
+        let end = await_ending(host, id, Duration::from_secs(20) + LATE);
         assert_eq!(end["cause"], "unconfirmed", "{end:#}");
         assert_eq!(end["unrestored"], serde_json::json!([]));
         let until: jiff::Timestamp = pending["until"].as_str().unwrap().parse().unwrap();
@@ -137,7 +137,7 @@ on_hosts! {
         assert_eq!(changes(&files, &host.snapshot(&WATCHED).unwrap()), Vec::<String>::new());
         assert_eq!(live(host), before);
         assert_disarmed(host);
-        assert!(events(host, "6fe47f112ab74b09ab7d283da047e601").contains("nobody confirmed it within 5s"));
+        assert!(events(host, "6fe47f112ab74b09ab7d283da047e601").contains("nobody confirmed it within 20s"));
 
         // who comes now is told
         let status = json(host, &["status"]).1;
@@ -147,7 +147,7 @@ on_hosts! {
         assert!(text.contains(&format!("transaction {id} by root was rolled back")), "{text}");
         let late = holdfast(host, &["confirm"]);
         assert_eq!(late.status, Some(1));
-        assert!(late.stderr.contains("nobody confirmed it within 5s"), "{}", late.stderr);
+        assert!(late.stderr.contains("nobody confirmed it within 20s"), "{}", late.stderr);
     }
 }
 
@@ -157,13 +157,13 @@ on_hosts! {
         give(host, PROFILE);
         apply(host);
         give(host, &PROFILE.replace("x11_forwarding = false", "x11_forwarding = false\nmax_auth_tries = 2"));
-        let id = apply_for(host, "4s");
+        let id = apply_for(host, "15s");
         // while it waits
         host.sh("sysctl -q net.ipv4.conf.all.accept_redirects=1").unwrap().ok().unwrap();
         let (exit, correct_now) = json(host, &["correct"]);
         assert_eq!((exit, correct_now["outcome"].as_str()), (0, Some("unchanged")), "{correct_now:#}");
         assert_eq!(correct_now["pending"]["transaction"], id);
-        await_ending(host, id, Duration::from_secs(4) + LATE);
+        await_ending(host, id, Duration::from_secs(15) + LATE);
         // it went back to what was confirmed, but for what somebody else did
         host.sh("sysctl -q net.ipv4.conf.all.accept_redirects=1; ! sshd -T | grep -qi '^maxauthtries 2'").unwrap().ok().unwrap();
         let (exit, still) = json(host, &["correct"]);
@@ -201,12 +201,12 @@ on_hosts! {
         // more time was given, so what the timer has started waits; and is killed
         host.sh("systemctl stop slow.service").unwrap().ok().unwrap();
         give(host, PROFILE);
-        let id = apply_for(host, "2s");
-        assert_eq!(apply_for(host, "8s"), id);
+        let id = apply_for(host, "15s");
+        assert_eq!(apply_for(host, "30s"), id);
         let service = format!("holdfast-expire@{id}.service");
         host.sh(&format!("until systemctl is-active -q {service}; do sleep 0.05; done; systemctl kill -s KILL {service}")).unwrap().ok().unwrap();
         assert_eq!(ending(host, id), None, "it was given more time");
-        let end = await_ending(host, id, Duration::from_secs(8) + LATE);
+        let end = await_ending(host, id, Duration::from_secs(30) + LATE);
         assert_eq!(end["cause"], "unconfirmed", "{end:#}");
         assert_eq!(changes(&files, &host.snapshot(&WATCHED).unwrap()), Vec::<String>::new());
         assert_eq!(live(host), before);
@@ -285,7 +285,7 @@ on_hosts! {
         // the session that applied
         let own = person.ssh("root", &[], "holdfast -q apply --confirm-within 10m; echo $?; holdfast confirm; echo $?");
         assert!(own.stdout.contains("0\n") && own.stdout.trim_end().ends_with('1'), "{own:?}");
-        assert!(own.stderr.contains("before the change was complete, and proves nothing"), "{}", own.stderr);
+        assert!(own.stderr.contains("before the change was complete") && own.stderr.contains("and proves nothing"), "{}", own.stderr);
         let id = json(host, &["status"]).1["pending"]["transaction"].as_u64().unwrap();
 
         // a new session in an old connection
@@ -328,7 +328,62 @@ on_hosts! {
         let again = person.ssh("root", &[], "holdfast confirm");
         assert!(again.status == Some(1) && again.stderr.contains("nothing waits to be confirmed"), "{again:?}");
         host.reboot().unwrap();
-assert_passes(&verify(host));
+        assert_passes(&verify(host));
+    }
+}
+
+/// A container as engines make them: a network of its own, behind a bridge.
+const GUEST: &str = "
+    ip link add br9 type bridge
+    ip addr add 10.88.0.1/24 dev br9
+    ip link set br9 up
+    ip netns add guest
+    ip link add port9 type veth peer name eth0 netns guest
+    ip link set port9 master br9 up
+    ip -n guest addr add 10.88.0.2/24 dev eth0
+    ip -n guest link set eth0 up
+";
+
+on_hosts! {
+    /// A login counts that the change itself has let in: not from a container, not while the host is open to everybody,
+    /// and not by rules that somebody has put there since.
+    fn nothing_else_may_have_let_the_login_in(host: &Host) {
+        let person = Person::new(host);
+        give(host, PROFILE);
+        let id = apply_for(host, "15m");
+        let refused = |output: &Output, why: &str| {
+            assert_eq!(output.status, Some(1), "{output:?}");
+            assert!(output.stderr.contains(why), "{why}: {}", output.stderr);
+        };
+        host.sh(GUEST).unwrap().ok().unwrap();
+        let words = ["ip", "netns", "exec", "guest"].into_iter().chain(SSH);
+        let words: Vec<&str> = words.chain(["-i", "/root/key", "root@10.88.0.1", "holdfast confirm"]).collect();
+        refused(&host.run(&words).unwrap(), "10.88.0.2, a container or guest of this host behind br9");
+
+        // A master that comes in while the host is open.
+        let control = person.control();
+        holdfast(host, &["firewall", "open", "--for", "5m"]).ok().unwrap();
+        person.peer.run(person.words("root", &["-o", "ControlMaster=yes", "-o", &control, "-o", "ControlPersist=yes", "-f"], "true")).unwrap().ok().unwrap();
+        refused(&person.ssh("root", &[], "holdfast confirm"), "before the change was complete (or the host shut again)");
+        holdfast(host, &["firewall", "close"]).ok().unwrap();
+        refused(&person.ssh("root", &["-o", "ControlMaster=no", "-o", &control], "holdfast confirm"), "or the host shut again");
+        sleep(Duration::from_secs(2));
+        host.sh("nft 'add element inet holdfast break-glass { 6 timeout 5m }'").unwrap().ok().unwrap();
+        refused(&person.ssh("root", &[], "holdfast confirm"), "the host is open to everybody now");
+        host.sh("nft flush set inet holdfast break-glass; nft insert rule inet holdfast input tcp dport 22 accept").unwrap().ok().unwrap();
+        refused(&person.ssh("root", &[], "holdfast confirm"), "does not hold any more");
+        host.sh("nft flush ruleset").unwrap().ok().unwrap();
+        refused(&person.ssh("root", &[], "holdfast confirm"), "firewall.ruleset: table inet holdfast is missing");
+        // What the timer has to do is not stopped with what no target names.
+        host.sh("systemctl isolate multi-user.target").unwrap().ok().unwrap();
+        host.run(["systemctl", "is-active", &format!("holdfast-expire@{id}.timer")]).unwrap().ok().unwrap();
+        // The target has brought the loader of the firewall along, which holds the lock.
+        host.sh("systemctl start holdfast-firewall.service").unwrap().ok().unwrap();
+        holdfast(host, &["rollback", &id.to_string()]).ok().unwrap();
+        let id = apply_for(host, "15m");
+        let new = person.ssh("root", &[], "holdfast confirm");
+        assert_eq!(new.status, Some(0), "{new:?}");
+        assert!(new.stdout.starts_with(&format!("Transaction {id}: confirmed by root")), "{new:?}");
     }
 }
 
@@ -338,9 +393,9 @@ on_hosts! {
         let person = Person::new(host);
         give(host, PROFILE);
         let id = apply_for(host, "10m");
-        // A set-user-id shell stands in for sudo, which the image does not have.
+        // A set-user-id shell stands in for sudo, which the image does not have; it too sets the real user.
         host.sh("cp /bin/dash /usr/local/bin/as-root; chmod 4755 /usr/local/bin/as-root").unwrap().ok().unwrap();
-        let new = person.ssh("alice", &[], "as-root -p -c 'holdfast confirm'");
+        let new = person.ssh("alice", &[], "as-root -p -c 'setpriv --reuid 0 --regid 0 --clear-groups holdfast confirm'");
         assert_eq!(new.status, Some(0), "{new:?}");
         assert!(new.stdout.contains(&format!("Transaction {id}: confirmed by alice from {}", person.peer.v4())), "{}", new.stdout);
     }
@@ -355,23 +410,23 @@ on_hosts! {
         for bad in [wrong_source, wrong_port] {
             let before = live(host);
             give(host, &bad);
-            let mut session = person.peer.command(person.words("root", &[], "holdfast apply --despite login.path --confirm-within 5s; sleep 100")).unwrap().start().unwrap();
+            let mut session = person.peer.command(person.words("root", &[], "holdfast apply --despite login.path --confirm-within 20s; sleep 200")).unwrap().start().unwrap();
             let start = Instant::now();
             let id = loop {
                 let status = json(host, &["status"]).1;
                 if let Some(id) = status["pending"]["transaction"].as_u64() {
                     break id;
                 }
-                assert!(start.elapsed() < Duration::from_secs(30), "{status:#}");
+                assert!(start.elapsed() < LATE, "{status:#}");
                 sleep(Duration::from_millis(50));
             };
             assert_ne!(person.peer.tcp_open(22).unwrap(), Tcp::Open);
             host.cut_off().unwrap();
             session.kill();
-            let end = await_ending(host, id, Duration::from_secs(5) + LATE);
+            let end = await_ending(host, id, Duration::from_secs(20) + LATE);
             assert_eq!(end["cause"], "unconfirmed", "{end:#}");
             host.reconnect().unwrap();
-            host.sh("for i in $(seq 100); do ss -ltnH 'sport = :22' | grep -q . && exit 0; sleep 0.05; done; exit 1").unwrap().ok().unwrap();
+            host.sh("for i in $(seq 1000); do ss -ltnH 'sport = :22' | grep -q . && exit 0; sleep 0.05; done; exit 1").unwrap().ok().unwrap();
             let back = person.ssh("root", &[], "echo in");
             assert_eq!(back.text(), "in", "{back:?}");
             assert_eq!(live(host), before);
@@ -449,10 +504,10 @@ on_hosts! {
 
         // going back waits too, and is taken back in turn
         let before = live(host);
-        let (exit, back) = json(host, &["rollback", &first.to_string(), "--confirm-within", "3s"]);
+        let (exit, back) = json(host, &["rollback", &first.to_string(), "--confirm-within", "10s"]);
         assert_eq!((exit, back["outcome"].as_str()), (0, Some("pending")), "{back:#}");
         assert_ne!(live(host), before);
-        await_ending(host, back["transaction"].as_u64().unwrap(), Duration::from_secs(3) + LATE);
+        await_ending(host, back["transaction"].as_u64().unwrap(), Duration::from_secs(10) + LATE);
         assert_eq!(live(host), before);
 
         // no time at all is no confirmation, unless it is said

@@ -12,7 +12,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener},
 };
 
-use engine::{Answering, Engine, gets_out, greeting};
+use engine::{Answering, Echoing, Engine, gets_out, greeting};
 use holdfast_test_host::{Peer, Scan, Tcp, Udp};
 
 use crate::support::*;
@@ -45,8 +45,12 @@ const UNSERVED: [u16; 2] = [20000, 20001];
 /// Also served on all addresses: by a container, and by a process.
 const UNDECLARED: [u16; 2] = [5432, 8801];
 
-/// UDP ports that echo, and whether they are declared; others that a scanner tries are in [`quiet`].
+/// UDP ports that echo from a container, and whether they are declared.
 const ECHOES: [(u16, bool); 2] = [(20444, true), (5353, false)];
+
+/// UDP ports that every scanner tries, none of them declared: a process on the host echoes on each.
+const WELL_KNOWN: [u16; 16] =
+    [53, 69, 111, 123, 137, 161, 389, 500, 514, 623, 1194, 1900, 3478, 4500, 11211, 51820];
 
 /// Listens in the host on a declared port and on one that is not.
 fn listen(host: &Host) -> Vec<TcpListener> {
@@ -63,13 +67,26 @@ fn scans(peer: &Peer) -> [Scan; 2] {
     [IpAddr::from(peer.host_v4()), peer.host_v6().into()].map(|to| peer.scan(to).unwrap())
 }
 
-/// The UDP ports that echo to the peer, over IPv4 and IPv6.
+/// All UDP ports that echo.
+fn echoing() -> BTreeSet<u16> {
+    ports(ECHOES.map(|(port, _)| port).into_iter().chain(WELL_KNOWN))
+}
+
+/// Those that echo to the peer, over IPv4 and IPv6, asked all at once.
 fn echoes(peer: &Peer) -> [BTreeSet<u16>; 2] {
+    let answered = Udp::Answered(b"echo".to_vec());
+    let ask = |to: IpAddr, port| peer.udp_to((to, port).into(), b"echo").unwrap() == answered;
     [IpAddr::from(peer.host_v4()), peer.host_v6().into()].map(|to| {
-        let answers = |port: &u16| {
-            peer.udp_to((to, *port).into(), b"echo").unwrap() == Udp::Answered(b"echo".to_vec())
-        };
-        ports(ECHOES.map(|(port, _)| port).into_iter().filter(answers))
+        std::thread::scope(|scope| {
+            let asked =
+                echoing().into_iter().map(|port| (port, scope.spawn(move || ask(to, port))));
+            let asked: Vec<_> = asked.collect();
+            ports(
+                asked
+                    .into_iter()
+                    .filter_map(|(port, echoes)| echoes.join().unwrap().then_some(port)),
+            )
+        })
     })
 }
 
@@ -119,6 +136,7 @@ fn loopback(peer: &Peer) -> BTreeSet<u16> {
 fn holds(engine: Engine, host: &Host, outside: &str) {
     engine.start(host);
     let _listeners = listen(host);
+    let _echoing = Echoing::start(host, &WELL_KNOWN);
     let peer = host.peer("outside0").unwrap();
     let _answering = Answering::start(&peer);
     if outside.is_empty() {
@@ -132,8 +150,7 @@ fn holds(engine: Engine, host: &Host, outside: &str) {
     for scan in scans(&peer) {
         assert_eq!(scan.open, open, "before: {}", foreign(host));
     }
-    let all = ports(ECHOES.map(|(port, _)| port));
-    assert_eq!(echoes(&peer), [all.clone(), all], "before");
+    assert_eq!(echoes(&peer), [echoing(), echoing()], "before");
     let database = engine.address(host, "database");
     assert_eq!(peer.tcp((database, 80).into()).unwrap(), Tcp::Open, "before: routed to directly");
 

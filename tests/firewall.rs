@@ -269,3 +269,18 @@ on_hosts! {
         assert_passes(&verify(host));
     }
 }
+
+on_hosts! {
+    /// Logins that come too often are dropped, of one source and not of another; what is counted is no drift.
+    fn logins_are_counted_by_source(host: &Host) {
+        let (often, other) = (host.peer("often").unwrap(), host.peer("other").unwrap());
+        give(host, "[[firewall.allow]]\nname = \"ssh\"\ntcp = [22]\nrate = \"3/hour\"\n");
+        apply(host);
+        let tries = |peer: &Peer| (0..5).map(|_| peer.tcp_open(22).unwrap()).filter(|met| *met == Tcp::Open).count();
+        assert_eq!(tries(&often), 3);
+        assert_eq!(other.tcp_open(22).unwrap(), Tcp::Open, "another source");
+        assert_passes(&verify(host));
+        correct(host);
+        assert_eq!(often.tcp_open(22).unwrap(), Tcp::Filtered, "a correction forgives nothing");
+    }
+}

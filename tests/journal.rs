@@ -81,7 +81,8 @@ on_hosts! {
             ("rm -r /etc/systemd/journald.conf.d", &["journal.config", "journal.effective/MaxFileSec", "journal.effective/Storage", "journal.effective/SystemMaxUse"]),
             ("echo MaxLevelStore=info >> /etc/systemd/journald.conf", &["journal.running"]),
             ("journalctl --relinquish-var; logger hello", &["journal.persistent"]),
-            ("rm -r /var/log/journal; systemctl kill -s KILL systemd-journald; until systemctl is-active -q systemd-journald; do :; done
+            ("old=$(systemctl show -P MainPID systemd-journald); rm -r /var/log/journal; systemctl kill -s KILL systemd-journald
+              until test $(systemctl show -P MainPID systemd-journald) != $old && systemctl is-active -q systemd-journald; do :; done
               rm -rf /var/log/journal", &["journal.persistent"]),
         ];
         for (fault, ids) in faults {

@@ -1,6 +1,6 @@
 //! What tests on booted hosts have in common: a host with a profile, holdfast's answers as data.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, io::Write as _, path::Path, sync::Once};
 
 pub(crate) use holdfast_test_host::{Host, Image, Options, Output, Suite, changes};
 use serde_json::Value;
@@ -59,8 +59,28 @@ macro_rules! on_hosts {
 pub(crate) const SOMEBODYS_KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHqGyH1sMbwqQzbmqVAkvXzBqhEqJHkz4Y8Wf0Yb0cYE somebody\n";
 
+/// Has whatever fails printed when it fails: libtest keeps it to the end, which in a run of half an hour is late, and in
+/// one that is cut off is never.
+pub(crate) fn failures_show_at_once() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            let thread = std::thread::current();
+            let text: String = panic.to_string().chars().take(SHOWN_AT_ONCE).collect();
+            // Past libtest, which catches what `eprintln!` writes. There is nobody to tell if it fails.
+            drop(writeln!(std::io::stderr().lock(), "{}: {text}", thread.name().unwrap_or("?")));
+            usual(panic);
+        }));
+    });
+}
+
+/// Characters of a failure's message: what it says first; the rest is printed at the end.
+const SHOWN_AT_ONCE: usize = 3000;
+
 /// Runs a test on a fresh host, as a provider hands them out: root admits somebody's key.
 pub(crate) fn on(suite: Suite, image: Image, body: impl FnOnce(&Host)) {
+    failures_show_at_once();
     let options = Options { image, ..Options::default() };
     let host = Host::with(suite, options).expect("a booted host with holdfast installed");
     host.sh("install -d -m 700 /root/.ssh").unwrap().ok().unwrap();

@@ -14,7 +14,7 @@ use crate::{
         apply::{self, Applying, Still},
         change::Step,
         outcome::{CheckResult, Outcome},
-        session::{self, Scope, describe},
+        session::{Scope, describe},
         store::Kind,
     },
     profile::Trust,
@@ -81,12 +81,8 @@ async fn run(
     let profile = &loaded.profile;
     let done = match verb {
         Verb::Apply => {
-            // Before anything is changed: afterwards it could be too late to read it.
-            for warning in session::warnings(profile, writer.reader()).await {
-                context.out.warn(&warning);
-            }
-            let scope = Scope::Everything;
-            vec![apply::apply(&writer, &store, profile, request, scope, progress).await]
+            let (scope, warn) = (Scope::Everything, |text: &str| context.out.warn(text));
+            vec![apply::apply(&writer, &store, profile, request, scope, warn, progress).await]
         }
         Verb::Correct => apply::correct(&writer, &store, profile, request, progress).await?,
     };

@@ -1,5 +1,7 @@
 //! `holdfast confirm`
 
+use std::path::Path;
+
 use serde_json::json;
 
 use super::{
@@ -13,6 +15,7 @@ use crate::{
         confirm,
         store::{Confirmation, Ending, Record, Store},
     },
+    profile::{self, RealSources, Trust},
     report::{self, journal},
 };
 
@@ -35,7 +38,12 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
             format!("transaction {asked} does not wait to be confirmed; transaction {id} does");
         return Err(Failure::new(Exit::Failed, text).hint(format!("holdfast confirm {id}")));
     }
-    let confirmation = confirm::confirm(&writer, &store, &record, &provisional).await?;
+    // One that cannot be read any more must not keep anybody from saying that they are in.
+    let path = record.begin.profile.as_ref().map(|profile| Path::new(&profile.path));
+    let load = |path| profile::load(path, &RealSources, &host::options(Trust::Check)).ok();
+    let profile = path.and_then(load).map(|loaded| loaded.profile);
+    let confirmed = confirm::confirm(&writer, &store, &record, &provisional, profile.as_ref());
+    let confirmation = confirmed.await?;
     let words = words(&confirmation);
     journal::confirmed(id, &words);
     match context.format {

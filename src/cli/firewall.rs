@@ -1,6 +1,9 @@
 //! `holdfast firewall`: what is done with the firewall beside holding it to the profile.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use jiff::SignedDuration;
 use serde_json::json;
@@ -12,14 +15,18 @@ use super::{
     out::Tone,
 };
 use crate::{
-    controls::firewall::{
-        boot::COPY,
-        break_glass::{LONGEST, Opening, PROTOCOLS, RECORD, State, opening, state},
-        foreign::{ForeignTable, Owner, Tables},
+    controls::{
+        Sight,
+        firewall::{
+            boot::COPY,
+            break_glass::{LONGEST, Opening, PROTOCOLS, RECORD, State, opening, state},
+            foreign::{ForeignTable, Owner, Tables},
+        },
     },
     engine::{
         change::{Change, Content, FileState},
         early::{self, Loaded},
+        store::StoreError,
     },
     host::{
         HostError, Reader, Writer, clock,
@@ -31,6 +38,10 @@ use crate::{
 
 /// How much of a reason is kept: a line.
 const REASON: usize = 200;
+
+/// How long loading the firewall waits for another holdfast. An apply that waits for slow units takes longer, and ends by
+/// judging the table itself; the unit's limit is five minutes.
+const WAIT_TO_LOAD: Duration = Duration::from_secs(60);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct FirewallArgs {
@@ -90,8 +101,9 @@ pub(super) async fn run(context: &Context, args: &FirewallArgs) -> Result<Exit, 
 
 async fn load(context: &Context, path: &Path) -> Result<Exit, Failure> {
     // Not `host::writer`: nothing is repaired here. There is no D-Bus yet, and what an open transaction found is what
-    // is loaded.
-    let lock = Lock::exclusive(Path::new(LOCK_PATH), &context.environment.command)?;
+    // is loaded. Somebody at work is waited for: nftables.service has just flushed every table if it was restarted.
+    let command = &context.environment.command;
+    let lock = Lock::exclusive_within(Path::new(LOCK_PATH), command, WAIT_TO_LOAD)?;
     let writer = Writer::new(Reader::live(), lock);
     let profile = || {
         let loaded = profile::load(path, &RealSources, &host::options(Trust::Enforced));
@@ -143,6 +155,9 @@ async fn open(context: &Context, args: &OpenArgs) -> Result<Exit, Failure> {
     let opening = Opening { by, reason, opened, until, seconds, ends };
     // The record first: an opening without one would be somebody else's, and drift.
     record(&writer, Some(&opening)).await?;
+    // Whoever comes in meanwhile is let in by this, and not by a change that waits to be confirmed. To open the host is
+    // an emergency: what cannot be written keeps nobody from it.
+    drop(ask_for_logins_after(&writer, clock::since_boot() + seconds));
     if let Err(error) = writer.open(&PROTOCOLS, seconds, &opening.comment()).await {
         record(&writer, None).await?;
         return Err(no_set(&error));
@@ -171,6 +186,9 @@ async fn close(context: &Context) -> Result<Exit, Failure> {
         writer.close().await.map_err(|error| no_set(&error))?;
     }
     record(&writer, None).await?;
+    if found != State::Shut {
+        drop(ask_for_logins_after(&writer, clock::since_boot()));
+    }
     let was = match &found {
         State::Shut => None,
         State::Open(opening) => Some(format!("open {}", opening.told())),
@@ -193,8 +211,19 @@ async fn close(context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
+/// Has a change that waits to be confirmed ask for a login that is made later than this, in seconds since boot.
+fn ask_for_logins_after(writer: &Writer, up: u64) -> Result<(), StoreError> {
+    let store = host::store();
+    if let Some((pending, provisional)) = store.pending(writer.reader())? {
+        // Whole seconds: the end of this one.
+        let provisional = provisional.proven_after(Duration::from_secs(up + 1));
+        store.wait(pending.begin.id, &provisional)?;
+    }
+    Ok(())
+}
+
 async fn tables(context: &Context) -> Result<Exit, Failure> {
-    let tables = Tables::of(&Reader::live()).await.tables;
+    let tables = Tables::of(&Sight::of(&Reader::live())).await.tables;
     let tables = tables.map_err(|why| Failure::new(Exit::Failed, why))?;
     match context.format {
         Format::Json => {

@@ -12,6 +12,7 @@ mod exposure;
 mod firewall;
 mod history;
 mod host;
+mod logs;
 mod plan;
 mod recover;
 mod rollback;
@@ -104,6 +105,8 @@ enum Command {
     Exposure(ProfileArg),
     /// Back up a signer's database, prove the backups, and bring them back
     Backup(backup::BackupArgs),
+    /// Show what is really kept of each log: since when, for how long it will be, gaps and losses
+    Logs(ProfileArg),
     /// Explain a check: why, where that is written, how to put it right
     Explain(explain::ExplainArgs),
     /// For holdfast-expire@.service: roll a change back when its time is over
@@ -145,6 +148,7 @@ pub async fn run(cli: Cli, environment: Environment) -> Exit {
         Command::Firewall(args) => firewall::run(&context, &args).await,
         Command::Exposure(args) => exposure::run(&context, &args).await,
         Command::Backup(args) => backup::run(&context, &args),
+        Command::Logs(args) => logs::run(&context, &args).await,
         Command::Explain(args) => explain::run(&context, &args),
         Command::Util(args) => util::run(&context, &args),
     };

@@ -26,7 +26,7 @@ pub(super) async fn run(context: &Context, args: &ProfileArg) -> Result<Exit, Fa
     let (reader, _lock) = host::reader(context).await?;
     let loaded = host::load(context, &args.profile, Trust::Check)?;
     let applied = host::store().applied()?.map(|(_, applied)| applied);
-    let looks = session::look(&loaded.profile, &reader).await;
+    let looks = session::look_with_previews(&loaded.profile, &reader).await;
     let waivers = &loaded.profile.waiver;
     let results = session::judge(&looks, applied.as_ref(), waivers, clock::today());
     let Plan { steps, wanted } = session::plan(&looks, &results, Scope::Everything);

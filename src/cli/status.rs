@@ -17,7 +17,12 @@ use crate::{
         break_glass::{self, Opening, State, state},
     },
     engine::store::{Ending, Provisional, Record, STATE_DIR},
-    host::{Reader, bus::UnitStatus, clock, nft::OwnTable},
+    host::{
+        Reader,
+        bus::UnitStatus,
+        clock,
+        nft::{self, OwnTable},
+    },
     profile::{self, Loaded, RealSources, Trust, schema::Waiver},
     report::{
         self,
@@ -100,8 +105,9 @@ fn taken_back_why(record: &Record) -> &str {
 }
 
 async fn counts(reader: &Reader) -> Vec<(String, u64)> {
-    match reader.own_table_declared().await {
-        Ok(OwnTable::Json(listing)) => firewall::counts(&listing),
+    let all = reader.ask("nft", &nft::DECLARED).await.and_then(nft::as_json);
+    match all.ok().as_ref().and_then(nft::own_of) {
+        Some(OwnTable::Json(listing)) => firewall::counts(&listing),
         _ => Vec::new(),
     }
 }

@@ -63,6 +63,13 @@ pub(super) async fn run(context: &Context, args: &VerifyArgs) -> Result<Exit, Fa
     {
         context.out.warn(&format!("cannot keep this report in {STATE_DIR}: {error}"));
     }
+    for (name, bytes) in looks.iter().filter_map(|look| look.comparison.note()) {
+        if state_dir.is_dir()
+            && let Err(error) = saved::keep(state_dir, name, &bytes)
+        {
+            context.out.warn(&format!("cannot keep {name} in {STATE_DIR}: {error}"));
+        }
+    }
     let has_findings =
         !unfinished.is_empty() || results.iter().any(|result| result.outcome.needs_attention());
     let summary = report::text::summary(&results);

@@ -6,8 +6,10 @@ mod dropin;
 pub mod firewall;
 pub mod journal;
 pub mod login;
+pub mod logs;
 pub mod pull;
 pub mod services;
+mod sight;
 pub mod ssh;
 pub mod sysctl;
 
@@ -18,13 +20,15 @@ use crate::{
         change::{Change, Step},
         check::{CheckMeta, Judgement},
     },
-    host::Reader,
     profile::schema::{Mode, Profile},
 };
+
+pub use sight::Sight;
 
 /// Every control, in the order in which their changes are made: what can cut a login off comes last.
 pub const ALL: &[&dyn Control] = &[
     &journal::Journal,
+    &logs::LogsControl,
     &sysctl::Sysctl,
     &services::Services,
     &ssh::Ssh,
@@ -50,9 +54,9 @@ pub trait Control: Sync + fmt::Debug {
         false
     }
 
-    /// Whether its steps can make its checks hold. Where they cannot, a check that differs is no reason to take the
-    /// changes of others back.
-    fn is_mended_by_steps(&self) -> bool {
+    /// Whether its steps can make this check (by its base id) hold. Where they cannot, that it differs is shown, and is
+    /// no reason to take changes back.
+    fn is_mended_by_steps(&self, _check: &str) -> bool {
         true
     }
 
@@ -60,7 +64,7 @@ pub trait Control: Sync + fmt::Debug {
     fn observe<'a>(
         &'a self,
         profile: &'a Profile,
-        host: &'a Reader,
+        sight: &'a Sight<'a>,
     ) -> Pin<Box<dyn Future<Output = Box<dyn Comparison>> + 'a>>;
 }
 
@@ -81,6 +85,11 @@ pub trait Comparison: fmt::Debug {
     /// What a person is to know before an apply begins, in a line each.
     fn warnings(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// What later looks will have to know of this one: the name of a file in holdfast's own folder, and what is to be in it.
+    fn note(&self) -> Option<(&'static str, Vec<u8>)> {
+        None
     }
 
     /// What forbids an apply to begin at all. Empty: nothing does.

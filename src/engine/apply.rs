@@ -111,7 +111,8 @@ fn in_words(obstacles: &[Obstacle]) -> String {
     obstacles.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
-/// Brings the host to the profile, as far as `scope` goes.
+/// Brings the host to the profile, as far as `scope` goes. `warn` is told what a person is to know before anything is
+/// changed, `progress` each step before it is carried out.
 ///
 /// # Errors
 /// [`ApplyError`]: nothing was changed.
@@ -121,6 +122,7 @@ pub async fn apply(
     profile: &Profile,
     request: Request,
     scope: Scope,
+    warn: impl Fn(&str),
     mut progress: impl FnMut(usize, usize, &Step),
 ) -> Result<Applying, ApplyError> {
     if let Some(pending) = store.pending(writer.reader())? {
@@ -129,6 +131,10 @@ pub async fn apply(
     let applied = store.applied()?.map(|(_, applied)| applied);
     let looks = session::look(profile, writer.reader()).await;
     if scope == Scope::Everything {
+        // Before anything is changed: afterwards it could be too late to read it.
+        for warning in session::warnings(&looks) {
+            warn(&warning);
+        }
         let obstacles = session::obstacles(&looks, &request.despite);
         if !obstacles.is_empty() {
             return Err(ApplyError::Refused(obstacles));
@@ -251,7 +257,7 @@ pub async fn correct(
     let mut done = Vec::new();
     for control in controls {
         let (request, scope) = (request.clone(), Scope::Drift(control));
-        done.push(apply(writer, store, profile, request, scope, &mut progress).await);
+        done.push(apply(writer, store, profile, request, scope, |_| {}, &mut progress).await);
     }
     Ok(done)
 }

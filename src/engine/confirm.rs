@@ -1,16 +1,19 @@
 //! Which changes wait for a person's word, and what becomes of it.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
-    change::Step,
-    record::{Confirmation, End, Ending, Provisional, Record},
+    change::{Change, Step},
+    outcome::Outcome,
+    record::{Begin, Confirmation, End, Ending, Provisional, Record},
+    session,
     store::{Store, StoreError},
     witness::{self, Login, Refusal, Way},
 };
 use crate::{
     controls,
-    host::{HostError, Writer, clock},
+    host::{HostError, Reader, Writer, clock},
+    profile::schema::Profile,
 };
 
 /// Whether any of these steps can cut off a login, as the controls say for whose checks it is made. Of one that is for
@@ -36,7 +39,8 @@ pub enum ConfirmError {
     Store(#[from] StoreError),
 }
 
-/// Makes a transaction last that waits for a person's word, if whoever started this process has come in since.
+/// Makes a transaction last that waits for a person's word, if whoever started this process has come in since, by what
+/// it has changed and nothing else. `profile`: the one it was for, where that can still be read.
 ///
 /// # Errors
 /// [`ConfirmError`]; the transaction goes on waiting then.
@@ -45,11 +49,18 @@ pub async fn confirm(
     store: &Store,
     record: &Record,
     provisional: &Provisional,
+    profile: Option<&Profile>,
 ) -> Result<Confirmation, ConfirmError> {
     let reader = writer.reader();
     let (chain, own) = (reader.ancestry()?, reader.own_addresses()?);
     let settled = provisional.settled();
     let witness = witness::judge(&chain, settled, &own).map_err(ConfirmError::Refused)?;
+    if let Way::Ssh { from, .. } = witness.way {
+        if let Some(bridge) = reader.inner_bridge_to(from)? {
+            return Err(ConfirmError::Refused(Refusal::Guest { from, bridge }));
+        }
+        let_in_by_it(reader, &record.begin, provisional, profile).await?;
+    }
     let accounts = reader.accounts()?;
     let account = accounts.iter().find(|account| account.uid == witness.uid);
     let by = account.map_or_else(|| format!("uid {}", witness.uid), |found| found.name.clone());
@@ -75,10 +86,52 @@ pub async fn confirm(
     Ok(confirmation)
 }
 
+/// Sees that a new login was let in by what was changed. While the host is open to everybody, or when somebody has
+/// replaced the rules since, it was not, and would not be again after the next correction.
+async fn let_in_by_it(
+    reader: &Reader,
+    begin: &Begin,
+    provisional: &Provisional,
+    profile: Option<&Profile>,
+) -> Result<(), ConfirmError> {
+    let has_table = begin.steps.iter().any(|step| matches!(step.change, Change::Table { .. }));
+    match reader.break_glass().await {
+        Ok(Some(elements)) if !elements.is_empty() => {
+            return Err(ConfirmError::Refused(Refusal::Open));
+        }
+        // A host without nft, or whose kernel has no part for it, has nothing to open.
+        Err(error) if has_table => return Err(error.into()),
+        _ => {}
+    }
+    let Some(profile) = profile else { return Ok(()) };
+    let concerned: BTreeSet<&String> = begin
+        .steps
+        .iter()
+        .filter(|step| can_cut_off_login(std::slice::from_ref(step)))
+        .flat_map(|step| &step.because)
+        .collect();
+    let looks = session::look(profile, reader).await;
+    let applied = Some(&provisional.applied);
+    let results = session::judge(&looks, applied, &profile.waiver, clock::today());
+    // A changed expectation is none of its business: an edited profile waits for its own apply.
+    let is_gone = |outcome| matches!(outcome, Outcome::Drift | Outcome::CannotCheck);
+    let gone = results.iter().filter(|result| {
+        is_gone(result.outcome)
+            && concerned.contains(&result.check)
+            && provisional.applied.contains_key(&result.check)
+    });
+    let what: Vec<String> =
+        gone.map(|result| format!("{}: {}", result.check, result.observed)).collect();
+    if what.is_empty() {
+        return Ok(());
+    }
+    Err(ConfirmError::Refused(Refusal::Changed { what }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::change::{Change, FileState, RunVerb, TableState, UnitVerb};
+    use crate::engine::change::{FileState, RunVerb, TableState, UnitVerb};
 
     fn step(change: Change, because: &[&str]) -> Vec<Step> {
         vec![Step { change, because: because.iter().map(ToString::to_string).collect() }]
@@ -87,6 +140,10 @@ mod tests {
     #[test]
     fn what_can_cut_off_a_login() {
         let put = || Change::Put { path: "/etc/x".into(), to: FileState::config("") };
+        let copy = || Change::Put {
+            path: "/var/lib/holdfast/firewall.json".into(),
+            to: FileState::config(""),
+        };
         let run = |verb| Change::Run { unit: "ssh.service".into(), verb };
         let file = |verb| Change::UnitFile { unit: "ssh.service".into(), verb };
         let set = |key: &str| Change::Sysctl { key: key.into(), value: "1".into() };
@@ -94,6 +151,8 @@ mod tests {
             (true, put(), "ssh.config"),
             (true, run(RunVerb::Reload), "ssh.running"),
             (true, Change::Table { to: TableState::Absent }, "firewall.ruleset"),
+            (true, copy(), "firewall.boot"),
+            (false, file(UnitVerb::Enable), "firewall.boot"),
             (true, set("net.ipv4.ip_forward"), "sysctl.live/net.ipv4.ip_forward"),
             (false, set("kernel.sysrq"), "sysctl.live/kernel.sysrq"),
             (false, put(), "sysctl.boot/net.ipv4.ip_forward"),

@@ -7,7 +7,7 @@
 
 use ipnet::IpNet;
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 /// The key of an element's end.
@@ -39,8 +39,7 @@ fn command_at(command: &Value, now: Timestamp, bulk: Bulk) -> String {
     else {
         return command.to_string();
     };
-    let mut set = set.clone();
-    let networks = set.remove(NETWORKS);
+    let (mut set, networks) = apart(set);
     if let Some(Value::Array(elements)) = set.remove("elem") {
         let elements: Vec<Value> =
             elements.into_iter().filter_map(|element| element_at(element, now)).collect();
@@ -50,7 +49,7 @@ fn command_at(command: &Value, now: Timestamp, bulk: Bulk) -> String {
         }
     }
     let mut text = Value::Object(set).to_string();
-    let networks = networks.as_ref().and_then(Value::as_str).unwrap_or_default();
+    let networks = networks.unwrap_or_default();
     if bulk == Bulk::Full && !networks.is_empty() {
         text.pop();
         text.push_str(",\"elem\":[");
@@ -90,9 +89,81 @@ pub fn has_bulk(document: &Value) -> bool {
         .any(|set| set.get(NETWORKS).is_some())
 }
 
+/// A document with what is made of the whole of it, once: megabytes where there are large sets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Desired {
+    commands: Value,
+    text: String,
+    digest: String,
+    sets: String,
+}
+
+impl Desired {
+    /// Takes a document.
+    pub fn of(commands: Value) -> Self {
+        let text = commands.to_string();
+        let digest = hex(&Sha256::digest(&text));
+        let sets = sets(&commands);
+        Self { commands, text, digest, sets }
+    }
+
+    /// The document itself.
+    pub fn commands(&self) -> &Value {
+        &self.commands
+    }
+
+    /// It as JSON, on one line.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// sha256 of that, in hex: equal ones are of equal tables.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// See [`sets`].
+    pub fn sets(&self) -> &str {
+        &self.sets
+    }
+
+    /// Whether it has large sets.
+    pub fn has_bulk(&self) -> bool {
+        has_bulk(&self.commands)
+    }
+}
+
 /// sha256 of a document, in hex: equal ones are of equal tables.
 pub fn digest(document: &Value) -> String {
-    Sha256::digest(document.to_string()).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(document.to_string()))
+}
+
+/// sha256 of the sets that a document declares with what is in them, in hex: where it is equal, other rules stand in
+/// front of the same sets.
+pub fn sets(document: &Value) -> String {
+    let mut hash = Sha256::new();
+    let commands = document.get("nftables").and_then(Value::as_array).into_iter().flatten();
+    for set in commands.filter_map(|command| command.get("add")?.get("set")?.as_object()) {
+        let (rest, networks) = apart(set);
+        let networks = networks.unwrap_or_default();
+        for part in [Value::Object(rest).to_string().as_str(), networks] {
+            // With its length: what ends where is part of what it says.
+            hash.update(part.len().to_le_bytes());
+            hash.update(part);
+        }
+    }
+    hex(&hash.finalize())
+}
+
+/// A set without its networks, which are megabytes, and these.
+fn apart(set: &Map<String, Value>) -> (Map<String, Value>, Option<&str>) {
+    let rest = set.iter().filter(|(key, _)| *key != NETWORKS);
+    let rest = rest.map(|(key, value)| (key.clone(), value.clone())).collect();
+    (rest, set.get(NETWORKS).and_then(Value::as_str))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Networks as one text, for [`NETWORKS`].
@@ -140,6 +211,24 @@ mod tests {
         assert_eq!(load(&set(Some(json!([timed(1000)]))), 1001, Bulk::Full), set(None));
         let far = load(&set(Some(json!([timed(i64::MAX)]))), 0, Bulk::Full);
         assert_eq!(far, set(Some(json!([left(i64::from(i32::MAX))]))));
+    }
+
+    #[test]
+    fn sets_are_the_same_behind_other_rules() {
+        let document = |networks: &str, name: &str, rule: u32| {
+            let set = json!({"name": name, "elem": ["192.0.2.1"], "networks": networks});
+            json!({"nftables": [{"add": {"set": set}}, {"add": {"rule": rule}}]})
+        };
+        let one = Desired::of(document("10.0.0.0/8 11.0.0.0/8", "b", 1));
+        let other = Desired::of(document("10.0.0.0/8 11.0.0.0/8", "b", 2));
+        assert_eq!(one.sets(), other.sets());
+        assert_ne!(one.digest(), other.digest());
+        assert_eq!(one.digest(), digest(one.commands()));
+        for (networks, name) in
+            [("10.0.0.0/8", "b"), ("10.0.0.0/8 11.0.0.0/9", "b"), ("10.0.0.0/8 11.0.0.0/8", "c")]
+        {
+            assert_ne!(Desired::of(document(networks, name, 1)).sets(), one.sets());
+        }
     }
 
     #[test]

@@ -243,6 +243,12 @@ impl Provisional {
         Self { settled_ms: self.settled_ms, ..anew }
     }
 
+    /// The same, asking for a login that is made after this moment since boot: until then anybody gets in.
+    #[must_use]
+    pub fn proven_after(&self, up: Duration) -> Self {
+        Self { settled_ms: millis(up), ..self.clone() }
+    }
+
     /// Where it stands.
     pub fn standing(&self, now: &Moment) -> Standing {
         if self.boot != now.boot {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    change::{Change, FileState, FileTime, RunVerb, Step},
+    change::{AccountState, Change, FileState, FileTime, RunVerb, Step},
     image::{self, is_restored, parent_times, undo},
     record::{Before, Begin, Cause, End, Ending, Image, Record, Resource, Standing},
     store::{Store, StoreError},

@@ -7,10 +7,11 @@ use jiff::civil::Date;
 
 use super::{
     change::{Change, RunVerb, Step},
+    check::{CheckMeta, CheckRef},
     outcome::{Applied, CheckResult, Outcome, decide},
 };
 use crate::{
-    controls::{self, Comparison, Control, Obstacle, Wanted},
+    controls::{self, Comparison, Control, Obstacle, Sight, Wanted},
     host::Reader,
     profile::schema::{Mode, Profile, Waiver},
 };
@@ -46,10 +47,19 @@ pub struct Plan {
 
 /// Looks at everything the profile manages, all controls at once.
 pub async fn look(profile: &Profile, reader: &Reader) -> Vec<Look> {
+    all(profile, &Sight::of(reader)).await
+}
+
+/// The same, with what changes would do as text.
+pub async fn look_with_previews(profile: &Profile, reader: &Reader) -> Vec<Look> {
+    all(profile, &Sight::of(reader).with_previews()).await
+}
+
+async fn all(profile: &Profile, sight: &Sight<'_>) -> Vec<Look> {
     let managed = controls::ALL.iter().filter_map(|control| {
         let mode = control.mode(profile).filter(|mode| *mode != Mode::Off)?;
         Some(async move {
-            let comparison = control.observe(profile, reader).await;
+            let comparison = control.observe(profile, sight).await;
             Look { control: *control, mode, comparison }
         })
     });
@@ -78,7 +88,8 @@ pub fn plan(looks: &[Look], results: &[CheckResult], scope: Scope) -> Plan {
     // Nothing that is done here mends these, so nothing is taken back for their sake either.
     let is_mended = |result: &&CheckResult| {
         let of = |look: &&Look| look.control.name() == result.control;
-        looks.iter().find(of).is_none_or(|look| look.control.is_mended_by_steps())
+        let base = CheckRef::parse(&result.check).base;
+        looks.iter().find(of).is_none_or(|look| look.control.is_mended_by_steps(base))
     };
     let is_wanted = |result: &&CheckResult| match scope {
         Scope::Everything => {
@@ -138,12 +149,12 @@ fn is_drift(result: &CheckResult) -> bool {
 }
 
 /// What a person is to know before an apply begins, of the controls whose changes cannot mend it.
-pub async fn warnings(profile: &Profile, reader: &Reader) -> Vec<String> {
-    let asked = controls::ALL.iter().filter(|control| {
-        !control.is_mended_by_steps() && control.mode(profile) == Some(Mode::Enforce)
+pub fn warnings(looks: &[Look]) -> Vec<String> {
+    let asked = looks.iter().filter(|look| {
+        let mends = |check: &CheckMeta| look.control.is_mended_by_steps(check.id);
+        !look.control.checks().iter().any(mends) && look.mode == Mode::Enforce
     });
-    let looks = asked.map(|control| control.observe(profile, reader));
-    join_all(looks).await.iter().flat_map(|comparison| comparison.warnings()).collect()
+    asked.flat_map(|look| look.comparison.warnings()).collect()
 }
 
 /// What forbids an apply to begin, but for what a person goes on in spite of.

@@ -211,19 +211,19 @@ impl Store {
     ///
     /// # Errors
     /// When they cannot be written; nothing has been changed then.
-    pub fn begin(&self, begin: &Begin) -> Result<Open, StoreError> {
+    pub fn begin(&self, Ahead { id, steps, record }: &Ahead) -> Result<Open, StoreError> {
         make_dir(&self.dir)?;
         let staged = self.dir.join(".begin");
         if staged.exists() {
             fs::remove_dir_all(&staged).map_err(io_error("remove", &staged))?;
         }
         make_dir(&staged)?;
-        write_durably(&staged.join("begin.json"), &json(begin))?;
+        write_durably(&staged.join("begin.json"), record)?;
         // At least a block, so that the file's space is really there.
-        let marks = vec![0; begin.steps.len() + 1];
+        let marks = vec![0; steps + 1];
         write_durably(&staged.join("progress"), &marks)?;
         sync_dir(&staged)?;
-        let dir = self.folder(begin.id);
+        let dir = self.folder(*id);
         rename(&staged, &dir)?;
         sync_dir(&self.dir)?;
         self.prune()?;
@@ -310,9 +310,24 @@ fn write_record(dir: &Path, name: &str, record: &impl Serialize) -> Result<(), S
     sync_dir(dir)
 }
 
-/// The bytes that a record takes on the disk.
-pub(super) fn size(record: &impl Serialize) -> u64 {
-    json(record).len() as u64
+/// What is written ahead of a transaction: [`Begin`], made into a record once. Of large sets that is megabytes.
+#[derive(Debug)]
+pub struct Ahead {
+    id: u64,
+    steps: usize,
+    record: Vec<u8>,
+}
+
+impl Ahead {
+    /// Makes it.
+    pub fn of(begin: &Begin) -> Self {
+        Self { id: begin.id, steps: begin.steps.len(), record: json(begin) }
+    }
+
+    /// The bytes that it takes on the disk.
+    pub fn size(&self) -> u64 {
+        self.record.len() as u64
+    }
 }
 
 fn json(value: &impl Serialize) -> Vec<u8> {

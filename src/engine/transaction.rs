@@ -20,7 +20,7 @@ use super::{
     outcome::Applied,
     recovery::take_back,
     store::{
-        self, Begin, Cause, End, Ending, Kind, Open, ProfileRef, Provisional, STATE_DIR, Store,
+        Ahead, Begin, Cause, End, Ending, Kind, Open, ProfileRef, Provisional, STATE_DIR, Store,
         StoreError,
     },
 };
@@ -96,8 +96,9 @@ impl<'a> Transaction<'a> {
             steps,
             before,
         };
-        preflight(writer, &begin).map_err(BeginError::Host)?;
-        let open = store.begin(&begin).map_err(BeginError::Store)?;
+        let ahead = Ahead::of(&begin);
+        preflight(writer, &begin.steps, ahead.size()).map_err(BeginError::Host)?;
+        let open = store.begin(&ahead).map_err(BeginError::Store)?;
         let transaction = Self { writer, store, open, begin, begun: 0 };
         if let Some(within) = request.confirm_within
             && let Err(error) = writer.arm(id, within).await
@@ -181,12 +182,12 @@ impl<'a> Transaction<'a> {
     }
 }
 
-/// Looks for what would stop a step, before anything is changed.
-fn preflight(writer: &Writer, begin: &Begin) -> Result<(), HostError> {
+/// Looks for what would stop a step, before anything is changed. `record` is what the plan and the before-images take, in
+/// bytes.
+fn preflight(writer: &Writer, steps: &[Step], record: u64) -> Result<(), HostError> {
     let files = writer.reader().files();
-    let steps = &begin.steps;
-    // The plan and the before-images once for their record, and once more for what is put back.
-    let mut needed = HEADROOM + 2 * store::size(begin);
+    // Once for their record, and once more for what is put back.
+    let mut needed = HEADROOM + 2 * record;
     for step in steps {
         let Change::Put { path, to } = &step.change else { continue };
         let parent = Path::new(path).parent().and_then(Path::to_str).unwrap_or("/");

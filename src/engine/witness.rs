@@ -76,6 +76,20 @@ pub enum Refusal {
         /// From where.
         from: IpAddr,
     },
+    /// It comes from a container or guest of this very host: by no way that strangers come.
+    Guest {
+        /// From where.
+        from: IpAddr,
+        /// The bridge it is behind.
+        bridge: String,
+    },
+    /// The host is open to everybody: any login gets in.
+    Open,
+    /// What was changed has been changed again since: a login is let in by something else.
+    Changed {
+        /// What does not hold any more, in words.
+        what: Vec<String>,
+    },
     /// It is no login at all, or one that cannot be traced.
     NoLogin,
 }
@@ -87,7 +101,13 @@ impl Refusal {
             Self::Old { .. } => {
                 "log in anew, with a new connection (ssh -o ControlPath=none), and confirm there"
             }
-            Self::Own { .. } => "log in from another host, and confirm there",
+            Self::Own { .. } | Self::Guest { .. } => "log in from another host, and confirm there",
+            Self::Open => {
+                "run: holdfast firewall close; then log in anew, with a new connection, and confirm there"
+            }
+            Self::Changed { .. } => {
+                "take the change back (holdfast rollback), see who changed it, and apply it anew"
+            }
             Self::NoLogin => {
                 "run it directly in a new SSH login or at the console: not in tmux or screen, not from a unit or cron"
             }
@@ -100,12 +120,24 @@ impl fmt::Display for Refusal {
         match self {
             Self::Old { from, before } => write!(
                 f,
-                "this connection from {from} was made {} s before the change was complete, and proves nothing",
+                "this connection from {from} was made {} s before the change was complete (or the host shut again), and proves nothing",
                 before.as_secs_f64().ceil()
             ),
             Self::Own { from } => {
                 write!(f, "this connection comes from {from}, this host itself, and proves nothing")
             }
+            Self::Guest { from, bridge } => write!(
+                f,
+                "this connection comes from {from}, a container or guest of this host behind {bridge}, and proves nothing"
+            ),
+            Self::Open => {
+                f.write_str("the host is open to everybody now, and no login proves anything")
+            }
+            Self::Changed { what } => write!(
+                f,
+                "what waits to be confirmed does not hold any more, and no login proves anything: {}",
+                what.join("; ")
+            ),
             Self::NoLogin => {
                 f.write_str("this command was not started from a login that can be traced")
             }

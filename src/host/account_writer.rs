@@ -31,10 +31,15 @@ pub(super) async fn put_account(
         AccountState::System { about } => {
             // sysusers.d(5). An account that is there already is left as it is.
             let line = format!("u {name} - \"{about}\" / /usr/sbin/nologin\n");
-            process::run("systemd-sysusers", &["-"], Some(line.as_bytes())).await?.success().map(drop)
+            process::run("systemd-sysusers", &["-"], Some(line.as_bytes()))
+                .await?
+                .success()
+                .map(drop)
         }
         AccountState::Absent => {
-            if let Some(account) = reader.accounts()?.into_iter().find(|account| account.name == name) {
+            if let Some(account) =
+                reader.accounts()?.into_iter().find(|account| account.name == name)
+            {
                 // userdel refuses otherwise; and who is gone must not read on.
                 end_all_of(reader, account.uid).await?;
                 process::run("userdel", &[name], None).await?.success()?;
@@ -80,7 +85,9 @@ fn processes_of(reader: &Reader, uid: u32) -> Result<Vec<i32>, HostError> {
     let mut found = Vec::new();
     for pid in reader.files().list("/proc")?.iter().filter_map(|name| name.parse::<i32>().ok()) {
         // One that ended meanwhile is none.
-        let Ok(Some(status)) = reader.files().text(&format!("/proc/{pid}/status")) else { continue };
+        let Ok(Some(status)) = reader.files().text(&format!("/proc/{pid}/status")) else {
+            continue;
+        };
         let field = |key: &str| status.lines().find_map(|line| line.strip_prefix(key));
         let is_dead = field("State:").is_some_and(|state| state.trim().starts_with('Z'));
         let mut uids = field("Uid:").unwrap_or_default().split_whitespace().take(2);

@@ -45,11 +45,8 @@ pub enum Sshd {
 /// This process and its ancestors, the nearest first.
 pub(super) fn ancestry(files: &Files) -> Result<Vec<Ancestor>, HostError> {
     let ticks = ticks_per_second()?;
-    let tcp = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| files.text(path));
-    let mut sockets = Vec::new();
-    for text in tcp {
-        sockets.extend(parse_sockets(&text?.unwrap_or_default()));
-    }
+    // Read for an sshd only: the kernel goes through every connection there could be.
+    let mut sockets = None;
     let mut chain = Vec::new();
     let mut pid = std::process::id();
     while pid > 1 && chain.len() < LONGEST {
@@ -60,12 +57,29 @@ pub(super) fn ancestry(files: &Files) -> Result<Vec<Ancestor>, HostError> {
         let status = files.text(&format!("/proc/{pid}/status"))?.unwrap_or_default();
         let uid = real_uid(&status).ok_or_else(wrong)?;
         let program = files.link(&format!("/proc/{pid}/exe"))?.unwrap_or_default();
-        let sshd = if is_sshd(&program) { Some(look_at_sshd(files, pid, &sockets)?) } else { None };
+        let mut sshd = None;
+        if is_sshd(&program) {
+            let all = match sockets.take() {
+                Some(all) => all,
+                None => tcp_sockets(files)?,
+            };
+            sshd = Some(look_at_sshd(files, pid, &all)?);
+            sockets = Some(all);
+        }
         let started = Duration::from_millis(stat.started.saturating_mul(1000) / ticks);
         chain.push(Ancestor { pid, started, tty: stat.tty, uid, sshd });
         pid = stat.parent;
     }
     Ok(chain)
+}
+
+/// The TCP sockets that listen or are connected.
+fn tcp_sockets(files: &Files) -> Result<Vec<Socket>, HostError> {
+    let mut sockets = Vec::new();
+    for path in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        sockets.extend(parse_sockets(&files.text(path)?.unwrap_or_default()));
+    }
+    Ok(sockets)
 }
 
 /// The addresses of this host's own interfaces.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     HostError, Writer,
-    nft::{BREAK_GLASS, TABLE, is_absent},
+    nft::{BREAK_GLASS, TABLE, as_json, is_absent},
     process,
 };
 
@@ -31,12 +31,20 @@ pub(super) async fn elements() -> Result<Option<Vec<Element>>, HostError> {
     if is_absent(&output) {
         return Ok(None);
     }
-    let command = output.command.clone();
-    let listing: Value = serde_json::from_slice(&output.success()?)
-        .map_err(|source| HostError::NotJson { command, source })?;
-    let objects = listing["nftables"].as_array().into_iter().flatten();
-    let set = objects.filter_map(|object| object["set"]["elem"].as_array()).flatten();
-    set.map(element).collect::<Result<_, _>>().map(Some)
+    listed(&as_json(output)?)
+}
+
+/// What is in the set by a listing that has the elements of sets.
+///
+/// # Errors
+/// When they are no protocols.
+pub fn listed(listing: &Value) -> Result<Option<Vec<Element>>, HostError> {
+    let mut objects = listing["nftables"].as_array().into_iter().flatten();
+    let Some(set) = objects.find(|object| object["set"]["name"] == BREAK_GLASS) else {
+        return Ok(None);
+    };
+    let elements = set["set"]["elem"].as_array().into_iter().flatten();
+    elements.map(element).collect::<Result<_, _>>().map(Some)
 }
 
 /// An element as nft lists it: a number, or an object that says more of it.

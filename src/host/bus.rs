@@ -4,17 +4,26 @@ use std::time::Duration;
 
 use tokio::{sync::OnceCell, time::timeout};
 use zbus::{
-    Connection, DeserializeDict, Type, Variant, proxy, proxy::CacheProperties,
+    Connection, Proxy, Variant, proxy,
+    proxy::{CacheProperties, Defaults},
     wire::OwnedObjectPath,
 };
 
 mod jobs;
+mod status;
+
+use status::UnitProperties;
+pub use status::{ServiceOutput, ServiceStatus, UnitStatus};
 
 use super::HostError;
 use crate::engine::change::UnitVerb;
 
 /// How long systemd may take to answer a question.
 const CALL_LIMIT: Duration = Duration::from_secs(20);
+
+/// How long systemd may take to read its unit files again: what systemctl gives it (`DAEMON_RELOAD_TIMEOUT_SEC`, twice
+/// the 90 s that generators have). A change that is taken back because the host is slow would never get in.
+const RELOAD_LIMIT: Duration = Duration::from_secs(180);
 
 #[proxy(
     interface = "org.freedesktop.systemd1.Manager",
@@ -90,6 +99,12 @@ trait Service {
     fn exec_main_start_timestamp(&self) -> zbus::Result<u64>;
     #[zbus(property)]
     fn exec_reload(&self) -> zbus::Result<Vec<Command>>;
+    #[zbus(property)]
+    fn standard_output(&self) -> zbus::Result<String>;
+    #[zbus(property)]
+    fn standard_error(&self) -> zbus::Result<String>;
+    #[zbus(property)]
+    fn log_namespace(&self) -> zbus::Result<String>;
 }
 
 #[proxy(
@@ -104,110 +119,6 @@ trait Socket {
 /// A command of a service: path, arguments, whether failure is ignored, when it last began and ended (realtime and
 /// monotonic microseconds), pid, code and status.
 pub(super) type Command = (String, Vec<String>, bool, u64, u64, u64, u64, u32, i32, i32);
-
-/// What systemd knows of a service's processes. Times are in microseconds since the epoch, 0 for never.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ServiceStatus {
-    /// Its main process; `None` when it does not run.
-    pub main_pid: Option<u32>,
-    /// When that process was started.
-    pub main_started: u64,
-    /// When each command of its last reload was started; systemd forgets these when it reads its unit files again.
-    pub reloads: Vec<u64>,
-}
-
-/// What systemd knows of a unit.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct UnitStatus {
-    /// The unit's own name, where the one asked for is an alias.
-    pub id: String,
-    /// `loaded`, `not-found`, `masked`, `error`, `bad-setting`.
-    pub load: String,
-    /// `active`, `inactive`, `failed`, `activating`, `deactivating`, `reloading`.
-    pub active: String,
-    /// `enabled`, `disabled`, `static`, `masked`, `alias`, `indirect`, `generated`, … or empty.
-    pub file: String,
-    /// When its state last changed (a reload counts), in microseconds since the epoch; 0 for never.
-    pub changed: u64,
-    /// When it last became active, likewise.
-    pub started: u64,
-    /// When its last start was begun, likewise: before its process was.
-    pub begun: u64,
-    /// Where its unit file is; empty where it has none.
-    pub fragment: String,
-    /// The units that start it together with themselves: what wants, requires or upholds it.
-    pub wanted_by: Vec<String>,
-    /// The sockets, timers and paths that can start it at any time.
-    pub triggered_by: Vec<String>,
-    /// The conditions under which its last start was skipped, as `ConditionVirtualization=!container`.
-    pub unmet: Vec<String>,
-}
-
-impl UnitStatus {
-    /// A unit of which systemd knows nothing.
-    pub fn none(name: &str) -> Self {
-        Self { id: name.to_owned(), load: "not-found".to_owned(), ..Self::default() }
-    }
-
-    /// Whether such a unit exists at all; a masked one does.
-    pub fn exists(&self) -> bool {
-        self.load != "not-found"
-    }
-
-    /// Whether it runs (or is about to, or is reloading).
-    pub fn is_running(&self) -> bool {
-        matches!(self.active.as_str(), "active" | "reloading" | "activating")
-    }
-}
-
-/// The properties of a unit that are used, as the bus gives them.
-#[derive(Debug, Default, DeserializeDict, Type)]
-#[zbus(signature = "a{sv}", rename_all = "PascalCase")]
-struct UnitProperties {
-    id: Option<String>,
-    load_state: Option<String>,
-    active_state: Option<String>,
-    unit_file_state: Option<String>,
-    state_change_timestamp: Option<u64>,
-    active_enter_timestamp: Option<u64>,
-    inactive_exit_timestamp: Option<u64>,
-    fragment_path: Option<String>,
-    required_by: Option<Vec<String>>,
-    requisite_of: Option<Vec<String>>,
-    wanted_by: Option<Vec<String>>,
-    upheld_by: Option<Vec<String>>,
-    triggered_by: Option<Vec<String>>,
-    conditions: Option<Vec<Condition>>,
-}
-
-/// A condition: its kind, whether one of many is enough, whether it is negated, its value, and how it came out when
-/// the unit was last to be started: below 0 for wrong.
-type Condition = (String, bool, bool, String, i32);
-
-impl From<UnitProperties> for UnitStatus {
-    fn from(found: UnitProperties) -> Self {
-        let pulled = [found.required_by, found.requisite_of, found.wanted_by, found.upheld_by];
-        let failed = found.conditions.unwrap_or_default().into_iter();
-        let failed = failed.filter(|(.., state)| *state < 0);
-        Self {
-            id: found.id.unwrap_or_default(),
-            load: found.load_state.unwrap_or_default(),
-            active: found.active_state.unwrap_or_default(),
-            file: found.unit_file_state.unwrap_or_default(),
-            changed: found.state_change_timestamp.unwrap_or_default(),
-            started: found.active_enter_timestamp.unwrap_or_default(),
-            begun: found.inactive_exit_timestamp.unwrap_or_default(),
-            fragment: found.fragment_path.unwrap_or_default(),
-            wanted_by: pulled.into_iter().flatten().flatten().collect(),
-            triggered_by: found.triggered_by.unwrap_or_default(),
-            unmet: failed
-                .map(|(kind, _, negated, value, _)| {
-                    format!("{kind}={}{value}", if negated { "!" } else { "" })
-                })
-                .collect(),
-        }
-    }
-}
 
 /// A connection to systemd's manager.
 #[derive(Debug)]
@@ -235,6 +146,16 @@ impl Systemd {
         ManagerProxy::builder(&self.connection).cache_properties(CacheProperties::No).build().await
     }
 
+    /// One interface of a unit, loaded for the purpose if need be.
+    async fn about<'a, P>(&'a self, name: &str) -> zbus::Result<P>
+    where
+        P: Defaults + From<Proxy<'a>>,
+    {
+        let path = self.path_of(name).await?;
+        let proxy = proxy::Builder::new(&self.connection).path(path);
+        proxy.cache_properties(CacheProperties::No).build().await
+    }
+
     /// Where a unit is on the bus, loaded for the purpose if need be.
     pub(super) async fn path_of(&self, name: &str) -> zbus::Result<OwnedObjectPath> {
         self.manager().await?.load_unit(name).await
@@ -246,13 +167,8 @@ impl Systemd {
     /// [`HostError::Bus`].
     pub async fn unit(&self, name: &str) -> Result<UnitStatus, HostError> {
         let ask = async {
-            let path = self.manager().await?.load_unit(name).await?;
             // One call for all of them: systemd loads a unit that is not in use anew for every single one.
-            let unit = PropertiesProxy::builder(&self.connection)
-                .path(path)
-                .cache_properties(CacheProperties::No)
-                .build()
-                .await?;
+            let unit: PropertiesProxy<'_> = self.about(name).await?;
             unit.get_all("org.freedesktop.systemd1.Unit").await
         };
         limited(ask).await.map(UnitStatus::from).map_err(bus("LoadUnit", name))
@@ -264,12 +180,7 @@ impl Systemd {
     /// [`HostError::Bus`]; a unit that is not a service has none.
     pub async fn service(&self, name: &str) -> Result<ServiceStatus, HostError> {
         let ask = async {
-            let path = self.manager().await?.load_unit(name).await?;
-            let service = ServiceProxy::builder(&self.connection)
-                .path(path)
-                .cache_properties(CacheProperties::No)
-                .build()
-                .await?;
+            let service: ServiceProxy<'_> = self.about(name).await?;
             let (pid, main_started, reloads) = tokio::try_join!(
                 service.main_pid(),
                 service.exec_main_start_timestamp(),
@@ -282,18 +193,30 @@ impl Systemd {
         limited(ask).await.map_err(bus("its properties", name))
     }
 
+    /// Where a service's output goes.
+    ///
+    /// # Errors
+    /// [`HostError::Bus`]; a unit that is not a service has none.
+    pub async fn output_of(&self, name: &str) -> Result<ServiceOutput, HostError> {
+        let ask = async {
+            let service: ServiceProxy<'_> = self.about(name).await?;
+            let (output, error, namespace) = tokio::try_join!(
+                service.standard_output(),
+                service.standard_error(),
+                service.log_namespace()
+            )?;
+            Ok(ServiceOutput { output, error, namespace })
+        };
+        limited(ask).await.map_err(bus("its properties", name))
+    }
+
     /// The addresses on which a socket unit waits for TCP connections, as systemd writes them: `[::]:22`.
     ///
     /// # Errors
     /// [`HostError::Bus`]; a unit that is not a socket has none.
     pub async fn listens(&self, name: &str) -> Result<Vec<String>, HostError> {
         let ask = async {
-            let path = self.manager().await?.load_unit(name).await?;
-            let socket = SocketProxy::builder(&self.connection)
-                .path(path)
-                .cache_properties(CacheProperties::No)
-                .build()
-                .await?;
+            let socket: SocketProxy<'_> = self.about(name).await?;
             socket.listen().await
         };
         let all = limited(ask).await.map_err(bus("its addresses", name))?;
@@ -329,7 +252,7 @@ impl Systemd {
             }
             manager.reload().await
         };
-        limited(work).await.map_err(bus(call, name))
+        within(RELOAD_LIMIT, work).await.map_err(bus(call, name))
     }
 
     /// Has systemd read its unit files again.
@@ -338,7 +261,7 @@ impl Systemd {
     /// [`HostError::Bus`].
     pub(super) async fn daemon_reload(&self) -> Result<(), HostError> {
         let work = async { self.manager().await?.reload().await };
-        limited(work).await.map_err(bus("Reload", "the manager"))
+        within(RELOAD_LIMIT, work).await.map_err(bus("Reload", "the manager"))
     }
 }
 
@@ -348,6 +271,13 @@ pub(super) fn bus(call: &'static str, unit: &str) -> impl FnOnce(zbus::Error) ->
 }
 
 pub(super) async fn limited<T>(work: impl Future<Output = zbus::Result<T>>) -> zbus::Result<T> {
-    let late = || Err(zbus::Error::Failure(format!("no answer within {CALL_LIMIT:?}")));
-    timeout(CALL_LIMIT, work).await.unwrap_or_else(|_| late())
+    within(CALL_LIMIT, work).await
+}
+
+async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = zbus::Result<T>>,
+) -> zbus::Result<T> {
+    let late = || Err(zbus::Error::Failure(format!("no answer within {limit:?}")));
+    timeout(limit, work).await.unwrap_or_else(|_| late())
 }

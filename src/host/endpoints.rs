@@ -1,23 +1,20 @@
-//! Every socket of this network namespace at which somebody may knock, as the kernel lists them in `/proc/net`.
+//! Every socket of this network namespace at which somebody may knock, as the kernel lists them.
 //!
-//! Two things are not in there and are asked of the kernel's socket diagnostics (`sock_diag(7)`) over netlink: whether a
-//! socket bound to `::` takes IPv4 too, and the interface it is bound to. Where that cannot be had (`None`), the wider
-//! meaning is to be assumed.
+//! Those of TCP are asked of its socket diagnostics, which go through what listens and nothing else; `/proc/net/tcp` goes
+//! through every connection there could be, and is read where these do not answer. The others are in `/proc/net`, but for
+//! two things that only the diagnostics know: whether a socket bound to `::` takes IPv4 too, and the interface it is
+//! bound to. Where that cannot be had (`None`), the wider meaning is to be assumed.
 
 use std::{
     collections::BTreeMap,
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    os::fd::{AsRawFd as _, OwnedFd},
 };
 
-use nix::sys::socket::{MsgFlags, SockProtocol, recv, send};
+use nix::libc::{IPPROTO_TCP, IPPROTO_UDP};
 use serde::Serialize;
 
-use super::{
-    Files, HostError,
-    netlink::{self, DONE, ERROR, HEADER, attributes, message, u32_at},
-};
+use super::{Files, HostError, sock_diag};
 
 /// How packets come to a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -67,39 +64,67 @@ pub struct Endpoint {
 /// The lists of this thread's network: the process's own may be another one.
 const LISTS_AT: &str = "/proc/thread-self/net";
 
-/// A file there and what it lists: the state in hex that sockets are in to which anybody may speak.
-const LISTS: [(&str, Transport, &str); 8] = [
-    ("tcp", Transport::Tcp, "0A"),
-    ("tcp6", Transport::Tcp, "0A"),
-    ("udp", Transport::Udp, "07"),
-    ("udp6", Transport::Udp, "07"),
-    ("udplite", Transport::UdpLite, "07"),
-    ("udplite6", Transport::UdpLite, "07"),
-    ("raw", Transport::Raw, "07"),
-    ("raw6", Transport::Raw, "07"),
+/// The state of a socket that waits for connections, in hex.
+const LISTENING: &str = "0A";
+/// That of one without a peer: anybody may speak to it.
+const UNCONNECTED: &str = "07";
+
+/// The files there that list what waits for connections.
+const TCP_LISTS: [&str; 2] = ["tcp", "tcp6"];
+
+/// Those that list what takes datagrams.
+const LISTS: [(&str, Transport); 6] = [
+    ("udp", Transport::Udp),
+    ("udp6", Transport::Udp),
+    ("udplite", Transport::UdpLite),
+    ("udplite6", Transport::UdpLite),
+    ("raw", Transport::Raw),
+    ("raw6", Transport::Raw),
 ];
 
 /// Every such socket, sorted.
 pub(super) fn all(files: &Files) -> Result<Vec<Endpoint>, HostError> {
     let mut found = Vec::new();
-    for (name, transport, state) in LISTS {
-        // Without IPv6, or without the protocol, there is no such file.
-        let text = files.text(&format!("{LISTS_AT}/{name}"))?;
-        found.extend(parse(&text.unwrap_or_default(), transport, state));
+    for (name, transport) in LISTS {
+        found.extend(parse(&list(files, name)?, transport, UNCONNECTED));
     }
-    let sctp = files.text(&format!("{LISTS_AT}/sctp/eps"))?;
-    found.extend(parse_sctp(&sctp.unwrap_or_default()));
-    if found.iter().any(|each| each.address.is_ipv6()) {
-        let details = diagnostics();
-        for endpoint in &mut found {
-            if let Some(detail) = details.get(&endpoint.inode).filter(|_| endpoint.inode != 0) {
-                endpoint.v6_only = detail.v6_only;
-                endpoint.interface = detail.interface;
-            }
+    found.extend(parse_sctp(&list(files, "sctp/eps")?));
+    let told = sock_diag::sockets(IPPROTO_UDP, sock_diag::UNCONNECTED).unwrap_or_default();
+    let details: BTreeMap<u64, _> = told.into_iter().map(|each| (each.inode, each)).collect();
+    for endpoint in &mut found {
+        if let Some(detail) = details.get(&endpoint.inode).filter(|_| endpoint.inode != 0) {
+            endpoint.v6_only = detail.v6_only;
+            endpoint.interface = detail.interface;
         }
     }
+    found.extend(tcp(files)?);
     found.sort_unstable();
     Ok(found)
+}
+
+/// The sockets that wait for TCP connections.
+pub(super) fn tcp(files: &Files) -> Result<Vec<Endpoint>, HostError> {
+    if let Ok(told) = sock_diag::sockets(IPPROTO_TCP, sock_diag::LISTENING) {
+        let endpoint = |socket: sock_diag::Socket| Endpoint {
+            transport: Transport::Tcp,
+            port: socket.port,
+            address: socket.address,
+            v6_only: socket.v6_only,
+            interface: socket.interface,
+            inode: socket.inode,
+        };
+        return Ok(told.into_iter().map(endpoint).collect());
+    }
+    let mut found = Vec::new();
+    for name in TCP_LISTS {
+        found.extend(parse(&list(files, name)?, Transport::Tcp, LISTENING));
+    }
+    Ok(found)
+}
+
+/// A list's text; empty without IPv6, or without the protocol.
+fn list(files: &Files, name: &str) -> Result<String, HostError> {
+    Ok(files.text(&format!("{LISTS_AT}/{name}"))?.unwrap_or_default())
 }
 
 fn parse(text: &str, transport: Transport, state: &str) -> Vec<Endpoint> {
@@ -163,99 +188,11 @@ fn parse_sctp(text: &str) -> Vec<Endpoint> {
     found
 }
 
-/// What `sock_diag` knows besides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Detail {
-    v6_only: Option<bool>,
-    interface: Option<u32>,
-}
-
-/// `linux/netlink.h`, `linux/sock_diag.h`, `linux/inet_diag.h`.
-const SOCK_DIAG_BY_FAMILY: u16 = 20;
-const NLM_F_REQUEST_DUMP: u16 = 0x301;
-const INET_DIAG_SKV6ONLY: u16 = 11;
-const REQUEST: usize = 56;
-/// `struct inet_diag_msg`, before its attributes.
-const MESSAGE: usize = 72;
-
-/// By inode. Empty for what the kernel does not tell: its modules may be missing, and then nobody may load them.
-fn diagnostics() -> BTreeMap<u64, Detail> {
-    let mut found = BTreeMap::new();
-    let families = [nix::libc::AF_INET, nix::libc::AF_INET6];
-    // TCP's listening state, and the closed one of a UDP socket that has no peer.
-    for (protocol, states) in
-        [(nix::libc::IPPROTO_TCP, 1u32 << 10), (nix::libc::IPPROTO_UDP, 1 << 7)]
-    {
-        for family in families {
-            // What has been told until then is true even if the rest cannot be had.
-            let _ = dump(family, protocol, states, &mut found);
-        }
-    }
-    found
-}
-
-fn dump(
-    family: i32,
-    protocol: i32,
-    states: u32,
-    found: &mut BTreeMap<u64, Detail>,
-) -> nix::Result<()> {
-    let socket = netlink::open(SockProtocol::NetlinkSockDiag)?;
-    send(socket.as_raw_fd(), &request(family, protocol, states), MsgFlags::empty())?;
-    read_all(&socket, found)
-}
-
-fn request(family: i32, protocol: i32, states: u32) -> Vec<u8> {
-    let byte = |number: i32| u8::try_from(number).unwrap_or_default();
-    let mut bytes = Vec::with_capacity(HEADER + REQUEST);
-    let length = u32::try_from(HEADER + REQUEST).unwrap_or_default();
-    bytes.extend(length.to_ne_bytes());
-    bytes.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
-    bytes.extend(NLM_F_REQUEST_DUMP.to_ne_bytes());
-    bytes.extend([0; 8]); // sequence and port: one question to a socket
-    bytes.extend([byte(family), byte(protocol), 0, 0]);
-    bytes.extend(states.to_ne_bytes());
-    bytes.resize(HEADER + REQUEST, 0); // no socket in particular
-    bytes
-}
-
-fn read_all(socket: &OwnedFd, found: &mut BTreeMap<u64, Detail>) -> nix::Result<()> {
-    // The kernel fills a page or two at a time.
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        let length = recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty())?;
-        let mut rest = &buffer[..length];
-        if rest.is_empty() {
-            return Ok(());
-        }
-        while let Some((kind, body, after)) = message(rest) {
-            match kind {
-                DONE | ERROR => return Ok(()),
-                SOCK_DIAG_BY_FAMILY => found.extend(detail(body)),
-                _ => {}
-            }
-            rest = after;
-        }
-    }
-}
-
-/// The inode of a socket, and what is told of it.
-fn detail(body: &[u8]) -> Option<(u64, Detail)> {
-    const INTERFACE: usize = 4 + 36;
-    let interface = u32_at(body, INTERFACE)?;
-    let inode = u32_at(body, MESSAGE - 4)?;
-    let v6_only = attributes(body.get(MESSAGE..)?)
-        .filter(|(kind, _)| *kind == INET_DIAG_SKV6ONLY)
-        .find_map(|(_, value)| value.first().map(|flag| *flag != 0));
-    let interface = (interface != 0).then_some(interface);
-    Some((inode.into(), Detail { v6_only, interface }))
-}
-
 #[cfg(test)]
 mod tests {
     use std::{
         net::{TcpListener, UdpSocket},
-        os::linux::fs::MetadataExt as _,
+        os::{fd::AsRawFd as _, linux::fs::MetadataExt as _},
     };
 
     use super::*;
@@ -277,13 +214,6 @@ mod tests {
             ffff8800 ffff8801 2   7   29   11166   200 2997 10.0.0.1\n";
         let found: Vec<_> = parse_sctp(sctp).iter().map(|each| (each.address, each.port)).collect();
         assert_eq!(found, [("10.0.0.1".parse().unwrap(), 11165), ("::1".parse().unwrap(), 11165)]);
-    }
-
-    #[test]
-    fn what_is_cut_short_ends_the_reading() {
-        assert_eq!(detail(&[0; MESSAGE - 1]), None);
-        let odd = [[0; MESSAGE].to_vec(), vec![3, 0, 11, 0, 1]].concat();
-        assert_eq!(detail(&odd), Some((0, Detail { v6_only: None, interface: None })));
     }
 
     /// Sockets of this very process, in the kernel's own words.
@@ -309,5 +239,26 @@ mod tests {
         );
         assert_eq!(of(inode(v6.as_raw_fd())).unwrap().address, "::1".parse::<IpAddr>().unwrap());
         assert_eq!(of(inode(spoken_for.as_raw_fd())), None, "only its peer may speak to it");
+    }
+
+    /// Both ways of asking the kernel for the same sockets: while other tests open and close theirs, of ours.
+    #[test]
+    fn the_diagnostics_list_what_the_files_list() {
+        let all = ["127.0.0.1:0", "0.0.0.0:0", "[::1]:0", "[::]:0"]
+            .map(|at| TcpListener::bind(at).unwrap());
+        let ports = all.each_ref().map(|socket| socket.local_addr().unwrap().port());
+        let files = Files::below("/");
+        let plain = |found: Vec<Endpoint>| -> Vec<Endpoint> {
+            let ours = found.into_iter().filter(|each| ports.contains(&each.port));
+            let mut ours: Vec<_> =
+                ours.map(|each| Endpoint { v6_only: None, interface: None, ..each }).collect();
+            ours.sort_unstable();
+            ours
+        };
+        let told = plain(tcp(&files).unwrap());
+        let listed =
+            TCP_LISTS.map(|name| parse(&list(&files, name).unwrap(), Transport::Tcp, LISTENING));
+        assert_eq!(told, plain(listed.concat()));
+        assert_eq!(told.len(), all.len());
     }
 }

@@ -40,6 +40,8 @@ pub enum HostError {
     Namespace { source: nix::Error },
     #[error("the kernel does not number its firewall rules for us")]
     Netlink { source: nix::Error },
+    #[error("the kernel does not tell its routes")]
+    Routes { source: nix::Error },
     #[error("no conversation with {to}")]
     Connect { to: SocketAddr, source: io::Error },
     #[error("refused: {0}")]
@@ -59,7 +61,9 @@ impl HostError {
             Self::File { source, .. } | Self::Start { source, .. } => {
                 source.kind() == io::ErrorKind::PermissionDenied
             }
-            Self::Namespace { source } | Self::Netlink { source } => *source == nix::Error::EPERM,
+            Self::Namespace { source } | Self::Netlink { source } | Self::Routes { source } => {
+                *source == nix::Error::EPERM
+            }
             Self::Failed { stderr, .. } => stderr.contains("Operation not permitted"),
             _ => false,
         }

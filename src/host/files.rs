@@ -5,7 +5,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{self, Read as _},
+    io::{self, Read as _, Seek as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
@@ -32,6 +32,8 @@ pub struct Files {
 pub struct Access {
     /// Owner.
     pub uid: u32,
+    /// Group.
+    pub gid: u32,
     /// Permission bits.
     pub mode: u32,
     /// Whether it is a regular file.
@@ -159,15 +161,7 @@ impl Files {
     /// # Errors
     /// When it cannot be looked at.
     pub fn access(&self, path: &str) -> Result<Option<Access>, HostError> {
-        match fs::metadata(self.locate(path)) {
-            Ok(meta) => Ok(Some(Access {
-                uid: meta.uid(),
-                mode: meta.permissions().mode() & 0o7777,
-                is_file: meta.is_file(),
-            })),
-            Err(error) if is_absent(&error) => Ok(None),
-            Err(error) => Err(HostError::file("look at", path)(error)),
-        }
+        access(fs::metadata(self.locate(path)), path)
     }
 
     /// The same of what is at the path itself, be it a link.
@@ -176,6 +170,18 @@ impl Files {
     /// When it cannot be looked at.
     pub fn access_itself(&self, path: &str) -> Result<Option<Access>, HostError> {
         access(fs::symlink_metadata(self.locate(path)), path)
+    }
+
+    /// The size in bytes of what a path leads to; `None` when it leads nowhere.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    pub fn size(&self, path: &str) -> Result<Option<u64>, HostError> {
+        match fs::metadata(self.locate(path)) {
+            Ok(meta) => Ok(Some(meta.len())),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(HostError::file("look at", path)(error)),
+        }
     }
 
     /// The names in a directory, sorted; none when it is absent.
@@ -255,6 +261,35 @@ impl Files {
         self.vfs(path).map(|stat| stat.blocks_available() * stat.fragment_size())
     }
 
+    /// Some bytes of a regular file, from `offset` on, links followed; fewer where it ends, `None` when there is none.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn window(
+        &self,
+        path: &str,
+        offset: u64,
+        bytes: usize,
+    ) -> Result<Option<Vec<u8>>, HostError> {
+        let mut options = fs::OpenOptions::new();
+        options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
+        let mut file = match options.open(self.locate(path)) {
+            Ok(file) => file,
+            Err(error) if is_absent(&error) => return Ok(None),
+            Err(error) => return Err(HostError::file("open", path)(error)),
+        };
+        let mut window = Vec::with_capacity(bytes);
+        file.seek(io::SeekFrom::Start(offset))
+            .and_then(|_| file.take(bytes as u64).read_to_end(&mut window))
+            .map_err(HostError::file("read", path))?;
+        Ok(Some(window))
+    }
+
+    /// The size in bytes of the file system that holds the path (or the nearest parent that exists), if that can be told.
+    pub fn total_bytes(&self, path: &str) -> Option<u64> {
+        self.vfs(path).map(|stat| stat.blocks() * stat.fragment_size())
+    }
+
     fn vfs(&self, path: &str) -> Option<nix::sys::statvfs::Statvfs> {
         let at = self.locate(path);
         at.ancestors().find(|at| at.exists()).and_then(|at| statvfs(at).ok())
@@ -288,7 +323,21 @@ fn inode_flags(file: &fs::File) -> nix::libc::c_long {
     }
 }
 
-fn is_absent(error: &io::Error) -> bool {
+fn access(found: io::Result<fs::Metadata>, path: &str) -> Result<Option<Access>, HostError> {
+    match found {
+        Ok(meta) => Ok(Some(Access {
+            uid: meta.uid(),
+            gid: meta.gid(),
+            mode: meta.permissions().mode() & 0o7777,
+            is_file: meta.is_file(),
+        })),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(HostError::file("look at", path)(error)),
+    }
+}
+
+/// Whether there is no such file.
+pub(super) fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 

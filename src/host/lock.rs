@@ -85,6 +85,26 @@ impl Lock {
         Ok(Self { file, exclusive: true })
     }
 
+    /// The same, waiting for whoever is at work: for what must not be left undone.
+    ///
+    /// # Errors
+    /// As [`Self::exclusive`], when the time is over.
+    pub fn exclusive_within(
+        path: &Path,
+        command: &str,
+        within: Duration,
+    ) -> Result<Self, LockError> {
+        let deadline = Instant::now() + within;
+        loop {
+            match Self::exclusive(path, command) {
+                Err(LockError::Held(_) | LockError::Read) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+                result => return result,
+            }
+        }
+    }
+
     /// Takes a share of the lock for looking at the host while nothing changes it.
     ///
     /// # Errors

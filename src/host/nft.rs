@@ -5,11 +5,10 @@
 //! milliseconds, and listed back; two listings can then be compared as they are (reference: hardening.md §2.2).
 
 use nix::sched::{CloneFlags, unshare};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub use super::break_glass::Element;
-use super::{HostError, break_glass, clock, process};
-use crate::engine::document::{self, Bulk};
+use super::{HostError, break_glass, process};
 
 /// The family and name of the only table holdfast touches.
 pub const TABLE: [&str; 2] = ["inet", "holdfast"];
@@ -39,6 +38,8 @@ pub enum Listing {
     Exact,
     /// Text for people: without counters, with nft's own words for states and ICMP types.
     Words,
+    /// The same without the elements of sets, however many these are: to name rules by.
+    Rules,
 }
 
 impl Listing {
@@ -47,6 +48,8 @@ impl Listing {
             Self::Json => vec!["-j", "-n"],
             Self::Exact => vec!["-n"],
             Self::Words => vec!["-s"],
+            // See `DECLARED`.
+            Self::Rules => return vec!["-s", "-t", "list", "ruleset", TABLE[0]],
         };
         args.extend(["list", "table", TABLE[0], TABLE[1]]);
         args
@@ -72,37 +75,37 @@ pub async fn own_table() -> Result<OwnTable, HostError> {
     Ok(text.map_or(OwnTable::Absent, OwnTable::TextOnly))
 }
 
-/// The live table without the elements of its sets; those of sets within rules are there. It costs the same however much
-/// is in the sets: `list ruleset` is the one command for which every nft leaves the elements with the kernel.
+/// The arguments that list all tables without the elements of their sets; those of sets within rules are there. It costs
+/// the same however much is in the sets: `list ruleset` is the one command for which every nft leaves the elements with
+/// the kernel.
+pub const DECLARED: [&str; 5] = ["-j", "-n", "-t", "list", "ruleset"];
+
+/// What nft printed, as JSON.
 ///
 /// # Errors
-/// As [`own_table`].
-pub async fn own_table_declared() -> Result<OwnTable, HostError> {
-    let output =
-        process::run("nft", &["-j", "-n", "-t", "list", "ruleset", TABLE[0]], None).await?;
-    if output.code != Some(0) {
-        return Err(output.failure());
-    }
-    let Ok(mut listing) = serde_json::from_slice::<Value>(&output.stdout) else {
-        // Of this table or of another one: what is listed alone tells.
-        return own_table().await;
-    };
-    let Some(objects) = listing.get_mut("nftables").and_then(Value::as_array_mut) else {
-        return own_table().await;
-    };
+/// When it failed, or printed something else.
+pub fn as_json(output: process::Output) -> Result<Value, HostError> {
+    let command = output.command.clone();
+    serde_json::from_slice(&output.success()?)
+        .map_err(|source| HostError::NotJson { command, source })
+}
+
+/// holdfast's own table in a listing of all; `None` when it is no such listing.
+pub fn own_of(listing: &Value) -> Option<OwnTable> {
+    let objects = listing.get("nftables").and_then(Value::as_array)?;
     let is_table = |object: &Value| {
         object["table"]["family"] == TABLE[0] && object["table"]["name"] == TABLE[1]
     };
     if !objects.iter().any(is_table) {
-        return Ok(OwnTable::Absent);
+        return Some(OwnTable::Absent);
     }
-    objects.retain(|object| {
+    let is_ours = |object: &Value| {
         let body = object.as_object().and_then(|object| object.values().next());
-        let is_ours =
-            body.is_some_and(|body| body["family"] == TABLE[0] && body["table"] == TABLE[1]);
-        is_ours || is_table(object)
-    });
-    Ok(OwnTable::Json(listing))
+        body.is_some_and(|body| body["family"] == TABLE[0] && body["table"] == TABLE[1])
+    };
+    let ours: Vec<Value> =
+        objects.iter().filter(|object| is_ours(object) || is_table(object)).cloned().collect();
+    Some(OwnTable::Json(json!({ "nftables": ours })))
 }
 
 /// The live table as nft lists it; `None` when there is none.
@@ -115,8 +118,26 @@ pub async fn own_table_text(listing: Listing) -> Result<Option<String>, HostErro
         return Ok(None);
     }
     let text = String::from_utf8_lossy(&output.success()?).into_owned();
-    // What is let in for a time is no state to go back to.
-    Ok(Some(if listing == Listing::Exact { break_glass::shut(&text) } else { text }))
+    Ok(match listing {
+        // What is let in for a time is no state to go back to.
+        Listing::Exact => Some(break_glass::shut(&text)),
+        Listing::Rules => own_text_of(&text),
+        Listing::Json | Listing::Words => Some(text),
+    })
+}
+
+/// holdfast's own table in a text listing of several: a closing brace at the margin ends a table.
+fn own_text_of(listing: &str) -> Option<String> {
+    let head = format!("table {} {} {{\n", TABLE[0], TABLE[1]);
+    let mut lines = listing.split_inclusive('\n').skip_while(|line| *line != head);
+    let mut text = lines.next()?.to_owned();
+    for line in lines {
+        text.push_str(line);
+        if line.trim_end() == "}" && !line.starts_with(char::is_whitespace) {
+            return Some(text);
+        }
+    }
+    None
 }
 
 /// Whether nft says that there is no such table. A program that cannot be loaded also says "No such file or directory"
@@ -125,32 +146,29 @@ pub(super) fn is_absent(output: &process::Output) -> bool {
     output.code == Some(1) && output.stderr.starts_with("Error: No such file or directory")
 }
 
-/// Loads a document into a network namespace of its own and lists the table back. Its large sets are declared and
-/// stay empty: what nft makes of a network is known. Nothing of the host's own network is touched.
+/// Loads nft's JSON commands into a network namespace of its own and lists the table back. Nothing of the host's own
+/// network is touched.
 ///
 /// # Errors
-/// [`HostError::Failed`] with nft's words when the document is not one that nft and this kernel accept.
-pub async fn canonical(document: &Value) -> Result<Value, HostError> {
-    let output = in_scratch_namespace(document, Listing::Json).await?;
-    let command = output.command.clone();
-    serde_json::from_slice(&output.success()?)
-        .map_err(|source| HostError::NotJson { command, source })
+/// [`HostError::Failed`] with nft's words when the commands are not such that nft and this kernel accept them.
+pub async fn canonical(commands: &str) -> Result<Value, HostError> {
+    in_scratch_namespace(commands, Listing::Json).await.and_then(as_json)
 }
 
 /// The same as text.
 ///
 /// # Errors
 /// As [`canonical`].
-pub async fn canonical_text(document: &Value, listing: Listing) -> Result<String, HostError> {
-    let output = in_scratch_namespace(document, listing).await?;
+pub async fn canonical_text(commands: &str, listing: Listing) -> Result<String, HostError> {
+    let output = in_scratch_namespace(commands, listing).await?;
     Ok(String::from_utf8_lossy(&output.success()?).into_owned())
 }
 
 async fn in_scratch_namespace(
-    document: &Value,
+    commands: &str,
     listing: Listing,
 ) -> Result<process::Output, HostError> {
-    let bytes = document::at(document, clock::now(), Bulk::Empty).into_bytes();
+    let bytes = commands.as_bytes().to_vec();
     // A thread of its own, because the namespace is the thread's: it must end with it and serve nothing else.
     let (send, receive) = tokio::sync::oneshot::channel();
     std::thread::Builder::new()
@@ -173,4 +191,34 @@ fn load_and_list(document: &[u8], listing: Listing) -> Result<process::Output, H
         process::run("nft", &["-j", "-f", "-"], Some(document)).await?.success()?;
         process::run("nft", &listing.args(), None).await
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_table_is_found_among_others() {
+        let of = |name: &str| format!("table inet {name} {{\n\tchain input {{\n\t}}\n}}\n");
+        let listing = [of("a"), of("holdfast"), of("holdfast2")].concat();
+        assert_eq!(own_text_of(&listing), Some(of("holdfast")));
+        assert_eq!(own_text_of(&[of("a"), of("holdfast2")].concat()), None);
+        let whole = of("holdfast");
+        assert_eq!(own_text_of(&whole[..whole.len() - 2]), None, "cut short");
+    }
+
+    #[test]
+    fn our_part_of_a_listing_of_everything() {
+        let listing = json!({"nftables": [
+            {"metainfo": {}},
+            {"table": {"family": "inet", "name": "holdfast"}},
+            {"chain": {"family": "inet", "table": "holdfast", "name": "input"}},
+            {"table": {"family": "ip", "name": "holdfast"}},
+            {"chain": {"family": "ip", "table": "holdfast", "name": "input"}},
+        ]});
+        let Some(OwnTable::Json(ours)) = own_of(&listing) else { panic!("it is there") };
+        assert_eq!(ours["nftables"].as_array().unwrap().len(), 2);
+        assert_eq!(own_of(&json!({"nftables": [{"metainfo": {}}]})), Some(OwnTable::Absent));
+        assert_eq!(own_of(&json!({})), None);
+    }
 }

@@ -3,9 +3,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
+use serde_json::Value;
 use tokio::{net::UdpSocket, sync::OnceCell, time::timeout};
 
 use super::{
@@ -19,9 +21,12 @@ use super::{
     endpoints::{self, Endpoint},
     files::Files,
     nft::{self, Listing, OwnTable},
+    open_files::{self, FileWriter},
     process::{self, Output},
+    routes,
     sockets::{self, Listener},
 };
+use crate::engine::document::{self, Bulk};
 
 /// The commands a reader may run: a program and the arguments it must be given first. All of them only print.
 const READ_ONLY: &[(&str, &[&str])] = &[
@@ -29,7 +34,8 @@ const READ_ONLY: &[(&str, &[&str])] = &[
     ("sshd", &["-t"]),
     ("nft", &["-n", "-t", "list", "ruleset"]),
     ("podman", &["ps", "--format", "json"]),
-    ("nft", &["-j", "-t", "list", "ruleset"]),
+    ("podman", &["inspect", "--type", "container", "--format", "{{json .HostConfig.LogConfig}}"]),
+    ("nft", &nft::DECLARED),
     ("nft", &["-a", "-s", "-n", "list", "chain"]),
 ];
 
@@ -44,6 +50,8 @@ const LOOP_LIMIT: Duration = Duration::from_millis(50);
 pub struct Reader {
     files: Files,
     systemd: OnceCell<Systemd>,
+    /// The last commands that nft and this kernel were shown, and what they made of them.
+    canonical: Mutex<Option<(String, Value)>>,
 }
 
 impl Reader {
@@ -54,7 +62,7 @@ impl Reader {
 
     /// A host whose files are below `root`; programs, bus and kernel are still the live ones.
     pub fn below(root: impl Into<std::path::PathBuf>) -> Self {
-        Self { files: Files::below(root), systemd: OnceCell::new() }
+        Self { files: Files::below(root), systemd: OnceCell::new(), canonical: Mutex::new(None) }
     }
 
     /// Its files.
@@ -159,6 +167,14 @@ impl Reader {
         sockets::of_process(&self.files, pid)
     }
 
+    /// The processes that have a file open for writing; of another user's processes only root may know.
+    ///
+    /// # Errors
+    /// When a process that is there cannot be looked into.
+    pub fn writers_of(&self, path: &str) -> Result<Vec<FileWriter>, HostError> {
+        open_files::writers_of(&self.files, path)
+    }
+
     /// This process and its ancestors, the nearest first, with the connections that sshds among them serve.
     ///
     /// # Errors
@@ -173,6 +189,23 @@ impl Reader {
     /// When the kernel does not tell.
     pub fn own_addresses(&self) -> Result<BTreeSet<IpAddr>, HostError> {
         ancestry::own_addresses()
+    }
+
+    /// The names of the interfaces through which routes of any table lead to everybody, of IPv4 and IPv6, sorted. Of this
+    /// thread's network.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn interfaces_to_everybody(&self) -> Result<Vec<String>, HostError> {
+        routes::to_everybody()
+    }
+
+    /// The bridge through which an address is reached, if only containers and guests of this host are behind it.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn inner_bridge_to(&self, address: IpAddr) -> Result<Option<String>, HostError> {
+        routes::inner_bridge_to(address)
     }
 
     /// Now, on the clock of this boot, which nobody sets.
@@ -209,14 +242,6 @@ impl Reader {
         nft::own_table().await
     }
 
-    /// The same without the elements of its sets.
-    ///
-    /// # Errors
-    /// See [`nft::own_table_declared`].
-    pub async fn own_table_declared(&self) -> Result<OwnTable, HostError> {
-        nft::own_table_declared().await
-    }
-
     /// The same as nft's text, exact for before-images or in words for people.
     ///
     /// # Errors
@@ -233,15 +258,21 @@ impl Reader {
         break_glass::elements().await
     }
 
-    /// What nft's JSON listing of a desired table says once this kernel has loaded it.
+    /// What nft's JSON listing of a desired table says once this kernel has loaded it. Its large sets are declared and
+    /// stay empty: what nft makes of a network is known. The same commands are shown to nft once: neither it nor the
+    /// kernel is another one while this reader lives, which is no longer than the command that it serves.
     ///
     /// # Errors
     /// See [`nft::canonical`].
-    pub async fn canonical_table(
-        &self,
-        document: &serde_json::Value,
-    ) -> Result<serde_json::Value, HostError> {
-        nft::canonical(document).await
+    pub async fn canonical_table(&self, document: &Value) -> Result<Value, HostError> {
+        let commands = document::at(document, clock::now(), Bulk::Empty);
+        let known = || self.canonical.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, listing)) = known().as_ref().filter(|(shown, _)| *shown == commands) {
+            return Ok(listing.clone());
+        }
+        let listing = nft::canonical(&commands).await?;
+        *known() = Some((commands, listing.clone()));
+        Ok(listing)
     }
 
     /// The same as nft's text.
@@ -250,10 +281,10 @@ impl Reader {
     /// See [`nft::canonical`].
     pub async fn canonical_table_text(
         &self,
-        document: &serde_json::Value,
+        document: &Value,
         listing: Listing,
     ) -> Result<String, HostError> {
-        nft::canonical_text(document, listing).await
+        nft::canonical_text(&document::at(document, clock::now(), Bulk::Empty), listing).await
     }
 
     /// Sends one packet over loopback from a socket to itself, and says whether it arrived: nobody else sees it. What
@@ -277,10 +308,7 @@ impl Reader {
     ///
     /// # Errors
     /// When it cannot be reached, does not answer within 2 s, or answers with what cannot be read.
-    pub async fn docker(
-        &self,
-        question: Question<'_>,
-    ) -> Result<Option<serde_json::Value>, HostError> {
+    pub async fn docker(&self, question: Question<'_>) -> Result<Option<Value>, HostError> {
         docker::ask(&self.files, question).await
     }
 

@@ -22,7 +22,7 @@ use super::{HostError, Reader, clock, generation};
 const NOTE: &str = "/run/holdfast/seen.json";
 
 /// The version of its format. Another one counts as no note.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Permission bits of those who are not the owner.
 const OTHERS: u32 = 0o077;
@@ -74,8 +74,8 @@ pub enum Known {
 struct Note {
     format: u32,
     tables: Tables,
-    /// The digest of the document whose elements they hold.
-    document: String,
+    /// Of what they hold: [`document::sets`](crate::engine::document::sets).
+    sets: String,
     known: Known,
     /// When, on the clock that runs by itself, in milliseconds.
     at: u64,
@@ -84,19 +84,19 @@ struct Note {
 }
 
 impl Note {
-    fn new(tables: Tables, document: &str, known: Known, (at, ahead): (u64, i64)) -> Self {
-        Self { format: FORMAT, tables, document: document.to_owned(), known, at, ahead }
+    fn new(tables: Tables, sets: &str, known: Known, (at, ahead): (u64, i64)) -> Self {
+        Self { format: FORMAT, tables, sets: sets.to_owned(), known, at, ahead }
     }
 
     /// Whether it still says what the sets hold.
-    fn counts(&self, tables: &Tables, document: &str, (at, ahead): (u64, i64)) -> bool {
+    fn counts(&self, tables: &Tables, sets: &str, (at, ahead): (u64, i64)) -> bool {
         let longest = match self.known {
             Known::Listed => LISTED_MILLIS,
             Known::Loaded => LOADED_MILLIS,
         };
         self.format == FORMAT
             && self.tables == *tables
-            && self.document == document
+            && self.sets == sets
             && at.checked_sub(self.at).is_some_and(|age| age <= longest)
             && self.ahead.abs_diff(ahead) <= MOVED_SECONDS.unsigned_abs()
     }
@@ -126,11 +126,12 @@ impl Reader {
         })
     }
 
-    /// Whether the sets of these tables are known to hold what is in the document with this digest.
-    pub fn knows_sets(&self, tables: &Tables, document: &str) -> bool {
+    /// Whether the sets of these tables are known to hold what a document wants: the one with this digest of its
+    /// [sets](crate::engine::document::sets).
+    pub fn knows_sets(&self, tables: &Tables, sets: &str) -> bool {
         let note = self
             .note()
-            .filter(|note| clocks().is_ok_and(|clocks| note.counts(tables, document, clocks)));
+            .filter(|note| clocks().is_ok_and(|clocks| note.counts(tables, sets, clocks)));
         note.is_some()
     }
 
@@ -142,11 +143,11 @@ impl Reader {
         serde_json::from_str(&self.files().text(NOTE).ok()??).ok()
     }
 
-    /// Notes that the sets hold what is in the document with this digest. Where that cannot be written they are
+    /// Notes that the sets hold what the document with this digest of its sets wants. Where that cannot be written they are
     /// listed at the next look: that is all.
-    pub fn note_sets(&self, tables: Tables, document: &str, known: Known) {
+    pub fn note_sets(&self, tables: Tables, sets: &str, known: Known) {
         let Ok(clocks) = clocks() else { return };
-        let note = Note::new(tables, document, known, clocks);
+        let note = Note::new(tables, sets, known, clocks);
         drop(self.write_note(&note));
     }
 
@@ -178,11 +179,11 @@ mod tests {
     }
 
     #[test]
-    fn a_note_counts_for_the_same_tables_and_document_only() {
+    fn a_note_counts_for_the_same_tables_and_sets_only() {
         let note = Note::new(tables(7), "d", Known::Listed, (1000, 50));
         assert!(note.counts(&tables(7), "d", (1000, 50)));
         assert!(!note.counts(&tables(8), "d", (1000, 50)), "a table was changed");
-        assert!(!note.counts(&tables(7), "e", (1000, 50)), "another document");
+        assert!(!note.counts(&tables(7), "e", (1000, 50)), "other sets");
         let other = Tables { boot: "c".to_owned(), ..tables(7) };
         assert!(!note.counts(&other, "d", (1000, 50)), "another boot");
         let other = Tables { network: (4, 8), ..tables(7) };

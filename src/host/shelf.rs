@@ -251,7 +251,11 @@ impl OpenShelf {
 fn own_folder(folder: &Path, mode: u32) -> Result<(), HostError> {
     let shown = folder.display().to_string();
     let failed = |action| HostError::file(action, shown.clone());
-    DirBuilder::new().recursive(true).mode(mode).create(folder).map_err(failed("make the folder"))?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(mode)
+        .create(folder)
+        .map_err(failed("make the folder"))?;
     let meta = fs::symlink_metadata(folder).map_err(failed("look at"))?;
     if !meta.is_dir() || meta.uid() != 0 || meta.mode() & 0o022 != 0 {
         return Err(HostError::Refused(format!(
@@ -260,7 +264,8 @@ fn own_folder(folder: &Path, mode: u32) -> Result<(), HostError> {
     }
     // Others may have been let in by whoever made it, or kept out by the umask.
     if meta.mode() & 0o7777 != mode {
-        fs::set_permissions(folder, Permissions::from_mode(mode)).map_err(failed("set the mode of"))?;
+        fs::set_permissions(folder, Permissions::from_mode(mode))
+            .map_err(failed("set the mode of"))?;
     }
     Ok(())
 }

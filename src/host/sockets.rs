@@ -14,10 +14,13 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Files, HostError};
+use super::{
+    Files, HostError,
+    endpoints::{self, Endpoint},
+};
 
 /// A server on this very host that has not answered by then is not going to.
-const CONVERSATION_LIMIT: Duration = Duration::from_secs(3);
+const CONVERSATION_LIMIT: Duration = Duration::from_secs(10);
 
 /// The first words of any protocol fit in this; more is not read.
 const ANSWER_LIMIT: usize = 64 << 10;
@@ -38,26 +41,8 @@ pub struct Listener {
 
 /// Every listening TCP socket of this network namespace, IPv4 and IPv6.
 pub(super) fn listeners(files: &Files) -> Result<Vec<Listener>, HostError> {
-    let mut found = Vec::new();
-    for path in ["/proc/net/tcp", "/proc/net/tcp6"] {
-        found.extend(parse_listeners(&files.text(path)?.unwrap_or_default()));
-    }
-    Ok(found)
-}
-
-/// Reads the text of `/proc/net/tcp` or `tcp6`; state `0A` is LISTEN.
-fn parse_listeners(text: &str) -> Vec<Listener> {
-    text.lines()
-        .filter_map(|line| {
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            let (local, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
-            if *state != "0A" {
-                return None;
-            }
-            let port = u16::from_str_radix(local.rsplit_once(':')?.1, 16).ok()?;
-            Some(Listener { port, inode: inode.parse().ok()? })
-        })
-        .collect()
+    let all = endpoints::tcp(files)?.into_iter();
+    Ok(all.map(|Endpoint { port, inode, .. }| Listener { port, inode }).collect())
 }
 
 /// The sockets a process has open.
@@ -124,17 +109,6 @@ async fn connect(to: SocketAddr) -> io::Result<TcpStream> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn listening_sockets() {
-        let text = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
-            0: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 177397 1 000000007dfc054a 100 0 0 10 0\n   \
-            1: 0100007F:0016 0100007F:A31C 01 00000000:00000000 00:00000000 00000000     0        0 177399 1 000000007dfc054a 100 0 0 10 0\n   \
-            2: 00000000000000000000000000000000:08AE 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 177408 1 00000000d891b9ad 100 0 0 10 0\nodd line\n";
-        let expected =
-            [Listener { port: 22, inode: 177_397 }, Listener { port: 2222, inode: 177_408 }];
-        assert_eq!(parse_listeners(text), expected);
-    }
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_conversation_comes_from_our_own_address() {

@@ -20,8 +20,8 @@ use nix::{
 };
 
 use super::{
-    HostError, Reader, account_writer::put_account, clock, lock::Lock, process, reader::sysctl_path, seen::Known,
-    unit_links::unit_links,
+    HostError, Reader, account_writer::put_account, clock, lock::Lock, process,
+    reader::sysctl_path, seen::Known, unit_links::unit_links,
 };
 use crate::engine::{
     change::{Change, FileState, FileTime, Folder, Gate, RunVerb, TableState, UnitLinks, UnitVerb},
@@ -102,7 +102,7 @@ impl Writer {
         if let (Ok(before), Ok(after)) = (before, self.reader.tables())
             && after.is_next_of(&before)
         {
-            self.reader.note_sets(after, &document::digest(document), Known::Loaded);
+            self.reader.note_sets(after, &document::sets(document), Known::Loaded);
         }
         Ok(())
     }

@@ -3,5 +3,6 @@
 pub mod exposure;
 pub mod journal;
 pub mod json;
+pub mod logs;
 pub mod saved;
 pub mod text;

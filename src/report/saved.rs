@@ -60,13 +60,21 @@ pub fn load(state_dir: &Path) -> Option<Saved> {
 ///
 /// # Errors
 /// When it cannot be written.
-#[expect(clippy::disallowed_methods, reason = "holdfast's own file, not the host's")]
 pub fn store(state_dir: &Path, saved: &Saved) -> io::Result<()> {
-    let staged = state_dir.join(".report.json");
+    keep(state_dir, "report.json", &serde_json::to_vec_pretty(saved)?)
+}
+
+/// Keeps what later looks will have to know, whole or not at all.
+///
+/// # Errors
+/// When it cannot be written.
+#[expect(clippy::disallowed_methods, reason = "holdfast's own file, not the host's")]
+pub fn keep(state_dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let staged = state_dir.join(format!(".{name}"));
     let mut options = fs::OpenOptions::new();
     let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
-    file.write_all(&serde_json::to_vec_pretty(saved)?)?;
-    fs::rename(staged, state_dir.join("report.json"))
+    file.write_all(bytes)?;
+    fs::rename(staged, state_dir.join(name))
 }
 
 #[cfg(test)]

@@ -31,14 +31,14 @@ my ($error, $to) = getaddrinfo($ARGV[0], 7, { socktype => SOCK_DGRAM, flags => 4
 socket(S, $to->{family}, SOCK_DGRAM, 0) or die;
 connect(S, $to->{addr}) or die $!;
 $SIG{ALRM} = sub { exit 3 };
-alarm 5;
+alarm 30;
 send(S, "asked", 0) or die $!;
 recv(S, my $text, 2000, 0);
 print $text;
 "#;
 
 /// How long a container may take to answer after its start.
-const UP_WITHIN: Duration = Duration::from_secs(20);
+const UP_WITHIN: Duration = Duration::from_secs(120);
 
 /// The containers, each with its published ports and what it runs.
 const CONTAINERS: [(&str, &[&str], &str); 5] = [
@@ -115,7 +115,7 @@ impl Engine {
             let address = self.address(host, name);
             let url = format!("http://{address}/");
             // Not wget's own time limit: with it, Debian 12's ends by a segmentation fault.
-            let ask = ["timeout", "1", "busybox", "wget", "-qO-", &url];
+            let ask = ["timeout", "5", "busybox", "wget", "-qO-", &url];
             while host.run(ask).unwrap().text() != GREETING {
                 assert!(start.elapsed() < UP_WITHIN, "{name} does not answer at {url}");
                 std::thread::sleep(Duration::from_millis(50));
@@ -168,8 +168,8 @@ pub(crate) fn import(host: &Host, program: &str) {
 /// What HTTP says at an address, asked by a peer.
 pub(super) fn greeting(peer: &Peer, to: SocketAddr) -> String {
     let answer = peer.within(|| -> std::io::Result<String> {
-        let mut stream = std::net::TcpStream::connect_timeout(&to, Duration::from_secs(2))?;
-        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        let mut stream = std::net::TcpStream::connect_timeout(&to, Duration::from_secs(20))?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
         stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
         std::io::read_to_string(stream)
     });
@@ -215,13 +215,49 @@ impl Drop for Answering {
     }
 }
 
+/// Processes of the host that echo datagrams, until they are dropped.
+pub(super) struct Echoing {
+    is_over: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Echoing {
+    pub(super) fn start(host: &Host, ports: &[u16]) -> Echoing {
+        let bind = |port: &u16| UdpSocket::bind((Ipv6Addr::UNSPECIFIED, *port)).unwrap();
+        let sockets: Vec<_> = host.within(|| ports.iter().map(bind).collect()).unwrap();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let echo = |socket: UdpSocket| {
+            let ends = Arc::clone(&is_over);
+            socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+            std::thread::spawn(move || {
+                let mut buffer = [0; 2000];
+                while !ends.load(Ordering::Relaxed) {
+                    if let Ok((size, from)) = socket.recv_from(&mut buffer) {
+                        socket.send_to(&buffer[..size], from).unwrap();
+                    }
+                }
+            })
+        };
+        let threads = sockets.into_iter().map(echo).collect();
+        Echoing { is_over, threads }
+    }
+}
+
+impl Drop for Echoing {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        // As with `Answering`: a panic of a thread shows in what then did not answer.
+        self.threads.drain(..).for_each(|thread| drop(thread.join()));
+    }
+}
+
 /// Asserts that a container gets out to a peer and that answers come back, over TCP and UDP.
 pub(super) fn gets_out(engine: Engine, host: &Host, to: IpAddr) {
     let url = match to {
         IpAddr::V4(to) => format!("http://{to}:7/"),
         IpAddr::V6(to) => format!("http://[{to}]:7/"),
     };
-    let out = engine.exec(host, "unpublished", &["/bin/timeout", "5", "/bin/wget", "-qO-", &url]);
+    let out = engine.exec(host, "unpublished", &["/bin/timeout", "30", "/bin/wget", "-qO-", &url]);
     assert_eq!(out.text(), "outside", "{out}");
     let ask = ["/bin/chroot", "/host", "perl", "/root/ask.pl", &to.to_string()];
     let out = engine.exec(host, "unpublished", &ask);

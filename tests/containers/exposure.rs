@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use holdfast_test_host::Tcp;
 use serde_json::Value;
 
-use super::{ALLOW, engine::Engine};
+use super::{
+    ALLOW,
+    engine::{Engine, greeting, import},
+};
 use crate::support::*;
 
 /// What is said of each published port: by `tcp 4122`, the container and how it is reached. A port that is published for
@@ -124,4 +128,51 @@ on_hosts! {
     fn podman(host: &Host) {
         listed(Engine::Podman, host);
     }
+}
+
+on_hosts! {
+    Image::Containers;
+    /// A container in the host's own network is judged as a process of the host; one beside the host (macvlan) is out of
+    /// its firewall's reach, and is named. Rules of the older interface, which nft does not show, are named too.
+    fn containers_as_the_host_and_beside_it(host: &Host) {
+        let peer = host.peer("outside0").unwrap();
+        import(host, "docker");
+        let page = "box /bin/httpd -f -h /www -p";
+        let beside = std::net::Ipv4Addr::from(u32::from(peer.host_v4()) | 0x70);
+        host.sh(&format!("
+            docker network create -d macvlan -o parent=outside0 --subnet {} --gateway {} --ip-range {beside}/32 beside
+            docker run -d --name within --network host {page} 7100
+            docker run -d --name apart --network beside --ip {beside} {page} 7100", net(beside), peer.v4()))
+            .unwrap().ok().unwrap();
+        give(host, &format!("[firewall]\noutside = [\"outside0\"]\n{ALLOW}"));
+        apply_with_findings(host);
+        let output = holdfast(host, &["exposure", "--format", "json"]);
+        let said: Value = serde_json::from_str(&output.stdout).unwrap();
+        let ways = said["ways"].as_array().unwrap();
+        let within = ways.iter().find(|way| way["port"] == 7100).unwrap();
+        assert_eq!((&within["reach"], &within["owner"]["container"]), (&"denied".into(), &"within".into()), "{within:#}");
+        assert_eq!(peer.tcp_open(7100).unwrap(), Tcp::Filtered);
+        assert_eq!(said["apart"][0]["container"], "apart", "{said:#}");
+        assert_eq!(said["apart"][0]["driver"], "macvlan", "{said:#}");
+        assert_eq!(greeting(&peer, (beside, 7100).into()), "from a container");
+        let seen = verify(host);
+        assert_eq!(seen.outcome("firewall.exposure/unfiltered"), "cannot-check");
+        assert!(seen.observed("firewall.exposure/unfiltered").contains("apart"), "{}", seen.observed("firewall.exposure/unfiltered"));
+
+        assert_eq!(seen.outcome("firewall.neighbours/iptables-legacy"), "pass");
+        host.sh("iptables-legacy -I INPUT -p tcp --dport 7100 -j ACCEPT").unwrap().ok().unwrap();
+        let legacy = verify(host);
+        assert_eq!(legacy.outcome("firewall.neighbours/iptables-legacy"), "drift");
+        assert!(legacy.observed("firewall.neighbours/iptables-legacy").contains("tables filter"));
+        assert_eq!(peer.tcp_open(7100).unwrap(), Tcp::Filtered, "they only close more");
+        // An apply goes on beside what it cannot mend.
+        give(host, &format!("[firewall]\noutside = [\"outside0\"]\nping = false\n{ALLOW}"));
+        apply_with_findings(host);
+    }
+}
+
+/// The network of 256 addresses that one is in.
+fn net(address: std::net::Ipv4Addr) -> String {
+    let [a, b, c, _] = address.octets();
+    format!("{a}.{b}.{c}.0/24")
 }

@@ -147,3 +147,34 @@ fn a_connection_to_a_container_outlives_a_rule_and_new_ones_do_not() {
     served.read_exact(&mut heard).unwrap();
     assert_eq!(&heard, b"still here");
 }
+
+#[test]
+fn every_uplink_leads_outside_whatever_table_or_route_names_it() {
+    let three = Three::new();
+    let elsewhere = Namespace::new();
+    three.host.connect(&elsewhere, 3);
+    let rules = section(&RULES.replace("outside = [\"veth1\"]\n", ""));
+    let allowed = ["10.77.1.1:8080", "10.77.1.1:4122", "[fd00:77:1::1]:8080"];
+    let main = ["default", "via", "10.77.3.2"];
+    // By a policy; beside another one; as VPN clients write it.
+    let ways: [&[&[&str]]; 3] = [
+        &[&main, &["default", "via", "10.77.1.2", "table", "100"]],
+        &[&["default", "nexthop", "via", "10.77.3.2", "nexthop", "via", "10.77.1.2"]],
+        &[&main, &["0.0.0.0/1", "via", "10.77.1.2"], &["128.0.0.0/1", "via", "10.77.1.2"]],
+    ];
+    for routes in ways {
+        let route = |verb: &str| {
+            for words in routes {
+                let words = [&["route", verb], *words].concat();
+                three.host.run("ip", &words, "");
+            }
+        };
+        route("add");
+        three.host.load(&rules);
+        three.host.assert_holds(&rules);
+        let reached = Three::reached(&three.client, &TRIED);
+        assert_eq!(reached, allowed, "{routes:?}");
+        three.host.run("nft", &["delete", "table", "inet", "holdfast"], "");
+        route("del");
+    }
+}

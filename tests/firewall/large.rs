@@ -69,6 +69,31 @@ on_hosts! {
     }
 }
 
+/// How often nft is asked for a whole table in a look that finds something.
+fn whole_listings(host: &Host) -> usize {
+    let script = "strace -f -qq -e trace=execve -o /tmp/asked holdfast --quiet verify >/dev/null || test $? = 2; grep -c '\"list\", \"table\"' /tmp/asked";
+    sh(host, script).trim().parse().unwrap()
+}
+
+on_hosts! {
+    /// Other rules stand in front of the same sets: these are not listed for their sake, and the rules are named.
+    fn other_rules_do_not_list_the_sets(host: &Host) {
+        prepare(host);
+        give(host, &format!("{RULES}[[firewall.allow]]\nname = \"metrics\"\ntcp = [9184]\n"));
+        // The desired table is listed in its scratch namespace, and the live one is not.
+        assert_eq!(whole_listings(host), 1);
+        let report = verify(host);
+        assert_eq!(report.outcome(RULESET), "fail");
+        let observed = report.observed(RULESET);
+        assert!(observed.contains("tcp dport 9184"), "in nft's words: {observed}");
+        apply(host);
+        assert!(passes_knowing(host));
+        sh(host, &format!("rm {NOTE}"));
+        give(host, RULES);
+        assert_eq!(whole_listings(host), 2, "without the note both are");
+    }
+}
+
 on_hosts! {
     /// Whatever is done to a set, through whatever tables, is drift.
     fn what_is_changed_is_seen(host: &Host) {
@@ -113,7 +138,7 @@ on_hosts! {
             format!("chmod 666 {NOTE}"),
             format!("truncate -s -1 {NOTE}"),
             format!("echo nonsense > {NOTE}"),
-            format!("sed -i 's/\"format\":1/\"format\":2/' {NOTE}"),
+            format!("sed -i 's/\"format\":2/\"format\":3/' {NOTE}"),
             format!("rm {NOTE}; ln -s /etc/passwd {NOTE}"),
             format!("rm {NOTE}; mkfifo {NOTE}"),
         ];

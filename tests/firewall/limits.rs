@@ -7,7 +7,7 @@ use std::{
 
 use holdfast::{
     controls::{
-        Control as _,
+        Control as _, Sight,
         firewall::{Facts, FirewallControl},
     },
     host::Reader,
@@ -105,7 +105,7 @@ fn a_broken_list_forbids_an_apply_and_names_its_lines() {
     let obstacle = || {
         let profile = Profile { firewall: Some(section.clone()), ..Profile::default() };
         let reader = Reader::live();
-        let comparison = runtime().block_on(FirewallControl.observe(&profile, &reader));
+        let comparison = runtime().block_on(FirewallControl.observe(&profile, &Sight::of(&reader)));
         comparison.obstacles().pop()
     };
     let host = super::namespaces::Namespace::new();
@@ -119,7 +119,7 @@ fn a_broken_list_forbids_an_apply_and_names_its_lines() {
     std::fs::set_permissions(list.path(), open).unwrap();
     assert!(host.within(obstacle).unwrap().why.contains("others than root may write"));
     drop(list);
-    let gather = || runtime().block_on(Facts::gather(&section, &Reader::live()));
+    let gather = || runtime().block_on(Facts::gather(&section, &Sight::of(&Reader::live())));
     assert!(host.within(gather).unwrap_err().starts_with("blocklist listed: there is no /"));
 }
 

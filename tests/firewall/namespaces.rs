@@ -12,7 +12,7 @@ use std::{
 
 use holdfast::{
     controls::{
-        Control as _,
+        Control as _, Sight,
         firewall::{
             self,
             model::{Door, Model, Protocol, Via},
@@ -36,6 +36,7 @@ pub(super) struct Namespace(File);
 
 impl Namespace {
     pub(super) fn new() -> Self {
+        crate::support::failures_show_at_once();
         let thread = std::thread::spawn(|| {
             unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace: run the tests as root");
             File::open("/proc/thread-self/ns/net").unwrap()
@@ -108,7 +109,7 @@ impl Namespace {
     pub(super) fn document(&self, section: &Firewall) -> serde_json::Value {
         let facts = self.within(|| {
             let reader = Reader::live();
-            runtime().block_on(firewall::Facts::gather(section, &reader)).unwrap()
+            runtime().block_on(firewall::Facts::gather(section, &Sight::of(&reader))).unwrap()
         });
         firewall::document(section, &facts).unwrap()
     }
@@ -118,7 +119,8 @@ impl Namespace {
         let profile = Profile { firewall: Some(section.clone()), ..Profile::default() };
         self.within(|| {
             let reader = Reader::live();
-            let observe = firewall::FirewallControl.observe(&profile, &reader);
+            let sight = Sight::of(&reader);
+            let observe = firewall::FirewallControl.observe(&profile, &sight);
             let comparison = runtime().block_on(observe);
             let verdicts: Vec<_> =
                 comparison.judge().into_iter().map(|j| j.verdict).take(2).collect();
@@ -274,12 +276,12 @@ fn a_document_that_is_refused_leaves_the_old_table() {
     let namespace = Namespace::new();
     let section = section(SECTION);
     namespace.load(&section);
-    let before = namespace.run("nft", &["-a", "list", "ruleset"], "");
+    let before = namespace.run("nft", &["-s", "-a", "list", "ruleset"], "");
     let mut document = namespace.document(&section);
     let rule = serde_json::json!({"add": {"rule": {"family": "inet", "table": "holdfast", "chain": "nowhere", "expr": [{"accept": null}]}}});
     document["nftables"].as_array_mut().unwrap().push(rule);
     namespace.try_run("nft", &["-j", "-f", "-"], &document.to_string()).unwrap_err();
-    assert_eq!(namespace.run("nft", &["-a", "list", "ruleset"], ""), before);
+    assert_eq!(namespace.run("nft", &["-s", "-a", "list", "ruleset"], ""), before);
     namespace.assert_holds(&section);
 }
 

@@ -116,8 +116,10 @@ fn open_for(seconds: i64) -> String {
 #[test]
 fn what_ends_ends_by_itself_and_no_reload_extends_it() {
     let (host, peer) = two();
+    // More than all of this takes on a slow machine, twice over.
+    let window = Duration::from_secs(20);
     let begun = Instant::now();
-    let toml = open_for(6);
+    let toml = open_for(20);
     let section = section(&toml);
     let document = host.document(&section);
     host.load(&section);
@@ -146,9 +148,8 @@ fn what_ends_ends_by_itself_and_no_reload_extends_it() {
         holdfast::engine::listing::is_same(&found, &again, Timestamp::now()),
         "{found}\n{again}"
     );
-    assert!(begun.elapsed() < Duration::from_secs(6), "this machine is too slow for this test");
     assert!(is_let_in(&peer, "10.77.1.2", 80), "it has not ended yet");
-    thread::sleep(Duration::from_secs(7).saturating_sub(begun.elapsed()));
+    thread::sleep((window + Duration::from_secs(1)).saturating_sub(begun.elapsed()));
     assert_eq!(state(80), [false; 3]);
     assert_eq!(state(81), [false; 3]);
     assert!(is_let_in(&peer, "10.77.1.2", 443));

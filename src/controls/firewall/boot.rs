@@ -4,9 +4,8 @@
 //! edits, and it is rolled back with the transactions beside it. It is written by the transaction that changes the
 //! table, so that both are confirmed or taken back together. `engine::early` loads it.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
 use super::checks::BOOT;
 use crate::{
@@ -14,6 +13,7 @@ use crate::{
     engine::{
         change::{Change, Content, FileState, Step, UnitVerb},
         check::{Judgement, Verdict},
+        document::{Desired, digest},
     },
     host::{Reader, bus::UnitStatus},
     profile::{
@@ -35,7 +35,7 @@ const FORMAT: u32 = 1;
 const MODE: u32 = 0o600;
 
 /// The copy.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Copy {
     format: u32,
     /// nft's JSON commands, as [`super::document`] makes them.
@@ -44,13 +44,10 @@ struct Copy {
     digest: String,
 }
 
-/// The copy of a document, as it is written.
-pub fn encode(document: &Value) -> String {
-    let copy = Copy { format: FORMAT, digest: digest(document), document: document.clone() };
-    // Only maps with keys that are not strings cannot be written, and there are none.
-    let mut text = serde_json::to_string(&copy).unwrap_or_default();
-    text.push('\n');
-    text
+/// The copy of a document, as it is written: a [`Copy`] as JSON.
+pub fn encode(document: &Desired) -> String {
+    let (text, digest) = (document.text(), document.digest());
+    format!("{{\"format\":{FORMAT},\"document\":{text},\"digest\":\"{digest}\"}}\n")
 }
 
 /// The document of a copy.
@@ -67,10 +64,6 @@ pub fn decode(text: &str) -> Result<Value, String> {
         return Err("was changed by somebody: its digest is another".to_owned());
     }
     Ok(copy.document)
-}
-
-fn digest(document: &Value) -> String {
-    Sha256::digest(document.to_string()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The section that is loaded when there is nothing better: the profile's way in by SSH and nothing else. Without a
@@ -135,16 +128,16 @@ impl AtBoot {
         decode(self.copy.as_ref().ok()?.text()?).ok()
     }
 
-    pub(super) fn judge(&self, document: &Result<Value, String>) -> Judgement {
+    pub(super) fn judge(&self, document: &Result<Desired, String>) -> Judgement {
         let known = document.as_ref().map_or_else(
             |_| String::new(),
-            |document| format!(" (sha256 {}…)", &digest(document)[..8]),
+            |document| format!(" (sha256 {}…)", &document.digest()[..8]),
         );
         let expected = format!("{UNIT} is enabled and loads the desired table{known}");
         Judgement::new(BOOT, expected, self.verdict(document))
     }
 
-    fn verdict(&self, document: &Result<Value, String>) -> Verdict {
+    fn verdict(&self, document: &Result<Desired, String>) -> Verdict {
         let (unit, copy, document) = match (&self.unit, &self.copy, document) {
             (Ok(unit), Ok(copy), Ok(document)) => (unit, copy, document),
             (Err(why), ..) | (_, Err(why), _) | (.., Err(why)) => {
@@ -160,7 +153,7 @@ impl AtBoot {
     }
 
     /// What writes the copy and enables the unit, as far as either is needed.
-    pub(super) fn plan(&self, document: &Value, because: &[String]) -> Vec<Step> {
+    pub(super) fn plan(&self, document: &Desired, because: &[String]) -> Vec<Step> {
         let step = |change| Step { change, because: because.to_vec() };
         let mut steps = Vec::new();
         if self.copy.as_ref().is_ok_and(|copy| copy_fault(copy, document).is_some()) {
@@ -181,18 +174,19 @@ impl AtBoot {
     }
 
     /// The copy is for programs; people are told which table it is of.
-    pub(super) fn preview(&self, document: &Value) -> Option<Preview> {
+    pub(super) fn preview(&self, document: &Desired) -> Option<Preview> {
+        let of = |digest: &str| format!("the table with sha256 {digest}\n");
         let which = |text: &str| match decode(text) {
-            Ok(document) => format!("the table with sha256 {}\n", digest(&document)),
+            Ok(document) => of(&digest(&document)),
             Err(why) => format!("a file that {why}\n"),
         };
         let before = self.copy.as_ref().ok()?.text().map(which).unwrap_or_default();
-        let after = which(&encode(document));
+        let after = of(document.digest());
         Some(Preview { change: put(document), title: COPY.to_owned(), before, after })
     }
 }
 
-fn put(document: &Value) -> Change {
+fn put(document: &Desired) -> Change {
     let to = FileState::File {
         content: Content::Text(encode(document)),
         mode: MODE,
@@ -215,7 +209,7 @@ fn unit_fault(unit: &UnitStatus) -> Option<String> {
     }
 }
 
-fn copy_fault(copy: &FileState, document: &Value) -> Option<String> {
+fn copy_fault(copy: &FileState, document: &Desired) -> Option<String> {
     let FileState::File { content, mode, uid, gid, .. } = copy else {
         return Some(match copy {
             FileState::Absent => format!("{COPY} is missing"),

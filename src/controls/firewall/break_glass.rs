@@ -15,16 +15,19 @@ use nftables::{
     types::NfFamily,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{
     checks::BREAK_GLASS,
-    control::printable,
+    judge::printable,
     terms::{accept, count, is, rule},
 };
 use crate::{
     engine::check::{Judgement, Verdict},
     host::{
-        Reader, clock,
+        Reader,
+        break_glass::listed,
+        clock,
         nft::{BREAK_GLASS as SET, Element, TABLE},
     },
 };
@@ -119,8 +122,13 @@ pub enum State {
 }
 
 impl Glass {
-    pub(super) async fn of(host: &Reader) -> Self {
-        let elements = host.break_glass().await.map_err(|error| error.chain());
+    /// `listing` is that of the live table with the elements of its sets, where there is one.
+    pub(super) async fn of(listing: Option<&Value>, host: &Reader) -> Self {
+        let elements = match listing {
+            Some(listing) => listed(listing),
+            None => host.break_glass().await,
+        };
+        let elements = elements.map_err(|error| error.chain());
         Self { elements, opening: opening(host), now: clock::since_boot() }
     }
 

@@ -148,8 +148,10 @@ pub(super) static CHECKS: [CheckMeta; 10] = [
         evidence: Evidence::Effective,
         practices: &["net.default-deny"],
         why: "A rule in an earlier hook can send what was meant for a closed port to an open one, or hide it from \
-              connection tracking: each table then looks right, and a port answers that nobody declared.",
-        source: "nft(8), hooks ingress and prerouting, NAT STATEMENTS, NOTRACK STATEMENT, PAYLOAD EXPRESSION assignment",
+              connection tracking; one in a later hook can rewrite what was let in already, answer in this host's stead, or hand it \
+              to a program: each table then looks right, and a port answers that nobody declared.",
+        source: "nft(8), hooks, NAT STATEMENTS, NOTRACK STATEMENT, SYNPROXY STATEMENT, QUEUE STATEMENT, CONNTRACK STATEMENT \
+                 (ct helper), PAYLOAD EXPRESSION assignment",
         fix: "holdfast firewall tables shows whose each table is. If nobody needs the rule, find who loaded it (nft \
               monitor, journalctl) and delete it: nft delete rule FAMILY TABLE CHAIN handle N. If somebody does, say so \
               in a [[waiver]] with an end.",

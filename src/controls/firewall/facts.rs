@@ -11,24 +11,16 @@ use super::{
     services::{self, Found},
 };
 use crate::{
-    host::{Reader, nft::OwnTable},
+    controls::Sight,
+    host::nft::{self, OwnTable},
     profile::{
         schema::{Firewall, Forward},
         types::Interface,
     },
 };
 
-/// The kernel's routes for IPv4. Of this thread's network: the process's own may be another one.
-const ROUTES: &str = "/proc/thread-self/net/route";
-/// The same for IPv6.
-const ROUTES6: &str = "/proc/thread-self/net/ipv6_route";
 /// The interfaces there are, with what they have counted.
 const INTERFACES: &str = "/proc/thread-self/net/dev";
-
-/// The flag of a route that is in use (`RTF_UP`).
-const UP: u32 = 0x1;
-/// The flag of a route that leads nowhere (`RTF_REJECT`).
-const REJECT: u32 = 0x200;
 
 /// Everything of a host that decides what its table must be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -51,7 +43,7 @@ pub enum KnownBy {
         /// Names and patterns that no interface has.
         without: Vec<Interface>,
     },
-    /// The default routes lead through them.
+    /// The default routes, of whatever table, lead through them.
     Routes,
     /// There is no default route; the table that is loaded names them.
     Table,
@@ -67,29 +59,30 @@ impl Facts {
     ///
     /// # Errors
     /// What is missing, for a person, with what to do about it: there is no desired table then, and nothing is changed.
-    pub async fn gather(section: &Firewall, host: &Reader) -> Result<Self, String> {
-        let blocks = blocklist::read(section, host)?;
-        let (outside, known_by) = outside(section, host).await?;
+    pub async fn gather(section: &Firewall, sight: &Sight<'_>) -> Result<Self, String> {
+        let blocks = blocklist::read(section, sight.host)?;
+        let (outside, known_by) = outside(section, sight).await?;
         if outside.is_empty() && section.egress.is_some() {
             return Err("there is no default route, so it is not known what leaves; name the interface in firewall.outside".to_owned());
         }
-        let services = services::gather(section, host).await;
+        let services = services::gather(section, sight.host).await;
         Ok(Self { outside, known_by, services, blocks })
     }
 }
 
-async fn outside(section: &Firewall, host: &Reader) -> Result<(Vec<Interface>, KnownBy), String> {
-    let read = |path: &str| -> Result<String, String> {
-        // Without IPv6 there is no table of its routes.
-        host.files().text(path).map(Option::unwrap_or_default).map_err(|error| error.chain())
-    };
+async fn outside(
+    section: &Firewall,
+    sight: &Sight<'_>,
+) -> Result<(Vec<Interface>, KnownBy), String> {
+    let host = sight.host;
     if let Some(named) = &section.outside {
-        let there = interfaces(&read(INTERFACES)?);
+        let there = host.files().text(INTERFACES).map_err(|error| error.chain())?;
+        let there = interfaces(&there.unwrap_or_default());
         let is_missing = |name: &&Interface| !there.iter().any(|there| name.matches(there));
         let without = named.iter().filter(is_missing).cloned().collect();
         return Ok((sorted(named.clone()), KnownBy::Profile { without }));
     }
-    let names = [default_routes(&read(ROUTES)?), default_routes6(&read(ROUTES6)?)].concat();
+    let names = host.interfaces_to_everybody().map_err(|error| error.chain())?;
     if !names.is_empty() {
         let parse = |name: &String| {
             name.parse::<Interface>().map_err(|_| {
@@ -105,7 +98,7 @@ async fn outside(section: &Firewall, host: &Reader) -> Result<(Vec<Interface>, K
     }
     // A route may be gone for a while, as when a lease is renewed; what leads outside has not changed for that.
     if section.forward == Forward::Containers
-        && let Ok(OwnTable::Json(listing)) = host.own_table_declared().await
+        && let Some(OwnTable::Json(listing)) = declared(sight).await
     {
         let names = named_in(&listing);
         if !names.is_empty() {
@@ -117,44 +110,19 @@ async fn outside(section: &Firewall, host: &Reader) -> Result<(Vec<Interface>, K
     Ok((Vec::new(), if forwards { KnownBy::Nothing } else { KnownBy::NothingForwarded }))
 }
 
+/// The live table without the elements of its sets, if it can be had.
+async fn declared(sight: &Sight<'_>) -> Option<OwnTable> {
+    match &sight.tables().await.listing {
+        Ok(listing) => nft::own_of(listing),
+        // Another table may be what cannot be read.
+        Err(_) => sight.host.own_table().await.ok(),
+    }
+}
+
 fn sorted(mut names: Vec<Interface>) -> Vec<Interface> {
     names.sort();
     names.dedup();
     names
-}
-
-/// The interfaces of IPv4's default routes, from `/proc/net/route`.
-pub(super) fn default_routes(table: &str) -> Vec<String> {
-    let route = |line: &str| {
-        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-        let [name, destination, _, flags, _, _, _, mask, ..] = fields.as_slice() else {
-            return None;
-        };
-        let is_default = is_zero(destination) && is_zero(mask) && leads_somewhere(flags);
-        is_default.then(|| (*name).to_owned())
-    };
-    table.lines().skip(1).filter_map(route).collect()
-}
-
-/// The interfaces of IPv6's default routes, from `/proc/net/ipv6_route`.
-pub(super) fn default_routes6(table: &str) -> Vec<String> {
-    let route = |line: &str| {
-        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-        let [destination, len, _, _, _, _, _, _, flags, name] = fields.as_slice() else {
-            return None;
-        };
-        let is_default = is_zero(destination) && is_zero(len) && leads_somewhere(flags);
-        is_default.then(|| (*name).to_owned())
-    };
-    table.lines().filter_map(route).collect()
-}
-
-fn is_zero(hex: &str) -> bool {
-    !hex.is_empty() && hex.bytes().all(|byte| byte == b'0')
-}
-
-fn leads_somewhere(flags: &str) -> bool {
-    u32::from_str_radix(flags, 16).is_ok_and(|flags| flags & UP != 0 && flags & REJECT == 0)
 }
 
 /// The names of all interfaces, from `/proc/net/dev`.

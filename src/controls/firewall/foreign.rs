@@ -3,7 +3,8 @@
 //! A foreign `accept` cannot overrule our `drop`, and a foreign `drop` only closes more; so a table that is not known is
 //! shown, and is no finding by itself, or every host with fail2ban would have one. What is a finding is a rule that a
 //! packet meets before our chains and that makes another packet of it: another port, another address, or one that
-//! connection tracking does not see. Container engines publish ports that way, to containers; chain `forward` judges
+//! connection tracking does not see; or, wherever it is met, one that rewrites it, answers it or hands it to a program,
+//! which may send it past us. Container engines publish ports that way, to containers; chain `forward` judges
 //! these by the port they were sent to, so their `dnat` is no finding. Redirecting to the host itself is not theirs.
 //!
 //! Who can write to nft can also name a table `docker-bridges`; such a `dnat` still meets our chains. What works below
@@ -17,8 +18,13 @@ use std::{
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{control::printable, table::plain};
+use super::{
+    detour::{What, what},
+    judge::printable,
+    table::plain,
+};
 use crate::{
+    controls::Sight,
     engine::check::Verdict,
     host::{Reader, nft::TABLE},
 };
@@ -31,6 +37,10 @@ const RULE_SHOWN: usize = 160;
 
 /// The hooks that a packet from outside meets before it is known where it goes.
 const EARLY: [&str; 2] = ["ingress", "prerouting"];
+
+/// The hooks at which our chains judge it, and one after: what is rewritten there, before or after our judgement, is not
+/// what we have judged.
+const LATE: [&str; 3] = ["input", "forward", "postrouting"];
 
 /// Whose a table or chain is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -205,23 +215,28 @@ impl ForeignTable {
         self.chains.values().map(|chain| chain.rules.len()).sum()
     }
 
-    /// The chains that a packet from outside meets early, and those that are jumped to from there.
-    fn early(&self) -> BTreeSet<&str> {
-        let is_early = |chain: &ForeignChain| {
-            chain.hook.as_ref().is_some_and(|(hook, _)| EARLY.contains(&hook.as_str()))
+    /// The chains that a packet from outside meets at these hooks, and those that are jumped to from there.
+    fn met_at(&self, hooks: &[&str]) -> BTreeSet<&str> {
+        let is_met = |chain: &ForeignChain| {
+            chain.hook.as_ref().is_some_and(|(hook, _)| hooks.contains(&hook.as_str()))
         };
-        let mut open: Vec<&str> = self
-            .chains
-            .iter()
-            .filter(|(_, chain)| is_early(chain))
-            .map(|(name, _)| name.as_str())
-            .collect();
+        let named = |wanted: &dyn Fn(&ForeignChain) -> bool| -> Vec<&str> {
+            let fitting = self.chains.iter().filter(|(_, chain)| wanted(chain));
+            fitting.map(|(name, _)| name.as_str()).collect()
+        };
+        let mut open = named(&is_met);
         let mut met = BTreeSet::new();
         while let Some(name) = open.pop() {
             if let Some((name, chain)) = self.chains.get_key_value(name)
                 && met.insert(name.as_str())
             {
-                chain.rules.iter().flat_map(|(_, rule)| rule).for_each(|s| targets(s, &mut open));
+                for statement in chain.rules.iter().flat_map(|(_, rule)| rule) {
+                    targets(statement, &mut open);
+                    // What is in a map that has a name is not listed: it may lead to any chain.
+                    if statement["vmap"]["data"].is_string() {
+                        open.extend(named(&|chain| chain.hook.is_none()));
+                    }
+                }
             }
         }
         met
@@ -231,7 +246,9 @@ impl ForeignTable {
     fn detours(&self) -> Vec<Detour> {
         let whole = self.owner();
         let mut found = Vec::new();
-        for name in self.early() {
+        let (early, late) = (self.met_at(&EARLY), self.met_at(&LATE));
+        for name in early.union(&late).copied() {
+            let is_early = early.contains(name);
             let owner = chain_owner(name).unwrap_or(whole);
             // In a table that iptables' users share, an engine's rules are in chains of its own.
             let shared = IPTABLES.contains(&self.name.as_str()) && chain_owner(name).is_none();
@@ -240,6 +257,7 @@ impl ForeignTable {
                 let what = rule.iter().enumerate().find_map(|(at, statement)| {
                     what(statement, at + 1 == rule.len())
                         .filter(|what| !(engine && what.is_usual()))
+                        .filter(|what| is_early || what.counts_late())
                 });
                 found.extend(what.map(|what| Detour {
                     family: self.family.clone(),
@@ -275,64 +293,6 @@ fn targets<'a>(statement: &'a Value, found: &mut Vec<&'a str>) {
     }
 }
 
-/// What a rule does to a packet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum What {
-    /// Gives it another destination.
-    Dnat,
-    /// Sends it to this host, to another port, or to a program.
-    Redirect,
-    /// Hides it from connection tracking.
-    Untracked,
-    /// Sends it on, past everything.
-    Forwarded,
-    /// Writes into its headers.
-    Rewritten,
-    /// Something of iptables' that nft does not show; with its name, if it has one.
-    Hidden(String),
-}
-
-impl What {
-    /// Whether an engine does so to publish a port.
-    const fn is_usual(&self) -> bool {
-        matches!(self, Self::Dnat | Self::Hidden(_))
-    }
-}
-
-impl fmt::Display for What {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Dnat => "gives packets another destination",
-            Self::Redirect => "redirects packets",
-            Self::Untracked => "hides packets from connection tracking",
-            Self::Forwarded => "sends packets on before any firewall",
-            Self::Rewritten => "writes into packets' headers",
-            Self::Hidden(name) => return write!(f, "does what nft does not show{name}"),
-        })
-    }
-}
-
-fn what(statement: &Value, is_last: bool) -> Option<What> {
-    let (key, value) = statement.as_object()?.iter().next()?;
-    match key.as_str() {
-        "dnat" => Some(What::Dnat),
-        "redirect" | "tproxy" => Some(What::Redirect),
-        "notrack" => Some(What::Untracked),
-        "fwd" => Some(What::Forwarded),
-        "mangle" if value["key"].get("payload").is_some() => Some(What::Rewritten),
-        // A match or a target of iptables; nft 1.0.6 says no more, and only the last one of a rule can be a target.
-        "xt" => match (value["type"].as_str(), value["name"].as_str()) {
-            (Some("target"), Some("DNAT" | "NETMAP")) => Some(What::Dnat),
-            (Some("target"), Some("REDIRECT" | "TPROXY")) => Some(What::Redirect),
-            (Some("target"), Some("NOTRACK")) => Some(What::Untracked),
-            (Some("target"), Some(name @ "CT")) => Some(What::Hidden(format!(" (target {name})"))),
-            (None, _) if is_last => Some(What::Hidden(String::new())),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
 /// A rule that leads packets around ours, or may.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Detour {
@@ -363,20 +323,13 @@ pub struct Tables {
 
 impl Tables {
     /// Lists them, without the elements of sets: however large these are, they say nothing here.
-    pub async fn of(host: &Reader) -> Self {
-        let listing = async {
-            let output = host.ask("nft", &["-j", "-t", "list", "ruleset"]).await?;
-            let command = output.command.clone();
-            let listing: Value = serde_json::from_slice(&output.success()?)
-                .map_err(|source| crate::host::HostError::NotJson { command, source })?;
-            Ok::<_, crate::host::HostError>(listing)
-        };
-        let mut tables = match listing.await {
-            Ok(listing) => Self::from_listing(&listing),
-            Err(error) => Self { tables: Err(error.chain()), detours: Vec::new() },
+    pub async fn of(sight: &Sight<'_>) -> Self {
+        let mut tables = match &sight.tables().await.listing {
+            Ok(listing) => Self::from_listing(listing),
+            Err(why) => Self { tables: Err(why.clone()), detours: Vec::new() },
         };
         for detour in tables.detours.iter_mut().take(SHOWN) {
-            detour.words = words(host, detour).await;
+            detour.words = words(sight.host, detour).await;
         }
         tables
     }

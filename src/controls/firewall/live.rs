@@ -1,11 +1,14 @@
 //! Reading the live table: whole, or where its sets are known to hold what they should, without their elements.
 
-use serde_json::Value;
-
 use super::{Expected, compare::Difference};
 use crate::{
-    engine::document,
-    host::{HostError, Reader, clock, nft::OwnTable, seen::Tables},
+    controls::Sight,
+    engine::document::Desired,
+    host::{
+        HostError, clock,
+        nft::{self, OwnTable},
+        seen::Tables,
+    },
 };
 
 /// The live table.
@@ -23,27 +26,31 @@ pub(super) struct Live {
 
 impl Live {
     /// Reads it. Only for the sake of large sets is anything but the whole of it listed.
-    pub(super) async fn of(document: &Result<Value, String>, host: &Reader) -> Self {
-        let large = document.as_ref().ok().filter(|document| document::has_bulk(document));
-        let Some(document) = large else {
+    pub(super) async fn of(document: &Result<Desired, String>, sight: &Sight<'_>) -> Self {
+        let host = sight.host;
+        let Some(document) = document.as_ref().ok().filter(|document| document.has_bulk()) else {
+            sight.looped().await;
             let table = host.own_table().await;
             return Self { table, in_large: Vec::new(), tables: None, sets_known: false };
         };
-        // Where the kernel does not tell, everything is listed.
-        let before = host.tables().ok();
         let is_unmoved = |before: &Tables| host.tables().is_ok_and(|now| now == *before);
-        if let Some(before) = &before
-            && host.knows_sets(before, &document::digest(document))
-            && let Ok(table @ OwnTable::Json(_)) = host.own_table_declared().await
+        let declared = sight.tables().await;
+        if let (Some(before), Ok(listing)) = (&declared.before, &declared.listing)
+            && host.knows_sets(before, document.sets())
+            && let Some(table @ OwnTable::Json(_)) = nft::own_of(listing)
             && is_unmoved(before)
         {
             return Self { table: Ok(table), in_large: Vec::new(), tables: None, sets_known: true };
         }
+        // Where the kernel does not tell, everything is listed.
+        let before = host.tables().ok();
         let mut table = host.own_table().await;
         let tables = before.filter(is_unmoved);
         // At once, and never twice in memory: in nft's JSON 100,000 networks take 140 MB, and the units may have 256.
         let in_large = match &mut table {
-            Ok(OwnTable::Json(listing)) => Expected::of(document, clock::now()).take_bulk(listing),
+            Ok(OwnTable::Json(listing)) => {
+                Expected::of(document.commands(), clock::now()).take_bulk(listing)
+            }
             _ => Vec::new(),
         };
         Self { table, in_large, tables, sets_known: false }

@@ -22,10 +22,10 @@
 //! - [`expected`]: what the document says of its sets that a listing does not
 //! - [`compare`]: what differs between two such tables, in words
 //! - [`live`]: reading the live table
-//! - [`control`]: observing, judging, planning
+//! - [`observed`], [`judge`], [`control`]: observing, judging, planning
 //! - [`boot`]: what is loaded at boot
 //! - [`break_glass`]: how a person opens the host for a time
-//! - [`foreign`], [`neighbours`]: other tables, and what leads around ours; other firewalls
+//! - [`foreign`], [`detour`], [`neighbours`]: other tables, and what leads around ours; other firewalls
 //! - [`whole`]: all of the above as one control
 //! - [`checks`]: what is checked, and why
 //! - [`model`]: what the section lets in, worked out without a kernel; [`parts`]: networks cut up for it
@@ -37,8 +37,8 @@
 //! # What is evidence here
 //!
 //! *Effective*: the live table, listed by nft, equals what this kernel makes of the desired one. *Behavioural*: a
-//! packet that was just sent over loopback shows in the table's own counter, so the kernel does put packets to it. That an undeclared port is really closed
-//! can only be seen from another host; nothing on this one stands where such a packet comes from, and a pair of
+//! packet that was just sent over loopback shows in the table's own counter, so the kernel does put packets to it. That
+//! an undeclared port is really closed can only be seen from another host; nothing on this one stands where such a packet comes from, and a pair of
 //! namespaces with a copy of the rules would prove the copy. The tests do it, from a peer.
 
 mod allows;
@@ -50,15 +50,18 @@ pub mod break_glass;
 mod checks;
 mod compare;
 mod control;
+mod detour;
 mod egress;
 mod expected;
 pub mod exposure;
 mod facts;
 pub mod foreign;
 mod forward;
+mod judge;
 mod live;
 pub mod model;
 mod neighbours;
+mod observed;
 pub mod parts;
 mod ruleset;
 mod services;
@@ -69,9 +72,10 @@ mod whole;
 
 pub use crate::engine::document::{Bulk, at};
 pub use compare::{Difference, differences};
-pub use control::{FirewallControl, exposure_of};
+pub use control::FirewallControl;
 pub use expected::Expected;
 pub use facts::{Facts, KnownBy};
+pub use observed::exposure_of;
 pub use ruleset::document;
 pub use services::{Found, Ports};
 pub use table::{Table, Words, counts};

@@ -1,5 +1,7 @@
 //! The control as the engine sees it: the rules, and what is around them.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::{
@@ -7,16 +9,18 @@ use super::{
     break_glass::Glass,
     checks::{BOOT, BREAK_GLASS, BYPASS, RULESET},
     control::{FirewallComparison, change, load},
+    exposure::Depth,
     foreign::Tables,
     neighbours::Neighbours,
+    observed::Observed,
 };
 use crate::{
-    controls::{Comparison, Obstacle, Preview, Wanted},
+    controls::{Comparison, Obstacle, Preview, Sight, Wanted},
     engine::{
         change::Step,
         check::{Judgement, Verdict},
     },
-    host::Reader,
+    profile::schema::Firewall,
 };
 
 /// The rules, and what is around them.
@@ -36,21 +40,21 @@ struct Around {
 }
 
 impl Whole {
-    /// Reads what is around the rules, if the section is there.
-    pub(super) async fn of(rules: FirewallComparison, host: &Reader) -> Self {
-        let around = match rules.0 {
-            Some(_) => {
-                let (boot, glass, neighbours, tables) = tokio::join!(
-                    AtBoot::of(host),
-                    Glass::of(host),
-                    Neighbours::of(host),
-                    Tables::of(host)
-                );
-                Some(Around { boot, glass, neighbours, tables })
-            }
-            None => None,
+    /// Reads the rules and what is around them, if the section is there.
+    pub(super) async fn of(section: Option<&Firewall>, sight: &Sight<'_>) -> Self {
+        let Some(section) = section else {
+            return Self { rules: FirewallComparison(None), around: None };
         };
-        Self { rules, around }
+        let host = sight.host;
+        let rules = async {
+            let observed = Observed::of(section, sight, Depth::Quick).await;
+            let glass = Glass::of(observed.with_elements(), host).await;
+            (observed, glass)
+        };
+        let ((observed, glass), boot, neighbours, tables) =
+            tokio::join!(rules, AtBoot::of(host), Neighbours::of(host), Tables::of(sight));
+        let around = Around { boot, glass, neighbours, tables };
+        Self { rules: FirewallComparison(Some(observed)), around: Some(around) }
     }
 }
 
@@ -58,11 +62,14 @@ impl Whole {
     /// The table to load, if one is to be. A person's apply loads the desired one. Unattended, one that nobody has applied
     /// (the profile or a service's own configuration has changed since) is not loaded, and the host is not left open
     /// either: what was confirmed last is loaded again, from the copy for the next boot.
-    fn to_load(&self, wanted: Wanted<'_>) -> Option<Value> {
+    fn to_load(&self, wanted: Wanted<'_>) -> Option<Cow<'_, Value>> {
         let (observed, around) = (self.rules.0.as_ref()?, self.around.as_ref()?);
         let is_new = wanted.of(RULESET.id).is_empty()
             && matches!(observed.judge_ruleset(), Verdict::Differs { .. });
-        if is_new { around.boot.confirmed() } else { observed.document.clone().ok() }
+        if is_new {
+            return around.boot.confirmed().map(Cow::Owned);
+        }
+        observed.document.as_ref().ok().map(|document| Cow::Borrowed(document.commands()))
     }
 }
 

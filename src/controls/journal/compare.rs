@@ -5,9 +5,8 @@ use jiff::Timestamp;
 use super::{
     checks,
     desired::{Wish, render},
-    header::Header,
     merge::Merged,
-    observed::{DIR, DROP_IN, FLUSH, FLUSHED, JOURNALD, Observed, OnDisk, Written},
+    observed::{DIR, DROP_IN, FLUSH, FLUSHED, Head, JOURNALD, Observed, OnDisk, Written},
 };
 use crate::{
     controls::{Comparison, Wanted, dropin},
@@ -242,7 +241,7 @@ fn verdict(wish: &Wish, merged: &Merged<'_>) -> Verdict {
 fn judge_written(written: &Written, started: u64) -> Verdict {
     let Written { disk_path, disk, memory_path, memory } = written;
     let differs = |observed: String| Verdict::Differs { observed };
-    let Header { archived, entries, tail } = match disk {
+    let Head { archived, entries, tail } = match disk {
         OnDisk::Journal(header) => header,
         OnDisk::Other => return differs(format!("{disk_path} is no journal file")),
         OnDisk::Missing if memory.is_some() => {

@@ -39,8 +39,8 @@ fn file(path: &str, text: &str) -> ConfFile {
     ConfFile { path: path.into(), text: Ok(text.into()) }
 }
 
-fn head(tail: u64) -> Header {
-    Header { archived: false, entries: 10, tail }
+fn head(tail: u64) -> Head {
+    Head { archived: false, entries: 10, tail }
 }
 
 /// A host as it is after an apply.
@@ -227,11 +227,11 @@ fn a_clock_that_was_set_back_is_no_drift() {
 
 #[test]
 fn persistence_is_judged_by_what_was_written() {
-    type Case = (OnDisk, Option<Header>, Option<&'static str>);
-    let archived = Header { archived: true, ..head(AFTER) };
+    type Case = (OnDisk, Option<Head>, Option<&'static str>);
+    let archived = Head { archived: true, ..head(AFTER) };
     let cases: &[Case] = &[
         (OnDisk::Journal(head(AFTER)), None, None),
-        (OnDisk::Journal(head(AFTER)), Some(Header { entries: 0, ..head(0) }), None),
+        (OnDisk::Journal(head(AFTER)), Some(Head { entries: 0, ..head(0) }), None),
         (OnDisk::Journal(head(AFTER)), Some(head(BEFORE)), Some("10 entries are in memory only")),
         (OnDisk::Missing, None, Some("no /var/log/journal/id/system.journal")),
         (

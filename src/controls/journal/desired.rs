@@ -41,7 +41,7 @@ pub(super) fn render(wishes: &[Wish]) -> Option<String> {
     if wishes.is_empty() {
         return None;
     }
-    let mut text = "# Written by holdfast from the profile's [journal] section. Do not edit: change the profile.\n\
+    let mut text = "# Written by holdfast from the profile's [journal] and [logs] sections. Do not edit: change the profile.\n\
                     [Journal]\n"
         .to_owned();
     for Wish { key, value } in wishes {

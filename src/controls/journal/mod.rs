@@ -11,12 +11,12 @@
 //! `/var/log/journal` is left for journald to make: what it then holds is not a roll-back's to remove. Until the next
 //! boot gives it to the group systemd-journal, only root reads it.
 //!
-//! No process is started. How long logs are really kept is measured elsewhere, not inferred from these settings.
+//! No process is started. What the section leaves out and `[logs]` needs is worked out by `logs::journal_for`. How long
+//! logs are really kept is measured elsewhere, not inferred from these settings.
 
 mod checks;
 mod compare;
 mod desired;
-mod header;
 mod merge;
 mod observed;
 mod values;
@@ -24,12 +24,15 @@ mod values;
 use std::pin::Pin;
 
 use self::{compare::Compared, desired::wishes, observed::Observed};
-use super::{Comparison, Control};
+use super::{Comparison, Control, Sight, logs::journal_for};
 use crate::{
     engine::check::CheckMeta,
     host::Reader,
-    profile::schema::{Mode, Profile},
+    profile::schema::{self, Mode, Profile},
 };
+
+/// What journald's journal on disk is below.
+const LOG: &str = "/var/log/journal";
 
 /// The control.
 #[derive(Debug)]
@@ -45,18 +48,55 @@ impl Control for Journal {
     }
 
     fn mode(&self, profile: &Profile) -> Option<Mode> {
-        profile.journal.as_ref().map(|journal| journal.mode)
+        let logs = || profile.logs.as_ref().map(|logs| logs.mode);
+        profile.journal.as_ref().map(|journal| journal.mode).or_else(logs)
     }
 
     fn observe<'a>(
         &'a self,
         profile: &'a Profile,
-        host: &'a Reader,
+        sight: &'a Sight<'a>,
     ) -> Pin<Box<dyn Future<Output = Box<dyn Comparison>> + 'a>> {
-        let wishes = profile.journal.as_ref().map(wishes).unwrap_or_default();
+        let wishes = wishes(&held_to(profile, sight.host));
         Box::pin(async move {
-            let observed = Observed::read(host).await;
+            let observed = Observed::read(sight.host).await;
             Box::new(Compared { wishes, observed }) as Box<dyn Comparison>
         })
+    }
+}
+
+/// How many files a journal may have by journald's configuration (`SystemMaxFiles=`): a hundred where that does not say,
+/// or cannot be read. `namespace` is that of the journal; the host's own has none.
+pub(in crate::controls) fn max_files(host: &Reader, namespace: Option<&str>) -> u64 {
+    const DEFAULT: u64 = 100; // journald.conf(5)
+    let key = merge::Key { name: "SystemMaxFiles", alias: None, kind: values::Kind::Count };
+    let files = match namespace {
+        None => observed::files(host),
+        Some(name) => observed::files_of_namespace(host, name),
+    };
+    let decided = files.ok().and_then(|files| merge::Merged::of(&files).decides(&key));
+    match decided.map(|decided| decided.meaning) {
+        Some(values::Meaning::Number(files)) if files > 0 => files,
+        _ => DEFAULT,
+    }
+}
+
+/// The drop-in for journald that holds it to this; `None` where nothing is managed.
+pub(in crate::controls) fn drop_in(journal: &schema::Journal) -> Option<String> {
+    desired::render(&wishes(journal))
+}
+
+/// The section, and what `[logs]` adds to it: the same on every host with a file system of this size. Where `[logs]` is
+/// only looked at, it adds nothing to what is enforced.
+fn held_to(profile: &Profile, host: &Reader) -> schema::Journal {
+    let journal = profile.journal.clone().unwrap_or_default();
+    let adds = |logs: &&schema::Logs| match logs.mode {
+        Mode::Enforce => true,
+        Mode::Audit => profile.journal.is_none() || journal.mode == Mode::Audit,
+        Mode::Off => false,
+    };
+    match profile.logs.as_ref().filter(adds) {
+        Some(logs) => journal_for(&journal, logs, host.files().total_bytes(LOG)),
+        None => journal,
     }
 }

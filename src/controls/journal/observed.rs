@@ -1,10 +1,14 @@
 //! What is read from a host for `journal`: files, two heads of journal files, and systemd over its bus.
 
-use super::header::{HEADER_BYTES, Header};
 use crate::{
     controls::dropin::{self, ConfFile, Foreign},
     engine::change::FileState,
-    host::{HostError, Reader, bus::UnitStatus, clock},
+    host::{
+        HostError, Reader,
+        bus::UnitStatus,
+        clock,
+        journal_files::{Header, State},
+    },
 };
 
 /// Where holdfast's drop-in is.
@@ -79,7 +83,25 @@ pub(super) struct Written {
     /// The one in memory.
     pub(super) memory_path: String,
     /// Its head, where there is such a file.
-    pub(super) memory: Option<Header>,
+    pub(super) memory: Option<Head>,
+}
+
+/// What the head of a journal file says of who writes to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Head {
+    /// journald will not write to it any more.
+    pub(super) archived: bool,
+    /// How many entries are in it.
+    pub(super) entries: u64,
+    /// When the newest one was written, in microseconds since the epoch; 0 when there is none.
+    pub(super) tail: u64,
+}
+
+impl From<Header> for Head {
+    fn from(header: Header) -> Self {
+        let archived = header.state == State::Archived;
+        Self { archived, entries: header.entries, tail: header.tail }
+    }
 }
 
 /// What is where journald writes its journal on disk.
@@ -90,7 +112,7 @@ pub(super) enum OnDisk {
     /// Something that is no journal file.
     Other,
     /// A journal file with this head.
-    Journal(Header),
+    Journal(Head),
 }
 
 impl Observed {
@@ -125,7 +147,8 @@ impl Observed {
     }
 }
 
-fn files(host: &Reader) -> Result<Vec<ConfFile>, String> {
+/// The configuration of journald, in the order in which it counts.
+pub(super) fn files(host: &Reader) -> Result<Vec<ConfFile>, String> {
     let release = host.files().text("/usr/lib/os-release").ok().flatten().unwrap_or_default();
     let is_bookworm = release.lines().any(|line| line == "VERSION_ID=\"12\"");
     let main_files = if is_bookworm { &MAIN_FILES[..1] } else { MAIN_FILES };
@@ -140,6 +163,23 @@ fn files(host: &Reader) -> Result<Vec<ConfFile>, String> {
         break;
     }
     files.extend(dropin::conf_files(host, DROP_IN_DIRS).map_err(|error| error.chain())?);
+    Ok(files)
+}
+
+/// The same of a namespace's journald, which reads files of its own only.
+pub(super) fn files_of_namespace(host: &Reader, name: &str) -> Result<Vec<ConfFile>, String> {
+    let dirs = ["/etc", "/run", "/usr/local/lib", "/usr/lib"];
+    let mut files = Vec::new();
+    for dir in dirs {
+        let path = format!("{dir}/systemd/journald@{name}.conf");
+        if let Some(text) = host.files().text(&path).map_err(|error| error.chain())? {
+            files.push(ConfFile { path, text: Ok(text) });
+            break;
+        }
+    }
+    let dirs = dirs.map(|dir| format!("{dir}/systemd/journald@{name}.conf.d"));
+    let dirs: Vec<&str> = dirs.iter().map(String::as_str).collect();
+    files.extend(dropin::conf_files(host, &dirs).map_err(|error| error.chain())?);
     Ok(files)
 }
 
@@ -167,13 +207,14 @@ fn written(host: &Reader) -> Result<Written, String> {
     let disk_path = format!("/var/log/journal/{id}/system.journal");
     let memory_path = format!("/run/log/journal/{id}/system.journal");
     let head = |path: &str| {
-        let head = host.files().head(path, HEADER_BYTES).map_err(|error| {
+        let head = host.files().journal_head(path).map_err(|error| {
             let hint = if error.is_permission() { "; run holdfast as root" } else { "" };
             format!("{}{hint}", error.chain())
         })?;
         Ok::<_, String>(match head {
             None => OnDisk::Missing,
-            Some(bytes) => Header::parse(&bytes).map_or(OnDisk::Other, OnDisk::Journal),
+            Some(Err(_)) => OnDisk::Other,
+            Some(Ok(header)) => OnDisk::Journal(header.into()),
         })
     };
     let disk = head(&disk_path)?;

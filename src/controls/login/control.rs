@@ -4,12 +4,11 @@ use std::pin::Pin;
 
 use super::{checks::CHECKS, judge, observe, observed::Observed};
 use crate::{
-    controls::{Comparison, Control, Obstacle, Wanted},
+    controls::{Comparison, Control, Obstacle, Sight, Wanted},
     engine::{
         change::Step,
         check::{CheckMeta, Judgement},
     },
-    host::Reader,
     profile::schema::{Mode, Profile},
 };
 
@@ -34,16 +33,16 @@ impl Control for LoginControl {
         [firewall, ssh].into_iter().flatten().min()
     }
 
-    fn is_mended_by_steps(&self) -> bool {
+    fn is_mended_by_steps(&self, _check: &str) -> bool {
         false
     }
 
     fn observe<'a>(
         &'a self,
         profile: &'a Profile,
-        host: &'a Reader,
+        sight: &'a Sight<'a>,
     ) -> Pin<Box<dyn Future<Output = Box<dyn Comparison>> + 'a>> {
-        Box::pin(async { Box::new(observe::observe(profile, host).await) as Box<dyn Comparison> })
+        Box::pin(async { Box::new(observe::observe(profile, sight).await) as Box<dyn Comparison> })
     }
 }
 

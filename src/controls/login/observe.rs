@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     controls::{
+        Sight,
         firewall::{Facts, model::Model},
         ssh::{self, Effective, Login, Setting, Tree},
     },
@@ -36,7 +37,8 @@ const MOST_ASKED: usize = 24;
 const SOON: TimeSpan = TimeSpan::from_days(7);
 
 /// Looks at everything this control judges.
-pub(super) async fn observe(profile: &Profile, host: &Reader) -> Observed {
+pub(super) async fn observe(profile: &Profile, sight: &Sight<'_>) -> Observed {
+    let host = sight.host;
     let section = profile.firewall.as_ref();
     let now = clock::now();
     let managed = profile.ssh.as_ref().filter(|ssh| ssh.mode == Mode::Enforce);
@@ -44,14 +46,15 @@ pub(super) async fn observe(profile: &Profile, host: &Reader) -> Observed {
     let declared = profile.login.as_ref().and_then(|login| login.from.as_ref());
     let declared = declared.map(|nets| nets.iter().map(|cidr| cidr.net()).collect::<Vec<_>>());
     let tree = Tree::read(host.files());
+    let none = Ok(Facts::default());
     let (facts, general, units) = tokio::join!(
         async {
             match section {
-                Some(section) => Facts::gather(section, host).await,
-                None => Ok(Facts::default()),
+                Some(section) => sight.facts(section).await,
+                None => &none,
             }
         },
-        ssh::effective(host, None),
+        async { ssh::effective(sight.sshd().await.clone()) },
         units(host)
     );
     let at = |moment| {
@@ -175,7 +178,7 @@ async fn answers(
         from.iter().map(|(from, port)| Login { user: user.clone(), from: *from, port: *port })
     });
     let asked = logins.filter(Login::is_plain).take(MOST_ASKED).map(|login| async {
-        let answer = ssh::effective(host, Some(&login)).await;
+        let answer = ssh::effective(ssh::ask(host, Some(&login)).await);
         (Some(login), answer)
     });
     join_all(asked).await

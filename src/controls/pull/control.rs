@@ -2,12 +2,7 @@
 
 use std::pin::Pin;
 
-use super::{
-    checks::{ACCOUNT, CHECKS},
-    judge, observe,
-    observed::Observed,
-    plan,
-};
+use super::{checks::CHECKS, judge, observe, observed::Observed, plan};
 use crate::{
     controls::{Comparison, Control, Sight, Wanted},
     engine::{

@@ -38,10 +38,18 @@ pub(super) fn judge(seen: &Observed) -> Vec<Judgement> {
             format!("{}, root's, with nothing but finished files", wanted.root()),
             store(seen),
         ),
-        Judgement::new(CONFIG, dropin::expected(DROP_IN, Some(&wanted.drop_in)), config(seen, wanted)),
+        Judgement::new(
+            CONFIG,
+            dropin::expected(DROP_IN, Some(&wanted.drop_in)),
+            config(seen, wanted),
+        ),
         Judgement::new(
             KEYS,
-            format!("{} key{s} in {}", wanted.key_count, dropin::expected(desired::KEYS, Some(&wanted.keys))),
+            format!(
+                "{} key{s} in {}",
+                wanted.key_count,
+                dropin::expected(desired::KEYS, Some(&wanted.keys))
+            ),
             dropin::judge_file(desired::KEYS, &seen.keys, Some(&wanted.keys)),
         ),
         Judgement::new(
@@ -74,7 +82,9 @@ fn account(found: &Result<Option<Account>, String>) -> Verdict {
     let account = match found {
         Err(why) => return Verdict::Unknown { why: why.clone() },
         Ok(None) => {
-            return Verdict::Differs { observed: format!("there is no account {}", desired::ACCOUNT) };
+            return Verdict::Differs {
+                observed: format!("there is no account {}", desired::ACCOUNT),
+            };
         }
         Ok(Some(account)) => account,
     };
@@ -88,13 +98,21 @@ fn account(found: &Result<Option<Account>, String>) -> Verdict {
     if account.has_password == Ok(true) {
         faults.push("a password fits".to_owned());
     }
-    let others: Vec<&str> =
-        account.groups.iter().map(String::as_str).filter(|name| *name != desired::ACCOUNT).collect();
+    let others: Vec<&str> = account
+        .groups
+        .iter()
+        .map(String::as_str)
+        .filter(|name| *name != desired::ACCOUNT)
+        .collect();
     if !others.is_empty() {
         faults.push(format!("it is in other groups: {}", others.join(", ")));
     }
     if !account.same_uid.is_empty() {
-        faults.push(format!("its uid {} is also that of {}", account.uid, account.same_uid.join(", ")));
+        faults.push(format!(
+            "its uid {} is also that of {}",
+            account.uid,
+            account.same_uid.join(", ")
+        ));
     }
     match (&account.has_password, faults.is_empty()) {
         (Err(why), true) => Verdict::Unknown { why: why.clone() },
@@ -191,9 +209,15 @@ fn not_as_wanted(effective: &Effective, wanted: &Desired) -> Vec<String> {
     }
     // Printed one on a line, or all on one.
     let names = |keyword: &str| -> Vec<&str> {
-        effective.values(keyword).iter().flat_map(|line| line.split(' ')).filter(|name| !name.is_empty()).collect()
+        effective
+            .values(keyword)
+            .iter()
+            .flat_map(|line| line.split(' '))
+            .filter(|name| !name.is_empty())
+            .collect()
     };
-    let fits = |pattern: &&&str| matches(pattern.split('@').next().unwrap_or(pattern), desired::ACCOUNT);
+    let fits =
+        |pattern: &&&str| matches(pattern.split('@').next().unwrap_or(pattern), desired::ACCOUNT);
     for keyword in ["allowusers", "allowgroups"] {
         let list = names(keyword);
         if !list.is_empty() && !list.contains(&desired::ACCOUNT) {

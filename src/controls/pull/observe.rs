@@ -96,7 +96,7 @@ fn strange(files: &Files, root: &str) -> Result<Vec<String>, String> {
     let mut found = Vec::new();
     for name in files.list(root).map_err(|error| error.chain())? {
         let path = format!("{root}/{name}");
-        let fault = match files.kind(&path) {
+        let fault = match files.access_itself(&path) {
             Ok(None) => None,
             Ok(Some(kind)) if !kind.is_file => Some("is no regular file"),
             Ok(Some(kind)) if kind.uid != 0 || kind.mode & 0o022 != 0 => {

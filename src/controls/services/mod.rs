@@ -12,7 +12,7 @@ use std::pin::Pin;
 use futures_util::future::join_all;
 
 use self::compare::{Asked, Compared, Wish};
-use super::{Comparison, Control};
+use super::{Comparison, Control, Sight};
 use crate::{
     engine::{
         change::{Change, RunVerb, UnitVerb},
@@ -53,12 +53,12 @@ impl Control for Services {
     fn observe<'a>(
         &'a self,
         profile: &'a Profile,
-        host: &'a Reader,
+        sight: &'a Sight<'a>,
     ) -> Pin<Box<dyn Future<Output = Box<dyn Comparison>> + 'a>> {
         let wishes = profile.services.as_ref().map(wishes).unwrap_or_default();
         Box::pin(async move {
             let asked =
-                join_all(wishes.into_iter().map(|(wish, name)| ask(host, wish, name))).await;
+                join_all(wishes.into_iter().map(|(wish, name)| ask(sight.host, wish, name))).await;
             Box::new(Compared { asked }) as Box<dyn Comparison>
         })
     }

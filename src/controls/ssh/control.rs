@@ -4,12 +4,11 @@ use std::pin::Pin;
 
 use super::{checks::CHECKS, judge, observe, observed::Observed, plan};
 use crate::{
-    controls::{Comparison, Control, Wanted},
+    controls::{Comparison, Control, Sight, Wanted},
     engine::{
         change::{Change, Step},
         check::{CheckMeta, Judgement},
     },
-    host::Reader,
     profile::schema::{Mode, Profile},
 };
 
@@ -37,9 +36,9 @@ impl Control for Ssh {
     fn observe<'a>(
         &'a self,
         profile: &'a Profile,
-        host: &'a Reader,
+        sight: &'a Sight<'a>,
     ) -> Pin<Box<dyn Future<Output = Box<dyn Comparison>> + 'a>> {
-        Box::pin(async { Box::new(observe::observe(profile, host).await) as Box<dyn Comparison> })
+        Box::pin(async { Box::new(observe::observe(profile, sight).await) as Box<dyn Comparison> })
     }
 }
 

@@ -16,6 +16,7 @@ use super::{
     wire,
 };
 use crate::{
+    controls::Sight,
     engine::change::{FileState, FileTime},
     host::{Files, HostError, Reader, clock, process},
     profile::{schema::Profile, types::Port},
@@ -28,7 +29,8 @@ const MOST_ADDRESSES: usize = 6;
 const NO_RUNTIME_DIR: &str = "Missing privilege separation directory";
 
 /// Looks at everything this control judges.
-pub(super) async fn observe(profile: &Profile, host: &Reader) -> Observed {
+pub(super) async fn observe(profile: &Profile, sight: &Sight<'_>) -> Observed {
+    let host = sight.host;
     let files = host.files();
     let settings = profile.ssh.as_ref().map(settings::wanted).unwrap_or_default();
     let text = settings::drop_in(&settings);
@@ -37,7 +39,7 @@ pub(super) async fn observe(profile: &Profile, host: &Reader) -> Observed {
     let absent = process::find("sshd").err().map(|error| error.chain());
     let ports = ports(profile, &tree);
     let ((answers, more), (daemon, wires)) = tokio::join!(
-        answers(profile, host, &tree, ports.first().copied()),
+        answers(profile, sight, &tree, ports.first().copied()),
         daemon_and_wires(host, &tree, &ports)
     );
     Observed {
@@ -104,16 +106,17 @@ fn newest(files: &Files, tree: &Tree) -> Option<(String, FileTime)> {
 /// Asks sshd what it would do, once when nothing depends on the login, else for each.
 async fn answers(
     profile: &Profile,
-    host: &Reader,
+    sight: &Sight<'_>,
     tree: &Tree,
     port: Option<u16>,
 ) -> (Answers, usize) {
+    let host = sight.host;
     if !host.is_root() {
         let why = "only root may ask sshd what it would do (sshd -T reads the host keys); run holdfast as root";
         return (Answers::Unknown(why.to_owned()), 0);
     }
     if tree.matches.is_empty() && tree.unreadable.is_empty() {
-        return (collect(vec![(None, ask(host, None).await)]), 0);
+        return (sight.sshd().await.clone(), 0);
     }
     let accounts = match host.accounts() {
         Ok(accounts) => accounts,
@@ -122,29 +125,31 @@ async fn answers(
     let port = port.and_then(Port::new).unwrap_or(Port::SSH);
     let (logins, more) = logins::to_try(profile, &accounts, port);
     if logins.is_empty() {
-        return (collect(vec![(None, ask(host, None).await)]), 0);
+        return (sight.sshd().await.clone(), 0);
     }
     let asked = logins.into_iter().map(|login| async {
-        let answer = ask(host, Some(&login)).await;
+        let answer = run(host, Some(&login)).await;
         (Some(login), answer)
     });
     (collect(join_all(asked).await), more)
 }
 
 /// One run of `sshd -T`, which makes all the tests of `sshd -t` first.
-async fn ask(host: &Reader, login: Option<&Login>) -> Result<process::Output, HostError> {
+async fn run(host: &Reader, login: Option<&Login>) -> Result<process::Output, HostError> {
     match login {
         None => host.ask("sshd", &["-T"]).await,
         Some(login) => host.ask("sshd", &["-T", "-C", &login.connection()]).await,
     }
 }
 
-/// What sshd would do with this login, or with any where there is no `Match`; or why that could not be asked.
-pub(in crate::controls) async fn effective(
-    host: &Reader,
-    login: Option<&Login>,
-) -> Result<Effective, String> {
-    match collect(vec![(login.cloned(), ask(host, login).await)]) {
+/// Asks sshd what it would do with this login, or with any.
+pub(in crate::controls) async fn ask(host: &Reader, login: Option<&Login>) -> Answers {
+    collect(vec![(login.cloned(), run(host, login).await)])
+}
+
+/// What sshd would do with the one login that it was [`ask`]ed about; or why that could not be asked.
+pub(in crate::controls) fn effective(answers: Answers) -> Result<Effective, String> {
+    match answers {
         Answers::Given(mut given) => {
             given.pop().map_or_else(|| Err(String::new()), |(_, answer)| answer)
         }

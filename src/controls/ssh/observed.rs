@@ -45,8 +45,8 @@ pub(super) struct Observed {
 }
 
 /// What `sshd -T` says.
-#[derive(Debug)]
-pub(super) enum Answers {
+#[derive(Debug, Clone)]
+pub(in crate::controls) enum Answers {
     /// For each login (`None`: for all, as there is no `Match`), what it would do, or why that could not be asked.
     Given(Vec<(Option<Login>, Result<Effective, String>)>),
     /// It refuses the configuration, in these words.

@@ -19,10 +19,9 @@ mod observed;
 use std::pin::Pin;
 
 use self::{compare::Compared, desired::settings, observed::Observed};
-use super::{Comparison, Control};
+use super::{Comparison, Control, Sight};
 use crate::{
     engine::{change::Change, check::CheckMeta},
-    host::Reader,
     profile::schema::{Mode, Profile},
 };
 
@@ -50,11 +49,11 @@ impl Control for Sysctl {
     fn observe<'a>(
         &'a self,
         profile: &'a Profile,
-        host: &'a Reader,
+        sight: &'a Sight<'a>,
     ) -> Pin<Box<dyn Future<Output = Box<dyn Comparison>> + 'a>> {
         let settings = profile.sysctl.as_ref().map(settings).unwrap_or_default();
         Box::pin(async move {
-            let observed = Observed::read(host, &settings).await;
+            let observed = Observed::read(sight.host, &settings).await;
             Box::new(Compared { settings, observed }) as Box<dyn Comparison>
         })
     }

@@ -61,6 +61,8 @@ impl Systemd {
             ("TimersMonotonic", Variant::from(vec![("OnActiveSec", micros)])),
             ("AccuracyUSec", Variant::from(1_000_000_u64)),
             ("RemainAfterElapse", Variant::from(false)),
+            // `systemctl isolate` stops what its target does not name, and this is named by none.
+            ("IgnoreOnIsolate", Variant::from(true)),
         ];
         self.job(("StartTransientUnit", "start", name), async |manager| {
             manager.start_transient_unit(name, "fail", &properties, &[]).await

@@ -31,7 +31,7 @@ pub struct Firewall {
     pub forward: Forward,
 
     /// The interfaces that lead outside. What enters by them reaches a container only by a port
-    /// that `allow` names. Absent: those of the default routes. They need not exist yet.
+    /// that `allow` names. Absent: those of the default routes, of whatever routing table. They need not exist yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outside: Option<Vec<Interface>>,
 

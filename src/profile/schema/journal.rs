@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::Mode;
 use crate::profile::types::{Size, TimeSpan};
 
-/// How journald keeps logs. Each key is one of journald.conf(5); an absent one is left as the host
-/// has it.
+/// How journald keeps logs. Each key is one of journald.conf(5); an absent one is worked out from
+/// `[logs]` where that needs it, and else left as the host has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Journal {
@@ -44,7 +44,8 @@ pub struct Journal {
     pub max_file_age: Option<TimeSpan>,
 
     /// The age from which entries are deleted (`MaxRetentionSec=`): a ceiling, never a promise that
-    /// they are kept so long. Absent: not managed.
+    /// they are kept so long. On Debian 12 each deletion for age begins a new file too (systemd issue
+    /// 31315), so `max_files` is reached soon. Absent: none where `[logs]` is given, else not managed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_retention: Option<TimeSpan>,
 

@@ -13,6 +13,7 @@ mod backup;
 mod firewall;
 mod journal;
 mod login;
+mod logs;
 mod people;
 mod pull;
 mod services;
@@ -31,6 +32,7 @@ pub use self::firewall::{
 };
 pub use self::journal::{Journal, Storage};
 pub use self::login::Login;
+pub use self::logs::{LogSource, Logs};
 pub use self::people::{About, Person, Waiver};
 pub use self::pull::Pull;
 pub use self::services::Services;
@@ -71,6 +73,15 @@ pub struct Profile {
     /// How journald keeps logs. Absent: journald is not managed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal: Option<Journal>,
+
+    /// Whose logs are kept, and for how long. `MaxRetentionSec=90day` does not do it. It is a ceiling:
+    /// journald deletes what is older, and keeps nothing for its sake. It deletes whole files by the
+    /// age of their *first* entry, and a file spans a month by default, so entries 60 days old go.
+    /// Size decides long before: 10 % of the file system, at most 4G, and at most 100 files. holdfast
+    /// works out size, number and span of the files together, sets no ceiling (`[journal]`'s own keys
+    /// win), and measures what is really there (`holdfast logs`). Absent: no retention is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logs: Option<Logs>,
 
     /// How sshd admits people. Absent: sshd is not managed.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -79,7 +79,7 @@ fn the_example_is_the_signer_made_narrower() {
     };
     assert_eq!(origin(&["ssh", "permit_root_login"]), "example-host.toml");
     assert_eq!(origin(&["ssh", "max_auth_tries"]), "baseline.toml");
-    assert_eq!(origin(&["journal", "max_use"]), "sbtc-signer.toml");
+    assert_eq!(origin(&["journal", "rate_limit_burst"]), "sbtc-signer.toml");
     assert_eq!(origin(&["firewall", "allow", "signer-p2p"]), "example-host.toml");
     assert!(firewall.allow[1].tcp().is_empty(), "the signer's own configuration says them");
     let files: Vec<_> = loaded.files.iter().map(|file| file.file_name().unwrap()).collect();

@@ -2,7 +2,7 @@
 
 use super::At;
 use crate::profile::diagnostic::Diagnostic;
-use crate::profile::schema::{Journal, Storage};
+use crate::profile::schema::{Journal, Logs, Mode, Storage};
 use crate::profile::types::{Size, TimeSpan};
 
 /// What the published practice asks for.
@@ -11,9 +11,18 @@ const KEPT: TimeSpan = TimeSpan::from_days(90);
 /// journald's own `MaxFileSec=`.
 const DEFAULT_FILE_AGE: TimeSpan = TimeSpan::from_days(30);
 
-pub(super) fn validate(journal: &Journal, at: At<'_>, found: &mut Vec<Diagnostic>) {
-    retention(journal, at, found);
+/// Where `[logs]` asks for a retention, that is what these are judged by: see `logs::with_journal`.
+pub(super) fn validate(
+    journal: &Journal,
+    logs: Option<&Logs>,
+    at: At<'_>,
+    found: &mut Vec<Diagnostic>,
+) {
     capacity(journal, at, found);
+    if logs.is_some_and(|logs| logs.mode != Mode::Off) {
+        return;
+    }
+    retention(journal, at, found);
     if matches!(journal.storage, Some(Storage::Volatile | Storage::None)) {
         found.push(
             Diagnostic::warning(

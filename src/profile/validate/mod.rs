@@ -9,6 +9,7 @@ mod backup;
 mod firewall;
 mod journal;
 mod lists;
+mod logs;
 mod pull;
 
 use jiff::{Timestamp, civil, tz::TimeZone};
@@ -34,7 +35,11 @@ pub(crate) fn validate(
         firewall::others(section, at.key("firewall"), found);
     }
     if let Some(section) = &profile.journal {
-        journal::validate(section, at.key("journal"), found);
+        journal::validate(section, profile.logs.as_ref(), at.key("journal"), found);
+    }
+    if let Some(section) = &profile.logs {
+        logs::validate(section, at.key("logs"), complete, found);
+        logs::with_journal(section, profile.journal.as_ref(), at, found);
     }
     if let Some(section) = &profile.ssh {
         access::validate(section, at.key("ssh"), found);

@@ -48,10 +48,9 @@ pub(super) fn validate(
     let mut backups = profile.backup.iter();
     let Some((first, backup)) = backups.next() else {
         if complete {
-            found.push(
-                Diagnostic::warning(at.span, "there is no backup to fetch")
-                    .help("say in [backup.NAME] which database is backed up, or leave this section out"),
-            );
+            found.push(Diagnostic::warning(at.span, "there is no backup to fetch").help(
+                "say in [backup.NAME] which database is backed up, or leave this section out",
+            ));
         }
         return;
     };
@@ -59,10 +58,13 @@ pub(super) fn validate(
         let here = root.key("backup").key(name.as_str()).key("store");
         let first = root.key("backup").key(first.as_str()).key("store");
         found.push(
-            Diagnostic::error(here.span, format!("`{}` is not where the other backups are", other.store))
-                .and(first.span, "they are kept here")
-                .and(at.span, "sshd locks the account that fetches into one folder")
-                .help("give all backups one `store`: their files are told apart by their names"),
+            Diagnostic::error(
+                here.span,
+                format!("`{}` is not where the other backups are", other.store),
+            )
+            .and(first.span, "they are kept here")
+            .and(at.span, "sshd locks the account that fetches into one folder")
+            .help("give all backups one `store`: their files are told apart by their names"),
         );
     }
 }

@@ -20,8 +20,14 @@ const PACKAGES: &str = "systemd,systemd-sysv,libpam-systemd,libnss-systemd,dbus,
 /// library, to make images of without a registry.
 const ENGINES: &str = "docker.io,iptables,podman,netavark,crun,busybox-static";
 
+/// What writes journals with any timestamps, to make hosts of any age.
+const JOURNALS: &str = "systemd-journal-remote";
+
 /// A kernel for a virtual machine, and what makes the initramfs that finds its disk.
 const KERNEL: &str = "linux-image-cloud-amd64,initramfs-tools,zstd,busybox-static,udev";
+
+/// What rotates files on every Debian that an installer has made.
+const ROTATION: &str = "logrotate";
 
 /// PostgreSQL as Debian ships it, and the two programs with which people open a backup without holdfast.
 const DATABASE: &str = "postgresql,age,zstd";
@@ -36,8 +42,12 @@ pub enum Image {
     Containers,
     /// With a PostgreSQL server: 15 on Debian 12, 17 on Debian 13.
     Postgres,
+    /// With systemd-journal-remote, which makes journals of any age.
+    Journals,
     /// With a kernel of its own: for [`crate::Machine`].
     Machine,
+    /// With logrotate.
+    Rotation,
 }
 
 impl Image {
@@ -49,7 +59,9 @@ impl Image {
             (Image::Containers, Suite::Trixie) => format!(",{ENGINES},docker-cli"),
             (Image::Containers, Suite::Bookworm) => format!(",{ENGINES}"),
             (Image::Postgres, _) => format!(",{DATABASE}"),
+            (Image::Journals, _) => format!(",{JOURNALS}"),
             (Image::Machine, _) => format!(",{KERNEL}"),
+            (Image::Rotation, _) => format!(",{ROTATION}"),
         }
     }
 }

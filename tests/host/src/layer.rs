@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{Host, Image, Options, Suite, cache, image};
 
 /// How long a layer that is no longer used is kept: other checkouts build other packages.
-const KEEP_FOR: Duration = Duration::from_secs(24 * 3600);
+const KEEP_FOR: Duration = Duration::from_secs(6 * 3600);
 
 /// The package under test: `HOLDFAST_DEB`, else the newest `target/package/holdfast_*.deb` of the workspace.
 ///

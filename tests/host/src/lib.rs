@@ -57,4 +57,4 @@ pub use scan::{Prober, Scan};
 pub use snapshot::{Entry, Kind, Snapshot, changes};
 pub use suite::Suite;
 pub use supervise::{Named, named, sweep};
-pub use vm::Machine;
+pub use vm::{Console, Machine};

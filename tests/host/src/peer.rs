@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use nix::sched::{CloneFlags, setns};
@@ -16,6 +16,12 @@ use crate::{Inside, Output, Run, machine};
 
 /// How long a probe waits for an answer. The cable is a pair of queues in one kernel; an answer takes microseconds.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+
+/// How long for one that a program gives, and not the kernel: it has to get a processor first.
+const PROGRAM_WITHIN: Duration = Duration::from_secs(4);
+
+/// How long the kernel may take to see that a cable is plugged in.
+const PLUGGED_WITHIN: Duration = Duration::from_secs(120);
 
 /// What a connection attempt met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,13 +110,14 @@ impl Wire {
             "addr add {v4}/24 dev {name}\naddr add {v6}/64 dev {name} nodad\nlink set {name} up\n"
         );
         ip(pid, &commands)?;
-        self.reconnect()
+        self.reconnect()?;
+        wait_for_carrier(pid, name)
     }
 
     /// Gives the peer the end of a cable whose other end a virtual machine takes that runs in the peer's network.
     pub(crate) fn plug_tap(&self) -> Result<()> {
         self.0.ip("tuntap add dev eth0 mode tap\n")?;
-        self.reconnect()
+        self.address()
     }
 
     /// Takes the peer's end down, so that the host's own settings stay as they are.
@@ -120,6 +127,11 @@ impl Wire {
 
     /// Takes the peer's end up, with the addresses and routes that going down has cost it.
     pub(crate) fn reconnect(&self) -> Result<()> {
+        self.address()?;
+        wait_for_carrier(self.0.keeper.1, "eth0")
+    }
+
+    fn address(&self) -> Result<()> {
         let peer = &self.0;
         let (v4, v6) = (peer.host_v4(), peer.host_v6());
         peer.ip(&format!(
@@ -232,7 +244,7 @@ impl Peer {
                 SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
             };
             let socket = UdpSocket::bind((any, 0))?;
-            socket.set_read_timeout(Some(ANSWER_WITHIN))?;
+            socket.set_read_timeout(Some(PROGRAM_WITHIN))?;
             // Connected, so that the kernel tells of a refusal.
             socket.connect(to)?;
             socket.send(datagram)?;
@@ -256,7 +268,8 @@ impl Peer {
         }
     }
 
-    /// The first line that an SSH server on this port of the host says, if one is there and talks within a second.
+    /// The first line that an SSH server on this port of the host says, if one is there and talks within four
+    /// seconds.
     ///
     /// # Errors
     /// When the peer is gone.
@@ -264,7 +277,7 @@ impl Peer {
         let to = SocketAddr::from((self.host_v4(), port));
         let line = self.within(|| -> std::io::Result<Vec<u8>> {
             let mut stream = TcpStream::connect_timeout(&to, ANSWER_WITHIN)?;
-            stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+            stream.set_read_timeout(Some(PROGRAM_WITHIN))?;
             let (mut line, mut byte) = (Vec::new(), [0]);
             // RFC 4253 has it at 255 characters at most.
             while line.len() < 255 && stream.read(&mut byte)? == 1 && byte != *b"\n" {
@@ -297,6 +310,24 @@ fn ip(pid: u32, commands: &str) -> Result<()> {
     command.args(["--target", &pid.to_string(), "--net", "--", "ip", "-batch", "-"]);
     let line = format!("ip -batch: {}", commands.trim());
     Run::new(line, command).stdin(commands).run()?.ok().map(drop)
+}
+
+/// Waits until what is sent into an end of a cable is not dropped: the kernel sees the carrier some time after `up`, and
+/// nobody would ask for an address again within [`ANSWER_WITHIN`].
+fn wait_for_carrier(pid: u32, name: &str) -> Result<()> {
+    let start = Instant::now();
+    loop {
+        let mut command = machine::command("nsenter");
+        command.args(["--target", &pid.to_string(), "--net", "--", "ip", "link", "show", name]);
+        let shown = Run::new(format!("ip link show {name}"), command).run()?.ok()?.stdout;
+        if shown.contains(" state UP ") {
+            return Ok(());
+        }
+        if start.elapsed() > PLUGGED_WITHIN {
+            bail!("No carrier within {PLUGGED_WITHIN:?}: {shown}");
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
 
 /// Makes sure that a process has a network of its own.

@@ -4,7 +4,7 @@ use super::{Exposure, Force};
 use crate::{
     controls::firewall::{
         checks::EXPOSURE,
-        control::{printable, some_of},
+        judge::{printable, some_of},
     },
     engine::check::{Judgement, Verdict},
 };

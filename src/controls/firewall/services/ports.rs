@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    controls::firewall::{checks::FROM_CONFIG, control::printable},
+    controls::firewall::{checks::FROM_CONFIG, judge::printable},
     engine::check::{Judgement, Verdict},
     profile::{
         schema::Firewall,

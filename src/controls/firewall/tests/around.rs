@@ -11,16 +11,16 @@ use crate::{
         document,
         foreign::{ForeignTable, Owner, Tables},
     },
-    engine::check::Verdict,
+    engine::{check::Verdict, document::Desired},
     host::nft::Element,
     profile::{schema::Profile, types::Port},
 };
 
 #[test]
 fn a_copy_is_read_back_and_any_change_of_it_is_noticed() {
-    let document = document(&section(super::SECTION), &Facts::default()).unwrap();
+    let document = Desired::of(document(&section(super::SECTION), &Facts::default()).unwrap());
     let copy = encode(&document);
-    assert_eq!(decode(&copy).unwrap(), document);
+    assert_eq!(&decode(&copy).unwrap(), document.commands());
     let spoilt = [
         (String::new(), "is not whole"),
         (copy[..copy.len() / 2].to_owned(), "is not whole"),
@@ -153,6 +153,7 @@ fn what_leads_around_the_table_is_named() {
         ("PREROUTING", json!([{"xt": null}, {"counter": null}, {"jump": {"target": to}}]))
     };
     let dnat = || json!({"dnat": {"addr": "172.17.0.2", "port": 80}});
+    let mangle = |field: &str| json!({"mangle": {"key": {"payload": {"protocol": "tcp", "field": field}}, "value": 22}});
     let cases = [
         (
             "inet",
@@ -220,7 +221,54 @@ fn what_leads_around_the_table_is_named() {
             ],
             "differs: table inet evil, chain more",
         ),
+        // Of a map that has a name the elements are not listed.
+        (
+            "inet",
+            "evil",
+            "prerouting",
+            vec![
+                ("PREROUTING", json!([{"vmap": {"key": 1, "data": "@doors"}}])),
+                ("more", json!([{"redirect": {"port": 22}}])),
+            ],
+            "differs: table inet evil, chain more, rule 6 redirects",
+        ),
         ("inet", "evil", "prerouting", vec![("unused", json!([dnat()]))], "holds: "),
+        // After our judgement, or beside it.
+        ("inet", "evil", "input", vec![rule(mangle("dport"))], "differs: table inet evil"),
+        ("inet", "evil", "input", vec![rule(mangle("saddr"))], "differs: table inet evil"),
+        ("inet", "evil", "postrouting", vec![rule(mangle("daddr"))], "differs: table inet evil"),
+        ("inet", "qos", "postrouting", vec![rule(mangle("dscp"))], "holds: "),
+        ("inet", "qos", "prerouting", vec![rule(mangle("ttl"))], "holds: "),
+        ("inet", "evil", "output", vec![rule(mangle("dport"))], "holds: "),
+        (
+            "inet",
+            "evil",
+            "input",
+            vec![rule(json!({"synproxy": {"mss": 1460}}))],
+            "differs: table inet evil, chain PREROUTING, rule 5 answers in this host's stead",
+        ),
+        (
+            "inet",
+            "evil",
+            "forward",
+            vec![rule(json!({"queue": {"num": 3}}))],
+            "differs: table inet evil, chain PREROUTING, rule 5 hands packets to a program",
+        ),
+        (
+            "inet",
+            "evil",
+            "prerouting",
+            vec![rule(json!({"ct helper": "ftp-x"}))],
+            "differs: table inet evil, chain PREROUTING, rule 5 has related connections let in",
+        ),
+        ("ip", "filter", "input", vec![rule(json!({"xt": null}))], "holds: "),
+        (
+            "ip",
+            "filter",
+            "input",
+            vec![rule(json!({"xt": {"type": "target", "name": "NFQUEUE"}}))],
+            "differs: table ip filter, chain PREROUTING, rule 5 hands",
+        ),
         // The engines publish ports; a rule beside theirs in the shared table is not theirs.
         (
             "ip",

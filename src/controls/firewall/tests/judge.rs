@@ -10,17 +10,27 @@ use crate::{
         Comparison as _, Wanted,
         firewall::{
             Facts, KnownBy,
-            control::{FirewallComparison, Observed, Texts, printable, wants},
+            control::FirewallComparison,
             document,
+            judge::{printable, wants},
+            observed::{Observed, Texts},
         },
     },
     engine::{
         change::{Change, TableState},
         check::Verdict,
+        document::Desired,
     },
     host::nft::OwnTable,
-    profile::schema::Forward::{Containers, Deny, Off},
+    profile::schema::{
+        Firewall,
+        Forward::{Containers, Deny, Off},
+    },
 };
+
+fn desired(section: &Firewall, facts: &Facts) -> Result<Desired, String> {
+    document(section, facts).map(Desired::of).map_err(|error| error.to_string())
+}
 
 fn observed(live: Result<OwnTable, String>) -> Observed {
     let section = section(SECTION);
@@ -29,7 +39,7 @@ fn observed(live: Result<OwnTable, String>) -> Observed {
         known_by: KnownBy::Routes,
         ..Facts::default()
     };
-    let document = document(&section, &facts).map_err(|error| error.to_string());
+    let document = desired(&section, &facts);
     Observed {
         wants: wants(&section, &document),
         forward: section.forward,
@@ -170,7 +180,7 @@ fn a_comment_cannot_speak_to_the_terminal() {
 fn another_table_is_another_expectation() {
     let expected = |toml: &str| {
         let section = section(toml);
-        wants(&section, &document(&section, &Facts::default()).map_err(|error| error.to_string()))
+        wants(&section, &desired(&section, &Facts::default()))
     };
     let one = expected(SECTION);
     assert!(
@@ -195,7 +205,7 @@ fn the_plan_is_one_step_for_the_wanted_checks_and_the_preview_is_of_it() {
     for wanted in [&["firewall.in-path"][..], &["firewall.in-path", "firewall.ruleset"]] {
         let steps = plan(wanted);
         assert_eq!(steps.len(), 1);
-        let to = observed(Ok(OwnTable::Absent)).document.unwrap();
+        let to = observed(Ok(OwnTable::Absent)).document.unwrap().commands().clone();
         assert_eq!(steps[0].change, Change::Table { to: TableState::Json(to) });
         assert_eq!(steps[0].because.iter().collect::<BTreeSet<_>>().len(), wanted.len());
     }

@@ -12,7 +12,7 @@ use crate::image::hex;
 use crate::{Image, Suite, cache, image, layer, machine};
 
 /// How long a disk that is no longer used is kept: each package under test makes one.
-const KEEP_FOR: Duration = Duration::from_secs(12 * 3600);
+const KEEP_FOR: Duration = Duration::from_secs(2 * 3600);
 
 /// The disk's size; the file is sparse.
 const SIZE: &str = "3G";
@@ -47,6 +47,46 @@ const FILES: [(&str, &str); 5] = [
 const STARTED: [(&str, &str); 2] = [
     ("test-agent.service", "/etc/systemd/system/test-agent.service"),
     ("systemd-networkd.service", "/usr/lib/systemd/system/systemd-networkd.service"),
+];
+
+/// What a machine does without: it takes an emulated processor a good part of each boot and of each reload of units, and
+/// nothing that is tested meets it. A user's own systemd, which every login would start, is the dearest of the units.
+const MASKED: [(&str, &[&str]); 2] = [("system", &UNITS), ("system-generators", &GENERATORS)];
+const UNITS: [&str; 20] = [
+    "user@0.service",
+    "e2scrub_reap.service",
+    "getty@tty1.service",
+    "ldconfig.service",
+    "systemd-hwdb-update.service",
+    "systemd-journal-catalog-update.service",
+    "systemd-sysusers.service",
+    "systemd-update-done.service",
+    "dev-hugepages.mount",
+    "dev-mqueue.mount",
+    "sys-fs-fuse-connections.mount",
+    "sys-kernel-config.mount",
+    "sys-kernel-debug.mount",
+    "sys-kernel-tracing.mount",
+    "modprobe@configfs.service",
+    "modprobe@dm_mod.service",
+    "modprobe@drm.service",
+    "modprobe@efi_pstore.service",
+    "modprobe@fuse.service",
+    "modprobe@loop.service",
+];
+const GENERATORS: [&str; 12] = [
+    "systemd-bless-boot-generator",
+    "systemd-cryptsetup-generator",
+    "systemd-factory-reset-generator",
+    "systemd-gpt-auto-generator",
+    "systemd-hibernate-resume-generator",
+    "systemd-integritysetup-generator",
+    "systemd-rc-local-generator",
+    "systemd-run-generator",
+    "systemd-ssh-generator",
+    "systemd-system-update-generator",
+    "systemd-tpm2-generator",
+    "systemd-veritysetup-generator",
 ];
 
 /// What the kernel cannot do without to find its disk, with what that needs in turn.
@@ -85,8 +125,9 @@ pub(super) fn ensure(suite: Suite, deb: &Path) -> Result<PathBuf> {
     let layers =
         [layer::ensure(suite, Image::Machine, deb)?, image::ensure(suite, Image::Machine)?];
     let layer = layers[0].file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let recipe =
-        hex(&Sha256::digest(format!("{AGENT}{FILES:?}{STARTED:?}{SIZE}{DISK}{START}{INIT}")));
+    let recipe = hex(&Sha256::digest(format!(
+        "{AGENT}{FILES:?}{STARTED:?}{MASKED:?}{SIZE}{DISK}{START}{INIT}"
+    )));
     let disks = cache::subdir("disks")?;
     let path = disks.join(format!("{layer}-{}", &recipe[..8]));
     let disk = cache::once(&path, |partial| make(&layers, partial))?;
@@ -110,6 +151,13 @@ fn make(layers: &[PathBuf; 2], target: &Path) -> Result<()> {
     fs::create_dir_all(&wants)?;
     for (unit, file) in STARTED {
         symlink(file, wants.join(unit)).context("Cannot enable a unit")?;
+    }
+    for (dir, names) in MASKED {
+        let dir = top.join("etc/systemd").join(dir);
+        fs::create_dir_all(&dir)?;
+        for name in names {
+            symlink("/dev/null", dir.join(name)).context("Cannot mask a unit")?;
+        }
     }
     // Directories of a lower layer show with the topmost layer's modes, which came from our umask.
     let mut chmod = machine::command("find");

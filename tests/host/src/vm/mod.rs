@@ -7,36 +7,29 @@
 //! Scripts run in it by an agent on a virtio-serial port ([`disk`] puts it there), whose other end is qemu's own standard
 //! input and output.
 
+mod console;
 mod disk;
+mod power;
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::os::unix::process::CommandExt as _;
-use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::io::Write as _;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
+pub use console::Console;
+
+use self::power::{CONSOLE, Power, Word, processor_time, start};
 use crate::peer::Wire;
 use crate::supervise::{self, RunDir};
 use crate::{Output, Peer, Suite, layer, machine};
 
 /// How long a boot may take: emulated, on a machine that is busy with other tests.
-const BOOT_WITHIN: Duration = Duration::from_secs(300);
+const BOOT_WITHIN: Duration = Duration::from_secs(900);
 
 /// How long a script may take.
-const DEFAULT_LIMIT: Duration = Duration::from_secs(120);
-
-/// What the agent says.
-#[derive(Debug)]
-enum Word {
-    /// It is there, in the boot of this id.
-    Ready(String),
-    /// A script has ended, with this wait status and these outputs.
-    Done(i32, String, String),
-}
+const DEFAULT_LIMIT: Duration = Duration::from_secs(600);
 
 /// A booted Debian in a virtual machine, with holdfast installed. Dropping it ends it and removes all that there was of it.
 #[derive(Debug)]
@@ -44,24 +37,10 @@ pub struct Machine {
     suite: Suite,
     wire: Wire,
     power: Option<Power>,
+    /// Of the times that it was on before.
+    worked: Duration,
     boot_id: String,
     run: RunDir,
-}
-
-/// A running qemu.
-#[derive(Debug)]
-struct Power {
-    child: Child,
-    agent: ChildStdin,
-    words: Receiver<Word>,
-}
-
-impl Drop for Power {
-    fn drop(&mut self) {
-        // As if the plug were pulled; already gone is as good.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Machine {
@@ -81,7 +60,14 @@ impl Machine {
         }
         let wire = Wire::new("outside", 1)?;
         wire.plug_tap()?;
-        let mut machine = Machine { suite, wire, power: None, boot_id: String::new(), run };
+        let mut machine = Machine {
+            suite,
+            wire,
+            power: None,
+            worked: Duration::ZERO,
+            boot_id: String::new(),
+            run,
+        };
         machine.power_on()?;
         Ok(machine)
     }
@@ -117,7 +103,7 @@ impl Machine {
     /// Waits for a boot other than the last, and until all of it is up.
     ///
     /// # Errors
-    /// When it does not come up within 300 s, or a unit has failed.
+    /// When it does not come up within 15 min, or a unit has failed.
     pub fn wait_until_up(&mut self) -> Result<()> {
         let deadline = Instant::now() + BOOT_WITHIN;
         loop {
@@ -132,7 +118,9 @@ impl Machine {
         }
         let state = self.run("systemctl is-system-running --wait || true", BOOT_WITHIN)?;
         if state.text() == "running" {
-            return Ok(());
+            // networkd is up long before what it configures.
+            let online = "until ip -4 route show default | grep -q . && ip -6 route show default | grep -q .; do sleep 0.2; done";
+            return self.run(online, BOOT_WITHIN).map(drop);
         }
         let failed = self.sh(
             "systemctl list-units --failed --plain --no-legend; journalctl -b -p warning --no-pager -n 30",
@@ -145,7 +133,23 @@ impl Machine {
     /// # Errors
     /// When it is not on.
     pub fn cut_power(&mut self) -> Result<()> {
+        self.worked = self.processor_time();
         self.power.take().map(drop).context("The machine is off")
+    }
+
+    /// What emulating it has cost so far, on however many processors: unlike hours on the wall, this hardly grows when
+    /// this machine is busy with other things.
+    pub fn processor_time(&self) -> Duration {
+        let now = self.power.as_ref().and_then(|power| processor_time(power.child.id()));
+        self.worked + now.unwrap_or_default()
+    }
+
+    /// Sits down at its serial console.
+    ///
+    /// # Errors
+    /// When the machine is off, or somebody sits there.
+    pub fn sit_at_console(&self) -> Result<Console> {
+        Console::open(&self.run.path.join(CONSOLE))
     }
 
     /// Reboots in good order, and waits until all is up again.
@@ -157,7 +161,7 @@ impl Machine {
         self.wait_until_up()
     }
 
-    /// Runs a script by `sh -eu` to its end, 120 s at most.
+    /// Runs a script by `sh -eu` to its end, 10 min at most.
     ///
     /// # Errors
     /// When the machine is off, or the script does not end. A failing exit status is none: see [`Output::ok`].
@@ -225,65 +229,5 @@ impl Drop for Machine {
         if let Err(error) = self.run.remove() {
             eprintln!("Removing a test machine: {error:#}");
         }
-    }
-}
-
-/// Starts qemu in the network of a peer.
-fn start(run: &Path, peer: &Peer) -> Result<Power> {
-    let file = |name: &str| run.join(name).display().to_string();
-    let accel = std::env::var("HOLDFAST_TEST_ACCEL").unwrap_or_else(|_| "tcg".into());
-    let words = [
-        // One plain processor, with a source of random numbers as every real one has, and without cmpxchg16b: qemu 7.2, when it emulates it, now and then leaves wrong flags, over
-        // which a kernel falls that allocates memory with it.
-        &format!("setpriv --pdeathsig KILL qemu-system-x86_64 -accel {accel} -cpu qemu64,cx16=off,rdrand=on -m 768"),
-        "-nodefaults -no-user-config -display none",
-        &format!("-kernel {} -initrd {}", file("kernel"), file("initrd")),
-        // A killed qemu loses nothing that it has told the machine is written: it is in this machine's page cache.
-        &format!("-drive file={},if=virtio,format=raw,cache=unsafe", file("disk")),
-        "-netdev tap,id=cable,ifname=eth0,script=no,downscript=no -device virtio-net-pci,netdev=cable,romfile=",
-        &format!("-device virtio-rng-pci -serial file:{}", file("console.log")),
-        "-device virtio-serial-pci -chardev stdio,id=agent,signal=off",
-        "-device virtserialport,chardev=agent,name=holdfast.agent",
-    ]
-    .join(" ");
-    // The cache's path has no blank, which `cache` sees to; the kernel's command line has some.
-    let words = words.split(' ').chain(["-append", "console=ttyS0 quiet mitigations=off"]);
-    let mut command = peer.command(words)?.command;
-    let errors = fs::File::create(run.join("qemu.log")).context("Cannot make a log")?;
-    command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
-    let mut child = command.spawn().context("Cannot start qemu")?;
-    let (agent, answers) = (child.stdin.take(), child.stdout.take());
-    let (sender, words) = channel();
-    let answers = answers.context("No pipe")?;
-    // It ends with qemu, which closes the pipe.
-    std::thread::spawn(move || listen(answers, &sender));
-    Ok(Power { child, agent: agent.context("No pipe")?, words })
-}
-
-/// Reads what the agent says until there is no more.
-fn listen(answers: ChildStdout, words: &Sender<Word>) -> Option<()> {
-    let mut answers = BufReader::new(answers);
-    loop {
-        let mut line = Vec::new();
-        if answers.read_until(b'\n', &mut line).ok()? == 0 {
-            return None;
-        }
-        let line = String::from_utf8_lossy(&line);
-        let mut parts = line.split_whitespace();
-        let word = match parts.next() {
-            Some("#READY") => Word::Ready(parts.next()?.into()),
-            Some("#DONE") => {
-                let status = parts.next()?.parse().ok()?;
-                let mut text = || -> Option<String> {
-                    let mut bytes = vec![0; parts.next()?.parse().ok()?];
-                    answers.read_exact(&mut bytes).ok()?;
-                    Some(String::from_utf8_lossy(&bytes).into_owned())
-                };
-                Word::Done(status, text()?, text()?)
-            }
-            // What a killed agent had not finished.
-            _ => continue,
-        };
-        words.send(word).ok()?;
     }
 }
