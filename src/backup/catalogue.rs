@@ -202,8 +202,9 @@ mod tests {
     /// Three backups, each after the one before it.
     fn shelf() -> Vec<File> {
         let (mut files, mut previous) = (Vec::new(), None);
-        for id in IDS {
-            let text = sign(&manifest(id, previous.take()), &key(1));
+        for (hour, id) in IDS.into_iter().enumerate() {
+            let made = format!("2026-11-21T0{}:00:05Z", hour + 1).parse().unwrap();
+            let text = sign(&Manifest { made, ..manifest(id, previous.take()) }, &key(1));
             let (_, sha256) = read::<Manifest>(&text, &key(1).verifying_key()).unwrap();
             previous = Some(Link { id: id.to_owned(), sha256 });
             files.push(File { name: format!("{id}{ARCHIVE}"), bytes: 5, text: None });
@@ -222,7 +223,7 @@ mod tests {
     #[test]
     fn a_whole_shelf_has_no_faults() {
         let files = shelf();
-        assert_eq!(faults(&files), []);
+        assert!(faults(&files).is_empty());
         let entries = read_shelf(&files, "signer-db", &key(1).verifying_key());
         assert_eq!(entries.iter().map(|entry| entry.id.as_str()).collect::<Vec<_>>(), IDS);
         assert!(entries.iter().all(Entry::is_proven));
@@ -297,7 +298,7 @@ mod tests {
         };
         let mut buried = files.clone();
         bury(&mut buried, sign(&stone(sha256), &key(1)));
-        assert_eq!(faults(&buried), []);
+        assert!(faults(&buried).is_empty());
         bury(&mut files, sign(&stone("00".repeat(32)), &key(1)));
         assert_eq!(faults(&files), [(IDS[0].to_owned(), vec![Fault::NoArchive])]);
     }

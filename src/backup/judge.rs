@@ -188,3 +188,7 @@ fn each_row(found: &Found, rules: &Backup) -> Vec<Check> {
     });
     judged.collect()
 }
+
+#[cfg(test)]
+#[path = "judge_tests.rs"]
+mod tests;

@@ -192,14 +192,18 @@ pub fn read<T: DeserializeOwned>(
         return Err(SignatureFault::Form);
     };
     let signed: Signed = serde_json::from_str(signed).map_err(|_| SignatureFault::Form)?;
-    if unhex(&signed.key).as_deref() != Some(key.as_bytes()) {
+    if signed.key != hex(key.as_bytes()) {
         // Others' words end up on a terminal.
         let shown = signed.key.chars().filter(char::is_ascii_hexdigit).take(64).collect();
         return Err(SignatureFault::OtherKey(shown));
     }
     let bytes = unhex(&signed.signature).and_then(|bytes| <[u8; 64]>::try_from(bytes).ok());
-    let signature = Signature::from_bytes(&bytes.ok_or(SignatureFault::Form)?);
-    // Strict: of a signature there is one form, so nothing in the file can be altered unseen.
+    let bytes = bytes.ok_or(SignatureFault::Form)?;
+    // Of a signature there is one form, and of that one spelling, so nothing in the file can be altered unseen.
+    if hex(&bytes) != signed.signature {
+        return Err(SignatureFault::Form);
+    }
+    let signature = Signature::from_bytes(&bytes);
     key.verify_strict(&signed_bytes(line), &signature).map_err(|_| SignatureFault::Altered)?;
     let version: Version = serde_json::from_str(line).map_err(|_| SignatureFault::Form)?;
     if version.format.is_some_and(|format| format > FORMAT) {
@@ -287,13 +291,10 @@ pub(super) mod tests {
             let mut bytes = sign(&manifest("a", None), &key(1)).into_bytes();
             let at = at.index(bytes.len());
             bytes[at] ^= by;
-            // Upper-case digits say the same number; the statement is the same one.
-            if let Ok(text) = String::from_utf8(bytes) {
-                if let Ok((again, _)) = read::<Manifest>(&text, &key(1).verifying_key()) {
-                    prop_assert_eq!(again, manifest("a", None));
-                    prop_assert_eq!(by, 0x20);
-                }
-            }
+            let read = String::from_utf8(bytes).map(|text| {
+                read::<Manifest>(&text, &key(1).verifying_key()).is_ok()
+            });
+            prop_assert_ne!(read, Ok(true));
         }
     }
 }

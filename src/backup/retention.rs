@@ -153,7 +153,7 @@ mod tests {
         assert!(decision.delete.is_empty() && decision.halted.unwrap().contains("clock"));
     }
 
-    fn any() -> impl Strategy<Value = (Vec<Kept>, Keep)> {
+    fn shelf() -> impl Strategy<Value = (Vec<Kept>, Keep)> {
         let backups = prop::collection::btree_map(0..800i64, any::<bool>(), 0..60);
         let keep = (1..5u32, 0..10u32, 0..6u32, 0..6u32, 0..20u64);
         (backups, keep).prop_map(|(backups, (last, daily, weekly, monthly, days))| {
@@ -165,7 +165,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn each_is_kept_or_deleted_and_the_newest_proven_is_kept((backups, rules) in any()) {
+        fn each_is_kept_or_deleted_and_the_newest_proven_is_kept((backups, rules) in shelf()) {
             let decision = decide(&backups, &rules, now());
             let mut all: Vec<_> = decision.delete.clone();
             all.extend(decision.keep.iter().map(|(id, _)| id.clone()));
@@ -183,7 +183,7 @@ mod tests {
         }
 
         #[test]
-        fn deciding_again_over_what_is_left_deletes_nothing_more((backups, rules) in any()) {
+        fn deciding_again_over_what_is_left_deletes_nothing_more((backups, rules) in shelf()) {
             let first = decide(&backups, &rules, now());
             let left: Vec<_> =
                 backups.into_iter().filter(|each| !first.delete.contains(&each.id)).collect();
@@ -191,7 +191,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_young_enough_stays((backups, rules) in any()) {
+        fn what_is_young_enough_stays((backups, rules) in shelf()) {
             let decision = decide(&backups, &rules, now());
             let within = i64::try_from(rules.within.as_secs()).unwrap();
             for each in backups {

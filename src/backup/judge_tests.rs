@@ -1,0 +1,152 @@
+//! Judging without a host: rows of the tests' own generator, and every way in which a backup is worth less.
+
+use std::sync::LazyLock;
+
+use holdfast_test_dkg::{Group, Round, Status as Made};
+
+use super::*;
+use crate::backup::manifest::{Link, tests::manifest};
+
+/// When it was begun.
+const BEGUN: i64 = 1_790_000_000;
+
+static ROUND: LazyLock<Round> = LazyLock::new(|| group().round(1));
+
+fn group() -> Group {
+    Group::new("judge", 3, 2)
+}
+
+fn begun() -> Timestamp {
+    Timestamp::from_second(BEGUN).unwrap()
+}
+
+fn rules(more: &str) -> Backup {
+    toml::from_str(&format!("database = \"signer\"\nto = [\"alice\"]\n{more}")).unwrap()
+}
+
+/// A good backup of one row, and what its database said.
+fn good() -> (Found, Source) {
+    let migrations = vec!["0001".to_owned(), "0003".to_owned()];
+    let found = Found {
+        dkg: Row::from_lines(&ROUND.row(0).json()).unwrap(),
+        migrations: migrations.clone(),
+        rows: [(DKG_TABLE, 1), ("sbtc_signer.p2p_peers", 100)]
+            .map(|(table, rows)| (table.to_owned(), rows))
+            .into(),
+        newest_block: Some(Block { height: 900_001, seen: begun() }),
+    };
+    (found, Source { migrations: Some(migrations), dkg_rows: Some(1) })
+}
+
+/// A proven backup of the day before, with so many peers.
+fn before(peers: u64) -> Manifest {
+    let (found, _) = good();
+    let mut manifest = manifest("signer-db-20260920T140640Z", None::<Link>);
+    manifest.rows = found.rows;
+    manifest.rows.insert("sbtc_signer.p2p_peers".into(), peers);
+    manifest.begun = Timestamp::from_second(BEGUN - 86_400).unwrap();
+    manifest
+}
+
+fn failed(checks: &[Check]) -> Vec<String> {
+    let failed = checks.iter().filter(|check| check.outcome == Outcome::Fail);
+    failed.map(|check| check.name.clone()).collect()
+}
+
+/// What fails once `spoil` has been at a good backup.
+fn spoiled(spoil: impl Fn(&mut Found, &mut Source)) -> Vec<String> {
+    let (mut found, mut source) = good();
+    spoil(&mut found, &mut source);
+    failed(&judge(&found, &source, Some(&before(100)), &rules(""), begun()))
+}
+
+#[test]
+fn a_good_one_has_nothing_against_it() {
+    assert!(spoiled(|_, _| {}).is_empty());
+}
+
+#[test]
+fn a_schema_without_rows_is_worth_nothing() {
+    let expected = ["dkg.rows", "dkg.verified", "migrations", "tables.shrunken"];
+    let found = spoiled(|found, _| *found = Found::default());
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn rows_that_are_not_those_of_the_database_are_found() {
+    assert_eq!(spoiled(|_, source| source.dkg_rows = Some(2)), ["dkg.rows"]);
+    let counted = |found: &mut Found, _: &mut Source| {
+        found.rows.insert(DKG_TABLE.into(), 2);
+    };
+    assert_eq!(spoiled(counted), ["dkg.rows"]);
+    assert_eq!(
+        spoiled(|found, source| {
+            found.migrations.pop();
+            source.dkg_rows = None;
+        }),
+        ["migrations"]
+    );
+}
+
+#[test]
+fn without_a_verified_row_there_is_no_key_that_signs() {
+    for status in [Made::Unverified, Made::Failed] {
+        let mut made = ROUND.row(0);
+        made.status = status;
+        let rows = Row::from_lines(&made.json()).unwrap();
+        assert_eq!(spoiled(|found, _| found.dkg.clone_from(&rows)), ["dkg.verified"]);
+    }
+}
+
+#[test]
+fn a_row_is_told_from_one_that_is_not_whole_and_from_another_signers() {
+    let key = |signer: usize, group: &Group| {
+        let hex: String =
+            group.public_key(signer).iter().map(|byte| format!("{byte:02x}")).collect();
+        rules(&format!("signer_keys = [\"{hex}\"]"))
+    };
+    let (found, source) = good();
+    let judged = |found: &Found, rules: &Backup| {
+        let checks = judge(found, &source, None, rules, begun());
+        checks.into_iter().find(|check| check.name.starts_with("dkg.row/")).unwrap()
+    };
+    assert_eq!(judged(&found, &rules("")).outcome, Outcome::NotApplicable);
+    assert_eq!(judged(&found, &key(0, &group())).outcome, Outcome::Pass);
+    let other = judged(&found, &key(0, &Group::new("another", 3, 2)));
+    assert_eq!(other.outcome, Outcome::Fail, "{}", other.text);
+
+    let mut made = ROUND.row(0);
+    made.script_pubkey[5] ^= 1;
+    let altered = Found { dkg: Row::from_lines(&made.json()).unwrap(), ..good().0 };
+    let judged_altered = judged(&altered, &rules(""));
+    assert_eq!(judged_altered.outcome, Outcome::Fail, "{}", judged_altered.text);
+}
+
+#[test]
+fn a_table_may_shrink_by_what_the_profile_says_and_by_no_row_more() {
+    let shrunk = |had: u64, more: &str| {
+        let (found, source) = good();
+        failed(&judge(&found, &source, Some(&before(had)), &rules(more), begun()))
+    };
+    let half = "[may_shrink]\n\"sbtc_signer.p2p_peers\" = 50";
+    assert!(shrunk(100, "").is_empty());
+    assert!(shrunk(99, "").is_empty(), "it grew");
+    assert_eq!(shrunk(101, ""), ["tables.shrunken"]);
+    assert!(shrunk(200, half).is_empty());
+    assert_eq!(shrunk(201, half), ["tables.shrunken"]);
+    assert_eq!(shrunk(u64::MAX, half), ["tables.shrunken"]);
+}
+
+#[test]
+fn blocks_grow_old_and_clocks_go_back() {
+    let (found, source) = good();
+    let judged = |rules: &Backup, at: i64| {
+        let begun = Timestamp::from_second(at).unwrap();
+        failed(&judge(&found, &source, Some(&before(100)), rules, begun))
+    };
+    let hour = rules("newest_block_within = \"1h\"");
+    assert!(judged(&hour, BEGUN + 3600).is_empty());
+    assert_eq!(judged(&hour, BEGUN + 3601), ["blocks.newest"]);
+    assert!(judged(&rules(""), BEGUN + 3601).is_empty());
+    assert_eq!(judged(&rules(""), BEGUN - 86_401), ["clock"]);
+}
