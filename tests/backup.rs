@@ -43,11 +43,11 @@ chmod 600 /etc/holdfast/profile.toml
 /// Where finished backups are; the lock and what is not finished are in the folder above.
 const STORE: &str = "/var/backups/holdfast/finished";
 
-fn group() -> Group {
+pub(crate) fn group() -> Group {
     Group::new("backup", 5, 3)
 }
 
-fn rows(group: &Group) -> Vec<Row> {
+pub(crate) fn rows(group: &Group) -> Vec<Row> {
     [1, 2].map(|number| group.round(number).row(0)).into()
 }
 
@@ -70,12 +70,12 @@ fn sql(host: &Host, database: &str, sql: &str) -> String {
 }
 
 /// A host with a signer's database.
-fn prepare(host: &Host, database: &Database) {
+pub(crate) fn prepare(host: &Host, database: &Database) {
     host.sh(SETUP).unwrap().ok().unwrap();
     sql(host, "signer", &database.sql());
 }
 
-fn database(rows: Vec<Row>) -> Database {
+pub(crate) fn database(rows: Vec<Row>) -> Database {
     Database { rows, bitcoin_blocks: 50, stacks_blocks: 500, ..Database::default() }
 }
 
@@ -90,7 +90,7 @@ fn backup(host: &Host, args: &[&str]) -> (i32, Value) {
 }
 
 /// Makes a backup, which must succeed and be proven or not, and gives its manifest.
-fn make(host: &Host, proven: bool) -> Value {
+pub(crate) fn make(host: &Host, proven: bool) -> Value {
     let (exit, manifest) = backup(host, &["run", "signer-db"]);
     assert_eq!(manifest["proof"]["proven"], proven, "{:#}", manifest["proof"]);
     assert_eq!(exit, if proven { 0 } else { 2 });

@@ -32,6 +32,7 @@ mod logs_config;
 mod logs_sources;
 mod neighbours;
 mod package;
+mod pull;
 mod recovery;
 mod services;
 mod ssh;

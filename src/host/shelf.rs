@@ -43,6 +43,7 @@ const SMALL: u64 = 16 << 20;
 #[derive(Debug)]
 pub struct Shelf {
     folder: PathBuf,
+    finished: PathBuf,
 }
 
 /// The same, for writing: there is one at a time.
@@ -64,15 +65,17 @@ pub struct Item {
 impl Shelf {
     /// The folder, whether or not it is there.
     pub fn at(folder: &str) -> Self {
-        Self { folder: PathBuf::from(folder) }
+        let folder = PathBuf::from(folder);
+        Self { finished: folder.join(FINISHED), folder }
     }
 
-    fn finished(&self) -> PathBuf {
-        self.folder.join(FINISHED)
+    /// A folder that finished files were fetched into from another host.
+    pub fn fetched(folder: &str) -> Self {
+        Self { finished: PathBuf::from(folder), folder: PathBuf::from(folder) }
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.finished().join(name)
+        self.finished.join(name)
     }
 
     fn shown(&self, name: &str) -> String {
@@ -86,7 +89,7 @@ impl Shelf {
     pub fn items(&self) -> Result<Vec<Item>, HostError> {
         let list = || -> io::Result<Vec<Item>> {
             let mut items = Vec::new();
-            for entry in fs::read_dir(self.finished())? {
+            for entry in fs::read_dir(&self.finished)? {
                 let entry = entry?;
                 let name = entry.file_name().to_string_lossy().into_owned();
                 let meta = entry.metadata()?;
@@ -99,7 +102,7 @@ impl Shelf {
         };
         match list() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            other => other.map_err(HostError::file("list", self.finished().display().to_string())),
+            other => other.map_err(HostError::file("list", self.finished.display().to_string())),
         }
     }
 
@@ -141,7 +144,7 @@ impl Shelf {
         let shown = self.folder.display().to_string();
         let failed = |action| HostError::file(action, shown.clone());
         own_folder(&self.folder, 0o700)?;
-        own_folder(&self.finished(), 0o755)?;
+        own_folder(&self.finished, 0o755)?;
         let mut options = OpenOptions::new();
         options.read(true).append(true).create(true).mode(0o600);
         let lock = options.custom_flags(OFlag::O_NOFOLLOW.bits()).open(self.folder.join(LOCK));
@@ -207,7 +210,7 @@ impl OpenShelf {
         let (from, to) = (self.unfinished(name), self.shelf.path(name));
         renameat2(AT_FDCWD, &from, AT_FDCWD, &to, RenameFlags::RENAME_NOREPLACE)
             .map_err(|error| HostError::file("rename to", &*shown)(error.into()))?;
-        sync(&self.shelf.finished())?;
+        sync(&self.shelf.finished)?;
         sync(&self.shelf.folder)
     }
 

@@ -50,7 +50,7 @@ fn word(entry: &Entry) -> (&'static str, Tone) {
     }
 }
 
-fn text_of(context: &Context, entry: &Entry) -> String {
+pub(super) fn text_of(context: &Context, entry: &Entry) -> String {
     let (word, tone) = word(entry);
     let mut line = format!("{} {}", entry.id, context.out.paint(tone, word));
     if let Some((manifest, _)) = &entry.manifest {
@@ -62,7 +62,7 @@ fn text_of(context: &Context, entry: &Entry) -> String {
     line
 }
 
-fn json_of(entry: &Entry) -> Value {
+pub(super) fn json_of(entry: &Entry) -> Value {
     let faults: Vec<_> = entry.faults.iter().map(ToString::to_string).collect();
     json!({
         "id": entry.id,
@@ -134,7 +134,7 @@ pub(super) fn status(
     Ok(exit)
 }
 
-fn age(then: Timestamp, now: Timestamp) -> TimeSpan {
+pub(super) fn age(then: Timestamp, now: Timestamp) -> TimeSpan {
     let seconds = now.as_second().saturating_sub(then.as_second());
     TimeSpan::from_secs(u64::try_from(seconds).unwrap_or(0))
 }
