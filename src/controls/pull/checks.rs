@@ -12,6 +12,8 @@ pub(super) const CONFIG: &CheckMeta = &CHECKS[2];
 pub(super) const KEYS: &CheckMeta = &CHECKS[3];
 /// `pull.effective`
 pub(super) const EFFECTIVE: &CheckMeta = &CHECKS[4];
+/// `pull.session`
+pub(super) const SESSION: &CheckMeta = &CHECKS[5];
 
 const PRACTICES: &[&str] = &["db.daily-backup", "access.least-privilege"];
 
@@ -73,5 +75,17 @@ pub(super) static CHECKS: &[CheckMeta] = &[
         source: "sshd(8), -T and -C; sshd_config(5)",
         fix: "`sshd -T -C user=holdfast-pull,host=ADDR,addr=ADDR,laddr=ADDR,lport=22` shows the same; take what \
               overrides it out of /etc/ssh/sshd_config",
+    },
+    CheckMeta {
+        id: "pull.session",
+        title: "whoever fetches backups has logged in within the time that the profile allows",
+        severity: Severity::High,
+        evidence: Evidence::Behavioural,
+        practices: &["db.daily-backup"],
+        why: "A timer on another host that stopped, or a key that it lost, is noticed on neither side until the backups \
+              are needed. Here it can only be seen that nobody came; that all of it arrived is seen there.",
+        source: "sd-messages(3), SD_MESSAGE_SESSION_START: systemd-logind notes each login in the journal",
+        fix: "On the host that fetches: systemctl list-timers; then what its service says. `journalctl \
+              USER_ID=holdfast-pull` here shows the logins. It takes libpam-systemd.",
     },
 ];

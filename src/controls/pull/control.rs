@@ -2,7 +2,12 @@
 
 use std::pin::Pin;
 
-use super::{checks::CHECKS, judge, observe, observed::Observed, plan};
+use super::{
+    checks::{CHECKS, SESSION},
+    judge, observe,
+    observed::Observed,
+    plan,
+};
 use crate::{
     controls::{Comparison, Control, Sight, Wanted},
     engine::{
@@ -28,6 +33,11 @@ impl Control for PullControl {
     /// Its own lines let nobody in and keep nobody out but the account; but a reload has sshd read what others wrote.
     fn can_cut_off_login(&self, change: &Change) -> bool {
         matches!(change, Change::Run { .. })
+    }
+
+    /// Nobody else's coming and going is.
+    fn is_mended_by_steps(&self, check: &str) -> bool {
+        check != SESSION.id
     }
 
     fn mode(&self, profile: &Profile) -> Option<Mode> {

@@ -1,9 +1,10 @@
 //! From what was seen to verdicts. Pure.
 
 use super::{
-    checks::{ACCOUNT, CONFIG, EFFECTIVE, KEYS, STORE},
+    checks::{ACCOUNT, CONFIG, EFFECTIVE, KEYS, SESSION, STORE},
     desired::{self, DROP_IN, Desired},
     observed::{Account, Folder, Observed},
+    session,
 };
 use crate::{
     controls::{dropin, login::matches, ssh::Effective},
@@ -58,6 +59,10 @@ pub(super) fn judge(seen: &Observed) -> Vec<Judgement> {
             effective(seen, wanted),
         ),
     ];
+    if let Some((within, found, now)) = &seen.sessions {
+        let expected = format!("{} has logged in within {within}", desired::ACCOUNT);
+        all.push(Judgement::new(SESSION, expected, session::judge(found, *within, *now)));
+    }
     if let Some(why) = &seen.absent {
         for judgement in &mut all {
             judgement.verdict = Verdict::Unknown { why: why.clone() };

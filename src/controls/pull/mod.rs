@@ -7,6 +7,7 @@
 //! - [`desired`]: sshd's drop-in, the file of keys, and what sshd must say of the account
 //! - [`observe`]: reads the host; [`observed`]: that as data
 //! - [`judge`], [`plan`]: pure
+//! - [`session`]: when somebody last came to fetch
 //! - [`checks`]: what is checked, and why
 //!
 //! The drop-in is a file of its own and comes before [`ssh`](super::ssh)'s: sshd keeps the first value it meets, so what
@@ -20,6 +21,7 @@ mod judge;
 mod observe;
 mod observed;
 mod plan;
+mod session;
 #[cfg(test)]
 mod tests;
 

@@ -7,13 +7,14 @@ use futures_util::future::join_all;
 use super::{
     desired::{self, DROP_IN, DROP_IN_DIR, Desired},
     observed::{Account, Folder, Observed},
+    session,
 };
 use crate::{
     controls::{
         Sight,
         ssh::{self, Answers, Effective, Login, Tree},
     },
-    host::{Files, HostError, Reader, accounts::Password, process},
+    host::{Files, HostError, Reader, accounts::Password, clock, process},
     profile::{schema::Profile, types::Port},
 };
 
@@ -33,7 +34,10 @@ pub(super) async fn observe(profile: &Profile, sight: &Sight<'_>) -> Observed {
         _ => (Vec::new(), false),
     };
     let strange = wanted.as_ref().map(|wanted| strange(files, &wanted.root()));
+    let within = profile.pull.as_ref().and_then(|pull| pull.fetched_within);
+    let within = within.filter(|_| wanted.is_some());
     Observed {
+        sessions: within.map(|within| (within, session::read(files), clock::now())),
         absent,
         account: account(host),
         way: wanted.as_ref().map(|wanted| way(files, wanted)).unwrap_or_default(),

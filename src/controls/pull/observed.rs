@@ -1,7 +1,9 @@
 //! What was seen, beside what is wanted. Plain data: judged and planned for without a host.
 
-use super::desired::Desired;
-use crate::{controls::ssh::Effective, engine::change::FileState};
+use jiff::Timestamp;
+
+use super::{desired::Desired, session::Sessions};
+use crate::{controls::ssh::Effective, engine::change::FileState, profile::types::TimeSpan};
 
 /// Everything judged and planned from.
 #[derive(Debug)]
@@ -26,6 +28,8 @@ pub(super) struct Observed {
     pub(super) keys: Result<FileState, String>,
     /// What sshd would do with the account, by where it comes from.
     pub(super) answers: Vec<(String, Result<Effective, String>)>,
+    /// How long ago the last login may be, when it was, and what time it is; `None`: the profile does not ask.
+    pub(super) sessions: Option<(TimeSpan, Result<Sessions, String>, Timestamp)>,
     /// Whether the directory is missing without which sshd answers nothing.
     pub(super) has_no_runtime_dir: bool,
 }

@@ -72,6 +72,7 @@ fn well() -> Observed {
         is_included: true,
         keys: Ok(FileState::config(&*wanted.keys)),
         answers: vec![("192.0.2.1".to_owned(), Ok(Effective::parse(&answer(&wanted))))],
+        sessions: None,
         has_no_runtime_dir: false,
         wanted: Some(wanted),
     }
@@ -103,7 +104,7 @@ fn what_sshd_is_told() {
     assert!(lines[2].starts_with("    ForceCommand internal-sftp -R -p open,close,read,"));
     assert!(lines[1..].iter().all(|line| line.starts_with("    ")), "all of it is in the Match");
     let keys: Vec<&str> = wanted.keys.lines().skip(1).collect();
-    assert_eq!(keys, [format!("restrict,from=\"203.0.113.0/24,2001:db8::7\" {KEY}")]);
+    assert_eq!(keys, [format!("restrict,from=\"203.0.113.0/24,2001:db8::7/128\" {KEY}")]);
     // No request that writes.
     let requests = lines[2].rsplit(' ').next().unwrap();
     for request in ["write", "remove", "rename", "setstat", "mkdir", "symlink", "link", "copy"] {

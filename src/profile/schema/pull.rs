@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Mode;
-use crate::profile::types::{Cidr, SshKey};
+use crate::profile::types::{Cidr, SshKey, TimeSpan};
 
 /// Finished backups, fetched by another host: over SFTP by the account `holdfast-pull`, which can list and read them and
 /// do nothing else. A host that is broken into can then not delete what was fetched from it.
@@ -23,4 +23,9 @@ pub struct Pull {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub from: Option<Vec<Cidr>>,
+
+    /// How long ago the last login of whoever fetches may be. What was read is not known here: `holdfast backup check` on
+    /// the other host says what arrived. Absent: any time, and never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetched_within: Option<TimeSpan>,
 }
