@@ -23,6 +23,8 @@ install -d -m 755 "$stage/etc/holdfast" "$stage/DEBIAN"
 for file in profiles/*.toml; do install -D -m 644 "$file" "$stage/usr/share/holdfast/$file"; done
 install -D -m 644 docs/profile.schema.json "$stage/usr/share/holdfast/profile.schema.json"
 for file in systemd/*; do install -D -m 644 "$file" "$stage/usr/lib/systemd/system/${file##*/}"; done
+# Not in sysusers.d: installing makes no accounts, and who makes no backups needs none.
+install -D -m 644 packaging/accounts.conf "$stage/usr/share/holdfast/accounts.conf"
 # Links of the package's own: they enable nothing that a person would have to, and run only where a transaction is kept.
 for link in sysinit.target.wants/holdfast-early.service multi-user.target.wants/holdfast-recover.service; do
     install -d -m 755 "$stage/usr/lib/systemd/system/${link%/*}"
@@ -39,6 +41,10 @@ for script in postinst prerm postrm; do
     install -m 755 "packaging/debian/$script" "$stage/DEBIAN/$script"
 done
 deb=$target/package/holdfast_${version}_$arch.deb
-dpkg-deb --root-owner-group -Zxz --build "$stage" "$deb.new" >/dev/null
+# A debug build is ten times as large, and nobody keeps its package.
+packing=-Zxz
+[ "${HOLDFAST_PROFILE:-release}" != debug ] || packing="-Zgzip -z1"
+# shellcheck disable=SC2086 # two words
+dpkg-deb --root-owner-group $packing --build "$stage" "$deb.new" >/dev/null
 mv "$deb.new" "$deb"
 echo "$deb"

@@ -183,6 +183,12 @@ impl Entry {
         proven && !self.deleted && self.is_whole()
     }
 
+    /// Whether it is proven, and all of it was restored for that.
+    pub fn is_drilled(&self) -> bool {
+        self.is_proven()
+            && self.manifest.as_ref().is_some_and(|(manifest, _)| manifest.proof.drill.is_some())
+    }
+
     /// Whether nothing is wrong with it itself. That the one before it is gone is that one's loss.
     fn is_whole(&self) -> bool {
         let about_another =
@@ -192,7 +198,8 @@ impl Entry {
 
     /// What its keeping goes by; `None` for what is deleted already.
     pub fn kept(&self) -> Option<Kept> {
-        let kept = Kept { id: self.id.clone(), made: self.made(), proven: self.is_proven() };
+        let (proven, drilled) = (self.is_proven(), self.is_drilled());
+        let kept = Kept { id: self.id.clone(), made: self.made(), proven, drilled };
         (!self.deleted).then_some(kept)
     }
 }

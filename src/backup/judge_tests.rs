@@ -35,7 +35,7 @@ fn good() -> (Found, Source) {
             .into(),
         newest_block: Some(Block { height: 900_001, seen: begun() }),
     };
-    (found, Source { migrations: Some(migrations), dkg_rows: Some(1) })
+    (found, Source { migrations: Some(migrations), dkg_rows: Some(1), bytes: 0 })
 }
 
 /// A proven backup of the day before, with so many peers.

@@ -75,6 +75,9 @@ pub struct Source {
     pub migrations: Option<Vec<String>>,
     /// Its DKG rows; none: it has no table of them.
     pub dkg_rows: Option<u64>,
+    /// The bytes of all its files, which is what restoring all of it takes.
+    #[serde(default)]
+    pub bytes: u64,
 }
 
 /// A Bitcoin block.
@@ -99,6 +102,51 @@ pub struct Proof {
     pub server_major: Option<u32>,
     /// What was looked at.
     pub checks: Vec<Check>,
+    /// What came of restoring all of it; none: only what it is judged by was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<Drill>,
+}
+
+impl Proof {
+    /// Before it was begun.
+    pub fn none(at: Timestamp) -> Self {
+        let checks = Vec::new();
+        Self { proven: false, at, milliseconds: 0, server_major: None, checks, drill: None }
+    }
+}
+
+/// All of a backup, restored and checked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drill {
+    /// How long opening and restoring all of it took, in milliseconds: the recovery time, measured.
+    pub restore_milliseconds: u64,
+    /// How long `pg_amcheck` took, in milliseconds.
+    pub check_milliseconds: u64,
+    /// What it found; none: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damage: Option<String>,
+}
+
+impl Drill {
+    /// What it says of the backup.
+    pub fn check(&self) -> Check {
+        let (restored, checked) =
+            (seconds(self.restore_milliseconds), seconds(self.check_milliseconds));
+        let whole = format!(
+            "all of it was restored in {restored}, and every page and index checked in {checked}"
+        );
+        let damaged = |damage| format!("what was restored is damaged: {damage}");
+        let (outcome, text) = self
+            .damage
+            .as_ref()
+            .map_or((Outcome::Pass, whole), |damage| (Outcome::Fail, damaged(damage)));
+        Check { name: "drill".into(), outcome, text }
+    }
+}
+
+/// Milliseconds as people read them.
+pub fn seconds(milliseconds: u64) -> String {
+    format!("{}.{:03} s", milliseconds / 1000, milliseconds % 1000)
 }
 
 /// One thing that was looked at.
@@ -220,7 +268,7 @@ struct Version {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -257,6 +305,7 @@ pub(super) mod tests {
                 milliseconds: 1,
                 server_major: Some(17),
                 checks: Vec::new(),
+                drill: None,
             },
             previous,
         }

@@ -2,7 +2,7 @@
 //!
 //! A backup's way: [`run`] has the dump made and [`stream`] makes a file of it; [`prove`] restores that very file, and
 //! [`judge`] says what it is worth; a signed [`manifest`] keeps both; [`catalogue`] reads the folder, [`retention`] decides what
-//! stays in it. Only [`run`], [`prove`], [`restore`], [`server`] and [`signing`] touch the host, by what `host/` lends them.
+//! stays in it. Only [`run`], [`prove`], [`restore`], [`server`], [`ephemeral`] and [`signing`] touch the host, by what `host/` lends them.
 //! All else is pure: it is given rows, answers and keys, and says what they come to.
 //!
 //! - [`curve`]: points of secp256k1, and the taproot output of one
@@ -17,13 +17,17 @@ pub mod clarity;
 pub mod copy;
 pub mod curve;
 pub mod dkg;
+mod dump;
+pub mod ephemeral;
 pub mod judge;
 pub mod manifest;
 pub mod node;
 pub mod prove;
 pub mod restore;
 pub mod retention;
+pub mod role;
 pub mod run;
 pub mod server;
 pub mod signing;
+pub mod standing;
 pub mod stream;

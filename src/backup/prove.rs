@@ -2,24 +2,28 @@
 //! judge it.
 //!
 //! One pass over the file feeds two programs: a `pg_restore` that puts the schema and the few tables that matter into an
-//! ephemeral server, and one that prints all data, of which the rows are counted and nothing else is kept.
+//! ephemeral server, and one that prints all data, of which the rows are counted and nothing else is kept. A drill is the
+//! same with all of the database put into the server, timed, and every page and index of it checked.
 
 use std::{
+    collections::BTreeMap,
+    fmt,
     io::{self, Read as _, Write as _},
     process::{ChildStdin, ChildStdout},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{
     copy::Counter,
     dkg::{QUERY, Row},
+    ephemeral::Ephemeral,
     judge::{DKG_TABLE, Found},
-    manifest::Block,
-    server::{Ephemeral, ServerError},
+    manifest::{Block, Drill},
+    server::ServerError,
     stream::{self, StreamError},
 };
-use crate::host::{HostError, Reader, shelf::Shelf, stage::Launch};
+use crate::host::{HostError, Reader, error::chain, scratch::Place, shelf::Shelf};
 
 /// The tables whose rows are restored: what cannot be made again, and what the rest is judged by.
 const TABLES: [&str; 3] = [DKG_TABLE, "public.__sbtc_migrations", "sbtc_signer.bitcoin_blocks"];
@@ -47,57 +51,111 @@ pub enum ProveError {
 pub struct Restored {
     /// What was found.
     pub found: Found,
+    /// What came of restoring all of it, where that was asked for.
+    pub drill: Option<Drill>,
     /// The major version of the server it was restored into.
     pub server_major: u32,
 }
+
+/// A file, and how it is proven.
+#[derive(Clone, Copy)]
+pub struct Sealed<'a> {
+    /// Where it is.
+    pub shelf: &'a Shelf,
+    /// Its name there.
+    pub file: &'a str,
+    /// Who opens it.
+    pub identities: &'a [&'a dyn age::Identity],
+    /// The major version of the `pg_dump` that made it.
+    pub client_major: u32,
+    /// After how long a program is stopped.
+    pub limit: Duration,
+    /// How much of it is restored.
+    pub depth: Depth,
+}
+
+impl fmt::Debug for Sealed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sealed").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+/// How much of a file is restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// The tables by which it is judged, into memory.
+    Quick,
+    /// All of it, onto a disk that must have so many bytes free; and all of that is checked.
+    Drill {
+        /// The bytes.
+        free: u64,
+    },
+}
+
+/// What `pg_restore` is told in any case: whose it was is of no interest, and one error is one too many.
+const RESTORE: &[&str] = &[
+    "--dbname=postgres",
+    "--exit-on-error",
+    "--single-transaction",
+    "--no-owner",
+    "--no-privileges",
+    "--no-comments",
+    "--no-publications",
+    "--no-subscriptions",
+    "--no-security-labels",
+    "--no-tablespaces",
+    "--no-password",
+];
 
 /// Restores a file of a shelf.
 ///
 /// # Errors
 /// [`ProveError`].
-pub fn restore(
-    reader: &Reader,
-    shelf: &Shelf,
-    file: &str,
-    identities: &[&dyn age::Identity],
-    client_major: u32,
-    limit: Duration,
-) -> Result<Restored, ProveError> {
-    let server = Ephemeral::start(reader, client_major, limit).map_err(ProveError::Server)?;
-    let list = table_of_contents(&server, shelf, file, identities, limit)?;
-    let list = server.file("list", &selection(&list))?;
+pub fn restore(reader: &Reader, sealed: &Sealed<'_>) -> Result<Restored, ProveError> {
+    let place = match sealed.depth {
+        Depth::Quick => Place::Memory,
+        Depth::Drill { free } => Place::Disk { free },
+    };
+    let server = Ephemeral::start(reader, sealed.client_major, place, sealed.limit);
+    let server = server.map_err(ProveError::Server)?;
+    let mut args: Vec<String> = RESTORE.iter().map(ToString::to_string).collect();
+    if sealed.depth == Depth::Quick {
+        let list = table_of_contents(&server, sealed)?;
+        args.push(format!("--use-list={}", server.file("list", &selection(&list))?));
+        // Keys and indexes come after the data; what they refer to is not restored.
+        args.extend(["--section=pre-data", "--section=data"].map(str::to_owned));
+    }
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let begun = Instant::now();
+    let rows = fill(&server, sealed, &args)?;
+    let milliseconds = milliseconds(begun);
+    let drill = match sealed.depth {
+        Depth::Quick => None,
+        Depth::Drill { .. } => Some(examine(&server, milliseconds, sealed.limit)?),
+    };
+    let found = Found { rows, ..ask(&server)? };
+    Ok(Restored { found, drill, server_major: server.major })
+}
+
+/// The milliseconds since then.
+pub(super) fn milliseconds(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Puts the file into the server, and counts its rows.
+fn fill(
+    server: &Ephemeral,
+    sealed: &Sealed<'_>,
+    args: &[&str],
+) -> Result<BTreeMap<String, u64>, ProveError> {
     let pg_restore = server.bin.join("pg_restore");
-    let list = format!("--use-list={list}");
-    let mut restoring = server
-        .connection
-        .launch(
-            &pg_restore,
-            &[
-                "--dbname=postgres",
-                list.as_str(),
-                // Keys and indexes come after the data; what they refer to is not restored.
-                "--section=pre-data",
-                "--section=data",
-                "--exit-on-error",
-                "--single-transaction",
-                "--no-owner",
-                "--no-privileges",
-                "--no-comments",
-                "--no-publications",
-                "--no-subscriptions",
-                "--no-security-labels",
-                "--no-tablespaces",
-                "--no-password",
-            ],
-            limit,
-        )
-        .start()?;
-    let mut printing =
-        server.connection.launch(&pg_restore, &["--data-only", "--file=-"], limit).start()?;
+    let launch = |args: &[&str]| server.connection.launch(&pg_restore, args, sealed.limit).start();
+    let mut restoring = launch(args)?;
+    let mut printing = launch(&["--data-only", "--file=-"])?;
     let counting = printing.stdout.take().map(|pipe| thread::spawn(move || count(pipe)));
 
     let mut sinks = [restoring.stdin.take(), printing.stdin.take()];
-    let read = stream::unpack(shelf.read(file)?, identities, |bytes| {
+    let read = stream::unpack(sealed.shelf.read(sealed.file)?, sealed.identities, |bytes| {
         for sink in &mut sinks {
             feed(sink, bytes);
         }
@@ -111,9 +169,33 @@ pub fn restore(
     printing.end().map_err(ProveError::Restore)?;
     let counter = counter.map_err(HostError::file("read", "the data of the dump"))?;
     let rows = counter.unwrap_or_default().finish();
-    let rows = rows.map_err(|fault| ProveError::Content(fault.to_string()))?;
-    let found = Found { rows, ..ask(&server)? };
-    Ok(Restored { found, server_major: server.major })
+    rows.map_err(|fault| ProveError::Content(fault.to_string()))
+}
+
+/// How much is kept of what `pg_amcheck` finds: its first words say where to look.
+const DAMAGE_KEPT: u64 = 2 << 10;
+
+/// Has every page of every table and index checked, and each index against its table.
+fn examine(
+    server: &Ephemeral,
+    restore_milliseconds: u64,
+    limit: Duration,
+) -> Result<Drill, ProveError> {
+    let begun = Instant::now();
+    let pg_amcheck = server.bin.join("pg_amcheck");
+    let args = ["--install-missing", "--heapallindexed", "--no-password", "postgres"];
+    let mut checking = server.connection.launch(&pg_amcheck, &args, limit).start()?;
+    let mut words = Vec::new();
+    if let Some(mut pipe) = checking.stdout.take() {
+        // A pipe that breaks ends it; how it ended says the rest.
+        drop(pipe.by_ref().take(DAMAGE_KEPT).read_to_end(&mut words));
+        drop(io::copy(&mut pipe, &mut io::sink()));
+    }
+    let damage = checking.end().err().map(|error| {
+        let found = String::from_utf8_lossy(&words).trim().replace('\n', " | ");
+        if found.is_empty() { chain(&error) } else { format!("pg_amcheck: {found}") }
+    });
+    Ok(Drill { restore_milliseconds, check_milliseconds: milliseconds(begun), damage })
 }
 
 /// Hands bytes on to a program, for as long as it takes any: one that has all it wants may end early, and how it ended is
@@ -138,16 +220,9 @@ fn count(mut pipe: ChildStdout) -> io::Result<Counter> {
 }
 
 /// What is in the archive, as `pg_restore --list` has it: it stands at its beginning.
-fn table_of_contents(
-    server: &Ephemeral,
-    shelf: &Shelf,
-    file: &str,
-    identities: &[&dyn age::Identity],
-    limit: Duration,
-) -> Result<String, ProveError> {
+fn table_of_contents(server: &Ephemeral, sealed: &Sealed<'_>) -> Result<String, ProveError> {
     let pg_restore = server.bin.join("pg_restore");
-    let launch: Launch<'_> = server.connection.launch(&pg_restore, &["--list"], limit);
-    let mut listing = launch.start()?;
+    let mut listing = server.connection.launch(&pg_restore, &["--list"], sealed.limit).start()?;
     let output = listing.stdout.take().map(|mut pipe| {
         thread::spawn(move || {
             let mut text = String::new();
@@ -155,7 +230,7 @@ fn table_of_contents(
         })
     });
     let mut sink = listing.stdin.take();
-    let read = stream::unpack(shelf.read(file)?, identities, |bytes| {
+    let read = stream::unpack(sealed.shelf.read(sealed.file)?, sealed.identities, |bytes| {
         feed(&mut sink, bytes);
         // It has read all it wants.
         if sink.is_some() { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
@@ -196,7 +271,7 @@ fn ask(server: &Ephemeral) -> Result<Found, ProveError> {
     let mut found = Found::default();
     if there(dkg_table)? {
         let rows = Row::from_lines(&query(QUERY)?);
-        found.dkg = rows.map_err(|fault| ProveError::Content(crate::host::error::chain(&fault)))?;
+        found.dkg = rows.map_err(|fault| ProveError::Content(chain(&fault)))?;
     }
     if there(migrations_table)? {
         found.migrations = lines(&query(MIGRATIONS)?);

@@ -16,6 +16,8 @@ pub struct Kept {
     pub made: Timestamp,
     /// Whether it was proven, and is still there as it was.
     pub proven: bool,
+    /// Whether it is proven by having been restored as a whole.
+    pub drilled: bool,
 }
 
 /// What becomes of each.
@@ -60,6 +62,7 @@ pub fn decide(backups: &[Kept], keep: &Keep, now: Timestamp) -> Decision {
         ("weekly", first_of_each(&proven, keep.weekly, |backup| week(day(backup)))),
         ("monthly", first_of_each(&proven, keep.monthly, |b| (day(b).year(), day(b).month()))),
     ];
+    let drilled = proven.iter().find(|each| each.drilled).map(|each| each.id.as_str());
     let mut decision = Decision { delete: Vec::new(), keep: Vec::new(), halted: None };
     let within = i64::try_from(keep.within.as_secs()).unwrap_or(i64::MAX);
     for backup in &sorted {
@@ -73,6 +76,9 @@ pub fn decide(backups: &[Kept], keep: &Keep, now: Timestamp) -> Decision {
         }
         if backup.id == newest.id {
             why.push("newest proven");
+        }
+        if Some(backup.id.as_str()) == drilled {
+            why.push("newest drilled");
         }
         if why.is_empty() {
             decision.delete.push(backup.id.clone());
@@ -113,7 +119,7 @@ mod tests {
 
     fn backup(days_ago: i64, proven: bool) -> Kept {
         let made = Timestamp::from_second(NOW - days_ago * DAY).unwrap();
-        Kept { id: format!("{days_ago:04}"), made, proven }
+        Kept { id: format!("{days_ago:04}"), made, proven, drilled: proven && days_ago % 7 == 3 }
     }
 
     fn now() -> Timestamp {
@@ -176,6 +182,10 @@ mod tests {
             let newest = backups.iter().filter(|each| each.proven).max_by_key(|each| each.made);
             if let Some(newest) = newest {
                 prop_assert!(!decision.delete.contains(&newest.id));
+            }
+            let drilled = backups.iter().filter(|each| each.drilled).max_by_key(|each| each.made);
+            if let Some(drilled) = drilled {
+                prop_assert!(!decision.delete.contains(&drilled.id));
             }
             if backups.iter().max_by_key(|each| each.made).is_some_and(|each| !each.proven) {
                 prop_assert!(decision.delete.is_empty());

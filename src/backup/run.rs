@@ -1,11 +1,6 @@
 //! Makes a backup: one stream from the database to the file, the proof of that file, and its manifest.
 
-use std::{
-    collections::BTreeMap,
-    fs::File,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Instant};
 
 use age::x25519;
 use ed25519_dalek::{SigningKey, VerifyingKey};
@@ -13,20 +8,16 @@ use serde::Deserialize;
 
 use super::{
     catalogue::{self, ARCHIVE, Entry, MANIFEST},
+    dump::Dump,
     judge::{self, DKG_TABLE},
-    manifest::{Archive, Check, FORMAT, Link, Manifest, Outcome, Proof, Source, sign},
-    prove::{self, ProveError, lines},
+    manifest::{Archive, Check, Drill, FORMAT, Link, Manifest, Outcome, Proof, Source, sign},
+    prove::{self, Depth, ProveError, Sealed, lines},
     server::{self, Connection, ServerError, Session},
     signing,
-    stream::{self, Packed, StreamError},
+    stream::StreamError,
 };
 use crate::{
-    host::{
-        HostError, Reader, clock,
-        error::chain,
-        secret,
-        shelf::{OpenShelf, Shelf},
-    },
+    host::{HostError, Reader, clock, error::chain, secret, shelf::Shelf},
     profile::{
         schema::{Backup, Person},
         types::AgeRecipient,
@@ -99,14 +90,23 @@ pub fn catalogue_of(
 struct Facts {
     version: u32,
     may_read: bool,
+    bytes: u64,
 }
 
-/// Makes a backup, and proves it. That the proof failed is in the manifest, and no error here: the file may still be all
-/// there is. Must be called from the main thread: see [`crate::host::stage`].
+/// Asks for [`Facts`]. `pg_database_size` takes the right to connect, which who asks has.
+const FACTS: &str = "SELECT json_build_object('version', current_setting('server_version_num')::int, \
+     'may_read', pg_has_role(current_user, 'pg_read_all_data', 'USAGE'), \
+     'bytes', pg_database_size(current_database()))";
+
+/// Makes a backup, and proves it; as a drill, with all of it restored. That the proof failed is in the manifest, and no
+/// error here: the file may still be all there is. Must be called from the main thread: see [`crate::host::stage`].
+///
+/// Until it is proven the file has a name that nobody takes for a backup's, so that a kill at any moment leaves a backup
+/// with its manifest, or nothing that looks like one.
 ///
 /// # Errors
 /// [`RunError`]: then there is no new file.
-pub fn run(reader: &Reader, job: Job<'_>) -> Result<Manifest, RunError> {
+pub fn run(reader: &Reader, job: Job<'_>, is_drill: bool) -> Result<Manifest, RunError> {
     let Job { name, backup, .. } = job;
     secret::keep_in_memory()?;
     secret::idle_io()?;
@@ -123,10 +123,7 @@ pub fn run(reader: &Reader, job: Job<'_>) -> Result<Manifest, RunError> {
     let connection = Connection::of(backup, identity);
     let session = Session::begin(&connection, bin, limit)?;
     let (session, _) = session.ask("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
-    let (session, facts) = session.ask(
-        "SELECT json_build_object('version', current_setting('server_version_num')::int, \
-         'may_read', pg_has_role(current_user, 'pg_read_all_data', 'USAGE'))",
-    )?;
+    let (session, facts) = session.ask(FACTS)?;
     let facts: Facts = answer(&facts)?;
     let server = facts.version / 10_000;
     let (client_major, bin) = server::choose(&clients, server)
@@ -135,13 +132,12 @@ pub fn run(reader: &Reader, job: Job<'_>) -> Result<Manifest, RunError> {
         let (role, database) = (backup.role.to_string(), backup.database.to_string());
         return Err(RunError::NotPermitted { role, database });
     }
-    let (session, source) = source(session)?;
+    let (session, source) = source(session, facts.bytes)?;
     let (session, snapshot) = session.ask("SELECT pg_export_snapshot()")?;
 
     let begun = clock::now();
     let id = catalogue::id(name, begun);
     let drill = x25519::Identity::generate();
-    let file = format!("{id}{ARCHIVE}");
     let dump = Dump {
         connection: &connection,
         bin,
@@ -150,39 +146,25 @@ pub fn run(reader: &Reader, job: Job<'_>) -> Result<Manifest, RunError> {
         drill: &drill.to_public(),
         backup,
     };
-    let packed = dump.write(&shelf, &file)?;
+    let file = format!("{id}{ARCHIVE}");
+    let (unfinished, packed) = dump.write(&shelf, &file)?;
     // Only now: the snapshot lives as long as the transaction that exported it.
     session.end()?;
-    let made = clock::now();
-
-    let last = before.iter().rev().find(|entry| entry.is_proven());
-    let last = last.and_then(|entry| entry.manifest.as_ref()).map(|(manifest, _)| manifest);
-    let started = Instant::now();
-    let restored = prove::restore(reader, shelf.shelf(), &file, &[&drill], client_major, limit);
-    // Nothing on this host opens the file from here on.
-    let drill_recipient = drill.to_public().to_string();
-    drop(drill);
     let mut manifest = Manifest {
         format: FORMAT,
         id: id.clone(),
         name: name.to_owned(),
         database: backup.database.to_string(),
         begun,
-        made,
+        made: clock::now(),
         archive: Archive { file, bytes: packed.bytes, sha256: packed.sha256, plain: packed.plain },
         recipients: recipients.iter().map(|(who, to)| (who.clone(), to.to_string())).collect(),
-        drill: drill_recipient,
+        drill: drill.to_public().to_string(),
         server_version: facts.version,
         client_major,
         rows: BTreeMap::new(),
         newest_block: None,
-        proof: Proof {
-            proven: false,
-            at: clock::now(),
-            milliseconds: 0,
-            server_major: None,
-            checks: Vec::new(),
-        },
+        proof: Proof::none(clock::now()),
         previous: before
             .iter()
             .rev()
@@ -190,10 +172,35 @@ pub fn run(reader: &Reader, job: Job<'_>) -> Result<Manifest, RunError> {
             .map(|(manifest, sha256)| Link { id: manifest.id.clone(), sha256: sha256.clone() }),
         source,
     };
+
+    let last = before.iter().rev().find(|entry| entry.is_proven());
+    let last = last.and_then(|entry| entry.manifest.as_ref()).map(|(manifest, _)| manifest);
+    let started = Instant::now();
+    let sealed = Sealed {
+        shelf: shelf.shelf(),
+        file: unfinished.name(),
+        identities: &[&drill],
+        client_major,
+        limit,
+        depth: if is_drill { drill_depth(&manifest, backup) } else { Depth::Quick },
+    };
+    let restored = prove::restore(reader, &sealed);
+    // Nothing on this host opens the file from here on.
+    drop(drill);
     conclude(&mut manifest, restored, last, backup);
-    manifest.proof.milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    shelf.put(&format!("{id}{MANIFEST}"), &sign(&manifest, &key))?;
+    manifest.proof.milliseconds = prove::milliseconds(started);
+    // All is on the disk before either has its name, so that between the two there is nothing that could fail.
+    let signed = shelf.write(&format!("{id}{MANIFEST}"), &sign(&manifest, &key))?;
+    unfinished.finish()?;
+    signed.finish()?;
     Ok(manifest)
+}
+
+/// A drill of this backup: what its database takes on the disk, as much again for what is written ahead and sorted
+/// meanwhile, and what is to stay free.
+pub fn drill_depth(manifest: &Manifest, backup: &Backup) -> Depth {
+    let bytes = manifest.source.bytes.max(manifest.archive.plain);
+    Depth::Drill { free: bytes.saturating_mul(2).saturating_add(backup.keep_free.bytes()) }
 }
 
 /// Writes what came of the proof into the manifest.
@@ -208,6 +215,8 @@ fn conclude(
             let found = restored.found;
             let checks = judge::judge(&found, &manifest.source, last, rules, manifest.begun);
             manifest.proof.checks = checks;
+            manifest.proof.checks.extend(restored.drill.iter().map(Drill::check));
+            manifest.proof.drill = restored.drill;
             manifest.proof.server_major = Some(restored.server_major);
             manifest.rows = found.rows;
             manifest.newest_block = found.newest_block;
@@ -237,8 +246,8 @@ fn answer<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, ServerError> {
 }
 
 /// What the database says of itself.
-fn source(session: Session) -> Result<(Session, Source), ServerError> {
-    let mut source = Source::default();
+fn source(session: Session, bytes: u64) -> Result<(Session, Source), ServerError> {
+    let mut source = Source { bytes, ..Source::default() };
     let there = |table: &str| format!("SELECT to_regclass('{table}') IS NOT NULL");
     let (mut session, is_there) = session.ask(&there("public.__sbtc_migrations"))?;
     if is_there.trim() == "t" {
@@ -253,61 +262,4 @@ fn source(session: Session) -> Result<(Session, Source), ServerError> {
         session = next;
     }
     Ok((session, source))
-}
-
-/// A dump that is made.
-struct Dump<'a> {
-    connection: &'a Connection,
-    bin: &'a Path,
-    snapshot: &'a str,
-    recipients: &'a [AgeRecipient],
-    drill: &'a x25519::Recipient,
-    backup: &'a Backup,
-}
-
-impl Dump<'_> {
-    /// Writes it to a file of the shelf, which is there whole or not at all.
-    fn write(&self, shelf: &OpenShelf, name: &str) -> Result<Packed, RunError> {
-        let file = shelf.begin(name)?;
-        let written = self.stream(shelf, &file);
-        let packed = match written {
-            Ok(packed) => packed,
-            Err(error) => {
-                shelf.abandon(name);
-                return Err(error);
-            }
-        };
-        shelf.finish(&file, name)?;
-        Ok(packed)
-    }
-
-    fn stream(&self, shelf: &OpenShelf, file: &File) -> Result<Packed, RunError> {
-        let limit: Duration = self.backup.time_limit.as_duration();
-        let wait = self.backup.lock_timeout.as_secs().saturating_mul(1000);
-        let (wait, snapshot) =
-            (format!("--lock-wait-timeout={wait}"), format!("--snapshot={}", self.snapshot));
-        let pg_dump = self.bin.join("pg_dump");
-        let args =
-            ["--format=custom", "--compress=0", wait.as_str(), snapshot.as_str(), "--no-password"];
-        let mut dump = self.connection.launch(&pg_dump, &args, limit).start()?;
-        let Some(output) = dump.stdout.take() else {
-            return Err(ServerError::Answer("pg_dump has no output".into()).into());
-        };
-        let keep = self.backup.keep_free.bytes();
-        let free = || shelf.shelf().free();
-        let packed = stream::pack(output, file, self.recipients, self.drill, keep, free);
-        match packed {
-            Ok(packed) => {
-                dump.end().map_err(RunError::Dump)?;
-                Ok(packed)
-            }
-            // It wrote nothing because it failed: its own words say why.
-            Err(StreamError::Empty) => match dump.end() {
-                Err(error) => Err(RunError::Dump(error)),
-                Ok(()) => Err(RunError::Stream(StreamError::Empty)),
-            },
-            // pg_dump is stopped by being dropped: that it could not write any more is no news.
-            Err(error) => Err(RunError::Stream(error)),
-        }
-    }
 }

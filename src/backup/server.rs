@@ -1,20 +1,17 @@
-//! PostgreSQL's servers and programs: which are there, how they are asked, and one that lives for a proof.
+//! PostgreSQL's servers and programs: which are there, and how they are asked.
 
 use std::{
     collections::BTreeMap,
     io::{BufRead as _, BufReader, Write as _},
     path::PathBuf,
     process::ChildStdout,
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use nix::sys::signal::Signal;
-
+use super::ephemeral::START_LIMIT;
 use crate::{
     host::{
         HostError, Reader,
-        scratch::Scratch,
         stage::{Identity, Launch, Stage},
     },
     profile::schema::Backup,
@@ -22,15 +19,6 @@ use crate::{
 
 /// Where Debian has the programs of each major version (postgresql-common).
 const VERSIONS: &str = "/usr/lib/postgresql";
-
-/// The account of the ephemeral server: it owns nothing, and is no role of any other server.
-pub const PROVER: &str = "holdfast-proof";
-
-/// How long an ephemeral server may take to start on a busy machine; it takes a tenth of a second on an idle one.
-const START_LIMIT: Duration = Duration::from_secs(120);
-
-/// How often it is asked whether it has.
-const POLL: Duration = Duration::from_millis(20);
 
 /// A question that is no dump.
 const QUESTION_LIMIT: Duration = Duration::from_secs(60);
@@ -40,7 +28,7 @@ const QUESTION_LIMIT: Duration = Duration::from_secs(60);
 #[allow(missing_docs, reason = "each variant's fields are what its message prints")]
 pub enum ServerError {
     #[error(
-        "there is no account {0}; run: useradd --system --user-group --shell /usr/sbin/nologin {0}"
+        "there is no account {0}; run: systemd-sysusers /usr/share/holdfast/accounts.conf, or for one of another name: useradd --system --user-group --shell /usr/sbin/nologin {0}"
     )]
     NoAccount(String),
     #[error("PostgreSQL's client is not installed; run: apt-get install postgresql-client")]
@@ -100,7 +88,7 @@ pub struct Connection {
     pub identity: Identity,
     /// Whether they are without any network.
     pub isolated: bool,
-    env: Vec<(&'static str, String)>,
+    pub(super) env: Vec<(&'static str, String)>,
 }
 
 impl Connection {
@@ -129,7 +117,7 @@ impl Connection {
         connection
     }
 
-    fn new(identity: Identity, host: &str, role: &str) -> Self {
+    pub(super) fn new(identity: Identity, host: &str, role: &str) -> Self {
         let env = vec![
             ("PGHOST", host.to_owned()),
             ("PGUSER", role.to_owned()),
@@ -236,110 +224,6 @@ impl Session {
     /// When it had ended already.
     pub fn end(self) -> Result<(), ServerError> {
         Ok(self.stage.end()?)
-    }
-}
-
-/// A server that lives for a proof: without network, of an account of its own, in memory.
-#[derive(Debug)]
-pub struct Ephemeral {
-    /// How it is reached.
-    pub connection: Connection,
-    /// Its programs.
-    pub bin: PathBuf,
-    /// Its major version.
-    pub major: u32,
-    stage: Option<Stage>,
-    scratch: Scratch,
-}
-
-/// It is thrown away: what a crash would cost is of no interest, memory is.
-const SETTINGS: &[&str] = &[
-    "listen_addresses=",
-    "unix_socket_permissions=0700",
-    "fsync=off",
-    "synchronous_commit=off",
-    "full_page_writes=off",
-    "autovacuum=off",
-    "jit=off",
-    "wal_level=minimal",
-    "max_wal_senders=0",
-    "min_wal_size=2MB",
-    "max_wal_size=16MB",
-    "shared_buffers=16MB",
-    "max_connections=8",
-    "max_worker_processes=0",
-    "dynamic_shared_memory_type=mmap",
-];
-
-impl Ephemeral {
-    /// Starts one of this major version or the next newer one that is there.
-    ///
-    /// # Errors
-    /// [`ServerError`].
-    pub fn start(reader: &Reader, major: u32, limit: Duration) -> Result<Self, ServerError> {
-        let identity = account(reader, PROVER)?;
-        let servers = versions(reader, "postgres")?;
-        let (major, bin) = choose(&servers, major).ok_or(ServerError::NoServer(major))?;
-        let scratch = Scratch::make(identity)?;
-        let (data, socket) = (scratch.data(), scratch.socket());
-        let mut connection = Connection::new(identity, &socket, PROVER);
-        connection.isolated = true;
-        connection.env.push(("PGDATABASE", "postgres".to_owned()));
-
-        let initdb = bin.join("initdb");
-        let data_dir = format!("--pgdata={data}");
-        let args = [
-            data_dir.as_str(),
-            "--no-sync",
-            "--encoding=UTF8",
-            "--locale=C",
-            "--auth-local=peer",
-            "--auth-host=reject",
-            "--wal-segsize=1",
-        ];
-        connection.launch(&initdb, &args, START_LIMIT).ask(&[])?;
-
-        let postgres = bin.join("postgres");
-        let mut args = vec!["-D", data.as_str(), "-k", socket.as_str()];
-        args.extend(SETTINGS.iter().flat_map(|setting| ["-c", *setting]));
-        let stage = connection.launch(&postgres, &args, limit + START_LIMIT).start()?;
-        let server = Self { connection, bin: bin.clone(), major, stage: Some(stage), scratch };
-        server.wait()?;
-        Ok(server)
-    }
-
-    fn wait(&self) -> Result<(), ServerError> {
-        let deadline = Instant::now() + START_LIMIT;
-        loop {
-            if self.connection.ask(&self.bin, "SELECT 1").is_ok() {
-                return Ok(());
-            }
-            let runs = self.stage.as_ref().is_some_and(Stage::runs);
-            if !runs || Instant::now() > deadline {
-                return Err(ServerError::NoStart);
-            }
-            thread::sleep(POLL);
-        }
-    }
-
-    /// A file that its programs can read.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn file(&self, name: &str, text: &str) -> Result<String, HostError> {
-        self.scratch.file(name, text)
-    }
-}
-
-/// How long it may take to end by itself: what it would save is not wanted.
-const STOP_LIMIT: Duration = Duration::from_secs(10);
-
-impl Drop for Ephemeral {
-    fn drop(&mut self) {
-        if let Some(stage) = self.stage.take() {
-            // "Immediate shutdown" (PostgreSQL's documentation, "Shutting Down the Server").
-            stage.stop(Signal::SIGQUIT, STOP_LIMIT);
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! To add one: a folder here, a section in [`crate::profile::schema`], a line in [`ALL`], and a test file.
 
+pub mod backup;
 mod dropin;
 pub mod firewall;
 pub mod journal;
@@ -35,6 +36,7 @@ pub const ALL: &[&dyn Control] = &[
     &pull::PullControl,
     &firewall::FirewallControl,
     &login::LoginControl,
+    &backup::BackupControl,
 ];
 
 /// A section of the profile and what it means on a host.

@@ -1,4 +1,4 @@
-//! The folder of an ephemeral PostgreSQL: in memory, of an account of its own, and gone afterwards.
+//! The folders of an ephemeral PostgreSQL: of an account of its own, and gone afterwards.
 
 use std::{
     fs::{self, DirBuilder, File, Permissions, TryLockError},
@@ -9,11 +9,32 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::sys::statvfs::statvfs;
+
 use super::{HostError, stage::Identity};
 
 /// Where it is: `/run` is in memory, so that nothing of a restored backup gets onto a disk. Short, because the path of a socket
 /// has at most 107 bytes (unix(7)).
 const FOLDER: &str = "/run/holdfast-proof";
+
+/// Where a whole database is restored to, which memory would not hold: on the disk that has the database itself, unless
+/// another one is mounted here.
+const DISK: &str = "/var/lib/holdfast-drill";
+
+/// The folder of the data in either.
+const DATA: &str = "data";
+
+/// Where an ephemeral server keeps its data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In memory, for a few tables.
+    Memory,
+    /// On a disk, for everything, if it has so much room.
+    Disk {
+        /// How much must be free, in bytes.
+        free: u64,
+    },
+}
 
 /// How long one proof waits for another.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -24,6 +45,7 @@ const POLL: Duration = Duration::from_millis(100);
 /// The folder, held until dropped; then it is removed with all that is in it.
 #[derive(Debug)]
 pub struct Scratch {
+    place: Place,
     _lock: File,
 }
 
@@ -31,19 +53,10 @@ impl Scratch {
     /// Makes it, empty, for an account. What a killed proof left is removed: its processes died with it.
     ///
     /// # Errors
-    /// When it cannot be made, or another proof has it for longer than 10 minutes.
-    pub fn make(owner: Identity) -> Result<Self, HostError> {
+    /// When it cannot be made, there is no room, or another proof has it for longer than 10 minutes.
+    pub fn make(owner: Identity, place: Place) -> Result<Self, HostError> {
         let failed = |action| HostError::file(action, FOLDER);
-        match DirBuilder::new().mode(0o711).create(FOLDER) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(failed("make the folder")(error));
-            }
-            _ => {}
-        }
-        let meta = fs::symlink_metadata(FOLDER).map_err(failed("look at"))?;
-        if !meta.is_dir() || meta.uid() != 0 {
-            return Err(HostError::Refused(format!("{FOLDER} is not a folder of root's")));
-        }
+        folder(FOLDER)?;
         let lock = File::open(FOLDER).map_err(failed("open"))?;
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -56,8 +69,13 @@ impl Scratch {
                 Err(TryLockError::Error(error)) => return Err(failed("lock")(error)),
             }
         }
-        let scratch = Self { _lock: lock };
+        let scratch = Self { place, _lock: lock };
         clear().map_err(failed("clear"))?;
+        clear_disk().map_err(HostError::file("clear", DISK))?;
+        if let Place::Disk { free: needed } = place {
+            folder(DISK)?;
+            room(needed)?;
+        }
         for folder in [scratch.data(), scratch.socket()] {
             let make = || {
                 DirBuilder::new().mode(0o700).create(&folder)?;
@@ -70,7 +88,11 @@ impl Scratch {
 
     /// Where the server keeps its data.
     pub fn data(&self) -> String {
-        format!("{FOLDER}/data")
+        let folder = match self.place {
+            Place::Memory => FOLDER,
+            Place::Disk { .. } => DISK,
+        };
+        format!("{folder}/{DATA}")
     }
 
     /// Where its socket is.
@@ -94,6 +116,36 @@ impl Scratch {
     }
 }
 
+/// A folder that others can go through and only root can write to, made if it is not there.
+fn folder(path: &str) -> Result<(), HostError> {
+    match DirBuilder::new().mode(0o711).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(HostError::file("make the folder", path)(error));
+        }
+        _ => {}
+    }
+    let meta = fs::symlink_metadata(path).map_err(HostError::file("look at", path))?;
+    if meta.is_dir() && meta.uid() == 0 && meta.mode() & 0o022 == 0 {
+        return Ok(());
+    }
+    Err(HostError::Refused(format!(
+        "{path} must be a folder that belongs to root and that nobody else may write to"
+    )))
+}
+
+/// Whether so much is free on the disk: a full one stops PostgreSQL.
+fn room(needed: u64) -> Result<(), HostError> {
+    let stat = statvfs(DISK)
+        .map_err(|error| HostError::file("ask for the free space of", DISK)(error.into()))?;
+    let free = stat.blocks_available() * stat.fragment_size();
+    if free >= needed {
+        return Ok(());
+    }
+    Err(HostError::Refused(format!(
+        "{DISK} has {free} bytes free, and restoring all takes {needed}; mount a larger disk there"
+    )))
+}
+
 fn clear() -> io::Result<()> {
     for entry in fs::read_dir(Path::new(FOLDER))? {
         let entry = entry?;
@@ -107,9 +159,17 @@ fn clear() -> io::Result<()> {
     Ok(())
 }
 
+/// Only what is ours: a disk that is mounted there may have a `lost+found`.
+fn clear_disk() -> io::Result<()> {
+    match fs::remove_dir_all(Path::new(DISK).join(DATA)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What cannot be removed now is by the next proof, and is in memory only.
-        drop(clear());
+        // What cannot be removed now is by the next proof.
+        drop((clear_disk(), clear()));
     }
 }

@@ -67,6 +67,17 @@ pub fn host_key() -> Result<Zeroizing<[u8; 32]>, HostError> {
     .map_err(HostError::file("use the host's key", HOST_KEY))
 }
 
+/// The same, if it was made: for looking.
+///
+/// # Errors
+/// When it is there and cannot be read, or others may read it.
+pub fn known_host_key() -> Result<Option<Zeroizing<[u8; 32]>>, HostError> {
+    match read_key() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        other => other.map(Some).map_err(HostError::file("use the host's key", HOST_KEY)),
+    }
+}
+
 fn read_key() -> io::Result<Zeroizing<[u8; 32]>> {
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(OFlag::O_NOFOLLOW.bits());

@@ -53,6 +53,16 @@ pub struct OpenShelf {
     _lock: File,
 }
 
+/// A file of a shelf that nobody takes for a backup yet.
+#[derive(Debug)]
+pub struct Unfinished<'a> {
+    shelf: &'a OpenShelf,
+    file: File,
+    name: String,
+    becomes: String,
+    is_finished: bool,
+}
+
 /// A file on a shelf.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
@@ -75,7 +85,7 @@ impl Shelf {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.finished.join(name)
+        if name.ends_with(UNFINISHED) { self.folder.join(name) } else { self.finished.join(name) }
     }
 
     fn shown(&self, name: &str) -> String {
@@ -93,7 +103,7 @@ impl Shelf {
                 let entry = entry?;
                 let name = entry.file_name().to_string_lossy().into_owned();
                 let meta = entry.metadata()?;
-                if meta.is_file() {
+                if meta.is_file() && !name.starts_with('.') && !name.ends_with(UNFINISHED) {
                     items.push(Item { name, bytes: meta.len() });
                 }
             }
@@ -177,58 +187,42 @@ impl OpenShelf {
             .map(|entry| entry.file_name().to_string_lossy().into_owned())
             .filter(|name| name.ends_with(UNFINISHED));
         let names: Vec<String> = list.collect();
-        names.iter().try_for_each(|name| self.delete(&folder.join(name)))?;
+        names.iter().try_for_each(|name| self.remove(name))?;
         Ok(names)
     }
 
-    /// Begins a file, under a name that says that it is unfinished.
+    /// Begins a file, under a name that says that it is unfinished. Dropped before it is finished, it is gone.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn begin(&self, name: &str) -> Result<File, HostError> {
-        let path = self.unfinished(name);
+    pub fn begin(&self, name: &str) -> Result<Unfinished<'_>, HostError> {
+        let becomes = name.to_owned();
+        let name = format!("{name}{UNFINISHED}");
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
-        options.open(&path).map_err(HostError::file("make", path.display().to_string()))
+        let path = self.shelf.path(&name);
+        let file = options.open(path).map_err(HostError::file("make", self.shelf.shown(&name)))?;
+        Ok(Unfinished { shelf: self, file, name, becomes, is_finished: false })
     }
 
-    fn unfinished(&self, name: &str) -> PathBuf {
-        self.shelf.folder.join(format!("{name}{UNFINISHED}"))
-    }
-
-    /// Gives a finished file its name: from then on it is there, whole, over a power cut too. One of that name is not
-    /// replaced.
+    /// A small file, written to the disk, that has yet to be given its name.
     ///
     /// # Errors
-    /// When it cannot be written to the disk or renamed.
-    pub fn finish(&self, file: &File, name: &str) -> Result<(), HostError> {
-        let shown = self.shelf.shown(name);
-        // Before it has its name: a reader of the folder finds nothing that it may not read.
-        file.set_permissions(Permissions::from_mode(0o644))
-            .map_err(HostError::file("set the mode of", &*shown))?;
-        file.sync_all().map_err(HostError::file("write to the disk", &*shown))?;
-        let (from, to) = (self.unfinished(name), self.shelf.path(name));
-        renameat2(AT_FDCWD, &from, AT_FDCWD, &to, RenameFlags::RENAME_NOREPLACE)
-            .map_err(|error| HostError::file("rename to", &*shown)(error.into()))?;
-        sync(&self.shelf.finished)?;
-        sync(&self.shelf.folder)
-    }
-
-    /// Throws an unfinished file away.
-    pub fn abandon(&self, name: &str) {
-        // What stays is cleared by the next run.
-        drop(self.delete(&self.unfinished(name)));
+    /// When it cannot be made or written.
+    pub fn write(&self, name: &str, text: &str) -> Result<Unfinished<'_>, HostError> {
+        let mut new = self.begin(name)?;
+        let written = new.file.write_all(text.as_bytes());
+        written.map_err(HostError::file("write", self.shelf.shown(name)))?;
+        new.sync()?;
+        Ok(new)
     }
 
     /// A small file at once.
     ///
     /// # Errors
-    /// As [`OpenShelf::begin`] and [`OpenShelf::finish`].
+    /// As [`OpenShelf::write`] and [`Unfinished::finish`].
     pub fn put(&self, name: &str, text: &str) -> Result<(), HostError> {
-        let mut file = self.begin(name)?;
-        let written = file.write_all(text.as_bytes());
-        written.map_err(HostError::file("write", self.shelf.shown(name)))?;
-        self.finish(&file, name)
+        self.write(name, text)?.finish()
     }
 
     /// Deletes a file; one that is not there is as good as deleted.
@@ -236,17 +230,20 @@ impl OpenShelf {
     /// # Errors
     /// When it cannot be deleted.
     pub fn remove(&self, name: &str) -> Result<(), HostError> {
-        self.delete(&self.shelf.path(name))
+        #[expect(clippy::disallowed_methods, reason = "src/host is where files are removed")]
+        match fs::remove_file(self.shelf.path(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(HostError::file("delete", self.shelf.shown(name))(error))
+            }
+            _ => self.sync(),
+        }
     }
 
-    fn delete(&self, path: &Path) -> Result<(), HostError> {
-        #[expect(clippy::disallowed_methods, reason = "src/host is where files are removed")]
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(HostError::file("delete", path.display().to_string())(error))
-            }
-            _ => sync(path.parent().unwrap_or(&self.shelf.folder)),
-        }
+    fn sync(&self) -> Result<(), HostError> {
+        [&self.shelf.finished, &self.shelf.folder].into_iter().try_for_each(|folder| {
+            let synced = File::open(folder).and_then(|folder| folder.sync_all());
+            synced.map_err(HostError::file("write to the disk", folder.display().to_string()))
+        })
     }
 }
 
@@ -273,7 +270,51 @@ fn own_folder(folder: &Path, mode: u32) -> Result<(), HostError> {
     Ok(())
 }
 
-fn sync(folder: &Path) -> Result<(), HostError> {
-    let synced = File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(HostError::file("write to the disk", folder.display().to_string()))
+impl Unfinished<'_> {
+    /// What is written to.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Its name until it is finished, by which it can be read meanwhile.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Has what was written put on the disk.
+    ///
+    /// # Errors
+    /// When it cannot be.
+    pub fn sync(&self) -> Result<(), HostError> {
+        let shown = self.shelf.shelf.shown(&self.becomes);
+        self.file.sync_all().map_err(HostError::file("write to the disk", shown))
+    }
+
+    /// Gives it its name: from then on it is there, whole, over a power cut too. One of that name is not replaced.
+    ///
+    /// # Errors
+    /// When it cannot be written to the disk or renamed.
+    pub fn finish(mut self) -> Result<(), HostError> {
+        let shelf = &self.shelf.shelf;
+        // Before it has its name: who reads the folder finds nothing there that cannot be read.
+        self.file
+            .set_permissions(Permissions::from_mode(0o644))
+            .map_err(HostError::file("set the mode of", shelf.shown(&self.becomes)))?;
+        self.sync()?;
+        let (from, to) = (shelf.path(&self.name), shelf.path(&self.becomes));
+        renameat2(AT_FDCWD, &from, AT_FDCWD, &to, RenameFlags::RENAME_NOREPLACE).map_err(
+            |error| HostError::file("rename to", shelf.shown(&self.becomes))(error.into()),
+        )?;
+        self.is_finished = true;
+        self.shelf.sync()
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            // What stays is cleared by the next run.
+            drop(self.shelf.remove(&self.name));
+        }
+    }
 }

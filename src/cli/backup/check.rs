@@ -7,7 +7,7 @@ use ed25519_dalek::VerifyingKey;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::list::{age, json_of, text_of};
+use super::list::{json_of, text_of};
 use crate::{
     backup::{
         catalogue::{Entry, Fault, name_of},
@@ -114,7 +114,8 @@ fn too_old(entries: &[Entry], within: TimeSpan, now: Timestamp) -> Option<String
     if manifest.begun > now {
         return Some(format!("{} is of the future: one of the two clocks is wrong", manifest.id));
     }
-    let age = age(manifest.begun, now);
+    let seconds = now.as_second().saturating_sub(manifest.begun.as_second());
+    let age = TimeSpan::from_secs(u64::try_from(seconds).unwrap_or(0));
     (age.as_secs() > within.as_secs())
         .then(|| format!("the newest proven one is {age} old; at most {within} is allowed"))
 }

@@ -1,11 +1,16 @@
 //! `holdfast backup list` and `holdfast backup status`
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{entries, jobs};
 use crate::{
-    backup::{catalogue::Entry, signing},
+    backup::{
+        catalogue::Entry,
+        manifest::seconds,
+        run::Job,
+        signing,
+        standing::{Aged, Standing},
+    },
     cli::{
         Context, Format,
         failure::{Exit, Failure},
@@ -81,51 +86,15 @@ pub(super) fn status(
     let (mut exit, mut documents, now) = (Exit::Ok, Vec::new(), clock::now());
     for job in jobs(loaded, name)? {
         let (entries, key) = entries(job)?;
-        let newest = entries.iter().rev().find(|entry| entry.manifest.is_some() && !entry.deleted);
-        let proven = entries.iter().rev().find(|entry| entry.is_proven());
-        let proven = proven.and_then(|entry| entry.manifest.as_ref()).map(|(manifest, _)| manifest);
-        let within = job.backup.proven_within;
-        let age = proven.map(|manifest| age(manifest.begun, now));
-        let good = age.is_some_and(|age| age.as_secs() <= within.as_secs())
-            // A backup of the future says nothing about today.
-            && proven.is_some_and(|manifest| manifest.begun <= now);
-        if !good {
+        let standing = Standing::of(&entries, now);
+        let key = signing::public(&key);
+        if !standing.is_good(job.backup) {
             exit = Exit::Findings;
         }
-        if context.format == Format::Json {
-            documents.push(json!({
-                "name": job.name,
-                "good": good,
-                "newest": newest.map(|entry| &entry.id),
-                "newest_proven": proven.map(|manifest| &manifest.id),
-                "newest_proven_seconds": age.map(TimeSpan::as_secs),
-                "proven_within_seconds": within.as_secs(),
-                "proof_milliseconds": proven.map(|manifest| manifest.proof.milliseconds),
-                "host_key": signing::public(&key),
-            }));
-            continue;
+        match context.format {
+            Format::Json => documents.push(standing_json(job, &standing, &key)),
+            Format::Text => standing_text(context, job, &standing, &key)?,
         }
-        let out = &context.out;
-        let told = match (proven, age) {
-            (Some(manifest), Some(age)) => {
-                format!("{}, {age} old; at most {within} is allowed", manifest.id)
-            }
-            _ => "none; no backup has ever been proven, or none that was is still whole".to_owned(),
-        };
-        let tone = if good { Tone::Good } else { Tone::Bad };
-        out.line(format!("{}: newest proven: {}", job.name, out.paint(tone, &told)))?;
-        if let Some(newest) = newest.filter(|entry| !entry.is_proven()) {
-            out.line(format!("{}: newest: {}", job.name, text_of(context, newest)))?;
-        }
-        if let Some(manifest) = proven {
-            let proof = &manifest.proof;
-            let (seconds, rest) = (proof.milliseconds / 1000, proof.milliseconds % 1000);
-            out.line(format!(
-                "{}: opening, restoring and judging it took {seconds}.{rest:03} s",
-                job.name
-            ))?;
-        }
-        out.line(format!("{}: signed with the host's key {}", job.name, signing::public(&key)))?;
     }
     if context.format == Format::Json {
         let body = json!({ "backups": documents });
@@ -134,7 +103,52 @@ pub(super) fn status(
     Ok(exit)
 }
 
-pub(super) fn age(then: Timestamp, now: Timestamp) -> TimeSpan {
-    let seconds = now.as_second().saturating_sub(then.as_second());
-    TimeSpan::from_secs(u64::try_from(seconds).unwrap_or(0))
+fn standing_json(job: Job<'_>, standing: &Standing<'_>, key: &str) -> Value {
+    let id = |aged: Option<Aged<'_>>| aged.map(|aged| aged.manifest.id.clone());
+    let age = |aged: Option<Aged<'_>>| aged.and_then(|aged| aged.age).map(TimeSpan::as_secs);
+    let drill = standing.drilled.and_then(|aged| aged.manifest.proof.drill.as_ref());
+    json!({
+        "name": job.name,
+        "good": standing.is_good(job.backup),
+        "newest": standing.newest.map(|entry| &entry.id),
+        "newest_proven": id(standing.proven),
+        "newest_proven_seconds": age(standing.proven),
+        "proven_within_seconds": job.backup.proven_within.as_secs(),
+        "proof_milliseconds": standing.proven.map(|aged| aged.manifest.proof.milliseconds),
+        "newest_drilled": id(standing.drilled),
+        "newest_drilled_seconds": age(standing.drilled),
+        "drilled_within_seconds": job.backup.drilled_within.as_secs(),
+        "recovery_milliseconds": drill.map(|drill| drill.restore_milliseconds),
+        "host_key": key,
+    })
+}
+
+fn standing_text(
+    context: &Context,
+    job: Job<'_>,
+    standing: &Standing<'_>,
+    key: &str,
+) -> Result<(), Failure> {
+    let (out, name) = (&context.out, job.name);
+    let line = |what: &str, aged: Option<Aged<'_>>, within: TimeSpan, none: &str| {
+        let good = aged.is_some_and(|aged| aged.is_within(within));
+        let told = aged.map_or_else(
+            || none.to_owned(),
+            |aged| format!("{}; at most {within} is allowed", aged.told()),
+        );
+        let tone = if good { Tone::Good } else { Tone::Bad };
+        out.line(format!("{name}: newest {what}: {}", out.paint(tone, &told)))
+    };
+    let none = "none; no backup has ever been proven, or none that was is still whole";
+    line("proven", standing.proven, job.backup.proven_within, none)?;
+    if let Some(newest) = standing.newest.filter(|entry| !entry.is_proven()) {
+        out.line(format!("{name}: newest: {}", text_of(context, newest)))?;
+    }
+    let none = "none; run: holdfast backup run --drill";
+    line("restored as a whole", standing.drilled, job.backup.drilled_within, none)?;
+    if let Some(drill) = standing.drilled.and_then(|aged| aged.manifest.proof.drill.as_ref()) {
+        let took = seconds(drill.restore_milliseconds);
+        out.line(format!("{name}: recovery takes {took}, as measured by that"))?;
+    }
+    Ok(out.line(format!("{name}: signed with the host's key {key}"))?)
 }

@@ -5,6 +5,7 @@ mod list;
 mod prove;
 mod prune;
 mod restore;
+mod role;
 mod run;
 
 use std::path::PathBuf;
@@ -42,7 +43,7 @@ pub(super) struct BackupArgs {
 #[derive(Debug, clap::Subcommand)]
 enum BackupCommand {
     /// Back up a database, and prove the file
-    Run(NameArg),
+    Run(run::Args),
     /// List the backups, and what is wrong with them
     List(NamesArg),
     /// Say how old the newest proven backup is, and how long getting it back takes
@@ -55,13 +56,8 @@ enum BackupCommand {
     Prune(prune::Args),
     /// Bring a backup back into an empty database
     Restore(restore::Args),
-}
-
-/// Which backup.
-#[derive(Debug, clap::Args)]
-struct NameArg {
-    /// Its name in the profile
-    name: String,
+    /// Check the role that reads the database, or make it
+    Role(role::Args),
 }
 
 /// Which backups.
@@ -79,13 +75,14 @@ pub(super) fn run(context: &Context, args: &BackupArgs) -> Result<Exit, Failure>
     host::require_root(context)?;
     let loaded = host::load(context, &args.profile, Trust::Enforced)?;
     match &args.command {
-        BackupCommand::Run(args) => run::run(context, &loaded, &args.name),
+        BackupCommand::Run(args) => run::run(context, &loaded, args),
         BackupCommand::List(args) => list::list(context, &loaded, args.name.as_deref()),
         BackupCommand::Status(args) => list::status(context, &loaded, args.name.as_deref()),
         BackupCommand::Check(args) => check::run(context, args),
         BackupCommand::Prove(args) => prove::run(context, &loaded, args),
         BackupCommand::Prune(args) => prune::run(context, &loaded, args),
         BackupCommand::Restore(args) => restore::run(context, &loaded, args),
+        BackupCommand::Role(args) => role::run(context, &loaded, args),
     }
 }
 

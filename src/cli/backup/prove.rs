@@ -6,9 +6,10 @@ use super::{find, run::line};
 use crate::{
     backup::{
         judge::judge,
-        manifest::{Check, Outcome},
-        prove::restore,
+        manifest::{Check, Drill, Outcome},
+        prove::{Depth, Sealed, restore},
         restore::{borrowed, identities},
+        run::drill_depth,
         stream,
     },
     cli::{
@@ -28,6 +29,10 @@ pub(super) struct Args {
     /// A file of identities that open it; without one, only its bytes are compared with the manifest's digest
     #[arg(long, value_name = "FILE")]
     identity: Option<String>,
+
+    /// Restore all of it onto a disk of this host, time that, and check every page and index
+    #[arg(long, requires = "identity")]
+    drill: bool,
 }
 
 pub(super) fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exit, Failure> {
@@ -47,11 +52,19 @@ pub(super) fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exi
         let reader = Reader::live();
         let identities = identities(&reader, path)?;
         let identities = borrowed(&identities);
-        let limit = backup.time_limit.as_duration();
-        match restore(&reader, &shelf, file, &identities, manifest.client_major, limit) {
+        let sealed = Sealed {
+            shelf: &shelf,
+            file,
+            identities: &identities,
+            client_major: manifest.client_major,
+            limit: backup.time_limit.as_duration(),
+            depth: if args.drill { drill_depth(&manifest, backup) } else { Depth::Quick },
+        };
+        match restore(&reader, &sealed) {
             Ok(restored) => {
                 let (source, begun) = (&manifest.source, manifest.begun);
                 checks.extend(judge(&restored.found, source, None, backup, begun));
+                checks.extend(restored.drill.iter().map(Drill::check));
             }
             Err(error) => checks.push(fail("restore", &chain(&error))),
         }

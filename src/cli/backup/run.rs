@@ -3,7 +3,7 @@
 use super::job;
 use crate::{
     backup::{
-        manifest::{Check, Manifest, Outcome},
+        manifest::{Check, Manifest, Outcome, seconds},
         run::run as make,
     },
     cli::{
@@ -16,8 +16,18 @@ use crate::{
     report,
 };
 
-pub(super) fn run(context: &Context, loaded: &Loaded, name: &str) -> Result<Exit, Failure> {
-    let manifest = make(&Reader::live(), job(loaded, name)?)?;
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Its name in the profile
+    name: String,
+
+    /// Restore all of it onto a disk of this host, time that, and check every page and index
+    #[arg(long)]
+    drill: bool,
+}
+
+pub(super) fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exit, Failure> {
+    let manifest = make(&Reader::live(), job(loaded, &args.name)?, args.drill)?;
     match context.format {
         Format::Json => context.out.raw(&report::json::document("backup run", &manifest))?,
         Format::Text => text(context, &manifest)?,
@@ -38,7 +48,7 @@ fn text(context: &Context, manifest: &Manifest) -> Result<(), Failure> {
     for check in &proof.checks {
         out.line(line(context, check))?;
     }
-    let took = format!("{}.{:03} s", proof.milliseconds / 1000, proof.milliseconds % 1000);
+    let took = seconds(proof.milliseconds);
     let (tone, verdict) = if proof.proven {
         (Tone::Good, format!("Proven in {took}: it was opened, restored and judged."))
     } else {

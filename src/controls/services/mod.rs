@@ -1,4 +1,5 @@
-//! `services`: which systemd units run, which do not, and which cannot.
+//! `services`: which systemd units run, which do not, and which cannot. The timers of backups are among them: a profile
+//! with a `[backup.NAME]` wants them enabled.
 //!
 //! All of it is asked of systemd over its bus, every unit at once and two calls each; no process is started. What a
 //! unit's state means is decided in [`judge`](self::judge), what is done about it in [`compare`](self::compare).
@@ -19,7 +20,7 @@ use crate::{
         check::CheckMeta,
     },
     host::{Reader, bus::UnitStatus, unit_links::set_up_together},
-    profile::schema::{self, Mode, Profile},
+    profile::schema::{Mode, Profile},
 };
 
 /// Where a unit file of an administrator's own is, and where masks are made.
@@ -47,7 +48,8 @@ impl Control for Services {
     }
 
     fn mode(&self, profile: &Profile) -> Option<Mode> {
-        profile.services.as_ref().map(|services| services.mode)
+        let timers = (!profile.backup.is_empty()).then_some(Mode::Enforce);
+        profile.services.as_ref().map(|services| services.mode).or(timers)
     }
 
     fn observe<'a>(
@@ -55,7 +57,7 @@ impl Control for Services {
         profile: &'a Profile,
         sight: &'a Sight<'a>,
     ) -> Pin<Box<dyn Future<Output = Box<dyn Comparison>> + 'a>> {
-        let wishes = profile.services.as_ref().map(wishes).unwrap_or_default();
+        let wishes = wishes(profile);
         Box::pin(async move {
             let asked =
                 join_all(wishes.into_iter().map(|(wish, name)| ask(sight.host, wish, name))).await;
@@ -64,16 +66,29 @@ impl Control for Services {
     }
 }
 
-fn wishes(services: &schema::Services) -> Vec<(Wish, String)> {
-    let lists = [
-        (Wish::Enabled, &services.enabled),
-        (Wish::Disabled, &services.disabled),
-        (Wish::Masked, &services.masked),
-    ];
-    let named = lists.into_iter().flat_map(|(wish, units)| {
+/// The timers of a backup: what makes it and what restores all of it.
+const BACKUP_TIMERS: [&str; 2] = ["holdfast-backup", "holdfast-drill"];
+
+fn wishes(profile: &Profile) -> Vec<(Wish, String)> {
+    let lists = profile.services.iter().flat_map(|services| {
+        [
+            (Wish::Enabled, &services.enabled),
+            (Wish::Disabled, &services.disabled),
+            (Wish::Masked, &services.masked),
+        ]
+    });
+    let named = lists.flat_map(|(wish, units)| {
         units.iter().flatten().map(move |unit| (wish, unit.as_str().to_owned()))
     });
-    named.collect()
+    let mut wishes: Vec<(Wish, String)> = named.collect();
+    for name in profile.backup.keys() {
+        let timers = BACKUP_TIMERS.map(|timer| format!("{timer}@{name}.timer"));
+        // What the profile says of one of them itself comes first.
+        let new = timers.into_iter().filter(|timer| !wishes.iter().any(|(_, unit)| unit == timer));
+        let new: Vec<_> = new.map(|timer| (Wish::Enabled, timer)).collect();
+        wishes.extend(new);
+    }
+    wishes
 }
 
 /// Asks systemd for a unit, and for those that can start it where that matters.

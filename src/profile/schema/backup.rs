@@ -67,6 +67,10 @@ pub struct Backup {
     #[serde(default = "Backup::default_proven_within")]
     pub proven_within: TimeSpan,
 
+    /// How old the newest backup may be of which all was restored and checked.
+    #[serde(default = "Backup::default_drilled_within")]
+    pub drilled_within: TimeSpan,
+
     /// How old the newest Bitcoin block in a backup may be when it is made. Absent: any age.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest_block_within: Option<TimeSpan>,
@@ -90,8 +94,8 @@ pub struct Backup {
 /// A part in a hundred.
 pub type Percent = u8;
 
-/// Which backups are kept: each rule keeps its own. The newest proven one is kept whatever they say, and nothing is
-/// deleted while the newest is not proven.
+/// Which backups are kept: each rule keeps its own. The newest proven one, and the newest of which all was restored, are kept
+/// whatever they say, and nothing is deleted while the newest is not proven.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Keep {
@@ -149,6 +153,11 @@ impl Backup {
     /// A day, and what a daily timer may be late by.
     const fn default_proven_within() -> TimeSpan {
         TimeSpan::from_secs(26 * 3600)
+    }
+
+    /// A week, and what a weekly timer may be late by.
+    const fn default_drilled_within() -> TimeSpan {
+        TimeSpan::from_days(8)
     }
 }
 

@@ -1,0 +1,59 @@
+//! What `backup` can report.
+
+use crate::engine::check::{CheckMeta, Evidence, Severity};
+
+/// `backup.age/<name>`
+pub(super) const AGE: &CheckMeta = &CHECKS[0];
+/// `backup.proof/<name>`
+pub(super) const PROOF: &CheckMeta = &CHECKS[1];
+/// `backup.drill/<name>`
+pub(super) const DRILL: &CheckMeta = &CHECKS[2];
+/// `backup.shelf/<name>`
+pub(super) const SHELF: &CheckMeta = &CHECKS[3];
+
+pub(super) static CHECKS: &[CheckMeta] = &[
+    CheckMeta {
+        id: "backup.age",
+        title: "the newest proven backup is young enough",
+        severity: Severity::High,
+        evidence: Evidence::Behavioural,
+        practices: &["db.daily-backup"],
+        why: "A backup job that stopped weeks ago looks like one that works until the day it is needed. What counts is \
+              how old the newest file is that was opened, restored and judged, not how a job ended.",
+        source: "Best practices for running a sBTC signer: daily backup of the signer's PostgreSQL",
+        fix: "holdfast backup run NAME; if it fails, it says why; systemctl list-timers 'holdfast-backup@*'",
+    },
+    CheckMeta {
+        id: "backup.proof",
+        title: "nothing was found against the newest backup",
+        severity: Severity::High,
+        evidence: Evidence::Behavioural,
+        practices: &["db.verify-restore"],
+        why: "A dump can be whole and worth nothing: of the schema alone, of another signer, of a database that has lost \
+              its DKG rows. Each is restored and judged as it is made; the newest one tells of the database as it is now.",
+        source: "Best practices for running a sBTC signer: verify backups by restoring them",
+        fix: "holdfast backup list NAME, and mend in the database what the failed check names; older backups are kept",
+    },
+    CheckMeta {
+        id: "backup.drill",
+        title: "all of a backup was restored and checked lately",
+        severity: Severity::High,
+        evidence: Evidence::Behavioural,
+        practices: &["db.verify-restore"],
+        why: "Only a whole restore builds every index and key, and tells how long recovery takes. The quick proof of every \
+              day does neither.",
+        source: "Best practices for running a sBTC signer: verify backups by restoring them; PostgreSQL's documentation of pg_amcheck",
+        fix: "holdfast backup run --drill NAME; systemctl list-timers 'holdfast-drill@*'",
+    },
+    CheckMeta {
+        id: "backup.shelf",
+        title: "no backup is missing, altered or in another's place",
+        severity: Severity::Critical,
+        evidence: Evidence::Configured,
+        practices: &["db.daily-backup", "db.verify-restore"],
+        why: "age does not say who made a file, and files can be deleted. Each manifest is signed by this host and names \
+              the one before it, so that whoever removes or replaces one leaves a gap.",
+        source: "https://words.filippo.io/dispatches/age-authentication/",
+        fix: "holdfast backup list NAME; fetch the file from where the backups are copied to, and find out who did it",
+    },
+];

@@ -1,0 +1,125 @@
+//! What goes wrong in the middle: each stage is held still, something is done to it, and it goes on.
+
+use super::*;
+
+/// A database whose dump takes long enough to be met in its middle.
+fn large(host: &Host) {
+    let database = Database { stacks_blocks: 400_000, ..database(rows(&group())) };
+    prepare(host, &database);
+}
+
+/// Runs a backup, stops a program of an account in it once `when` is so, does `act` (in which `$run` is holdfast's own
+/// process), and lets it go on. Gives the exit code and what was said.
+fn amid(
+    host: &Host,
+    args: &str,
+    account: &str,
+    program: &str,
+    when: &str,
+    act: &str,
+) -> (i32, String) {
+    let script = format!(
+        "holdfast backup run {args} signer-db >/tmp/run.out 2>/tmp/run.err & run=$!
+         for _ in $(seq 6000); do
+             {when} && pkill -STOP -u {account} -x {program} && break
+             kill -0 $run 2>/dev/null || {{ echo 'it was over too soon' >&2; cat /tmp/run.err >&2; exit 99; }}
+             sleep 0.01
+         done
+         pgrep -u {account} -x {program} >/dev/null || {{ echo 'it never came to that' >&2; exit 99; }}
+         {act}
+         pkill -CONT -u {account} -x {program} || :
+         code=0; wait $run || code=$?
+         cat /tmp/run.err; exit $code"
+    );
+    let output = host.sh(&script).unwrap();
+    assert_ne!(output.status, Some(99), "{}", output.stderr);
+    (output.status.unwrap_or(-1), output.stdout)
+}
+
+/// That nothing of a killed run runs on, and nothing looks like a backup that is none.
+fn assert_only_what_was(host: &Host, before: &str) {
+    let quiet = "for _ in $(seq 600); do pgrep -u holdfast-backup,holdfast-proof >/dev/null || exit 0; sleep 0.1; done; ps aux; exit 1";
+    host.sh(quiet).unwrap().ok().unwrap();
+    let names = format!("cd {STORE} && sha256sum *");
+    assert_eq!(host.sh(&names).unwrap().ok().unwrap().stdout, before);
+    assert_eq!(backup(host, &["list"]).0, 0);
+}
+
+const WHENEVER: &str = ":";
+
+on_hosts! {
+    Image::Postgres;
+    /// The dump is cut off: its program is killed, its server goes away, the disk is filled by somebody else.
+    fn a_dump_that_is_cut_off_is_no_backup(host: &Host) {
+        host.sh(&format!("mkdir -p {FOLDER} && mount -t tmpfs -o size=256M,mode=700 tmpfs {FOLDER}")).unwrap().ok().unwrap();
+        large(host);
+        make(host, true);
+        let before = shelf(host);
+        let amid_dump = |when: &str, act: &str| {
+            let (exit, said) = amid(host, "", "holdfast-backup", "pg_dump", when, act);
+            assert_eq!(exit, 1, "{act}: {said}");
+            assert_eq!(shelf(host), before, "{act}: {said}");
+            let left = host.sh(&format!("ls -A {FOLDER} | grep unfinished")).unwrap().stdout;
+            assert_eq!(left, "", "{act}");
+            said
+        };
+        let said = amid_dump(WHENEVER, "pkill -KILL -u holdfast-backup -x pg_dump");
+        assert!(said.contains("pg_dump made no whole dump"), "{said}");
+        let flowing = format!("test $(stat -c %s {FOLDER}/*.unfinished 2>/dev/null || echo 0) -gt 0");
+        let said = amid_dump(&flowing, &format!("dd if=/dev/zero of={FOLDER}/.filler bs=1M 2>/dev/null || :"));
+        // Whichever comes first: that it looks how much is free, or that it cannot write.
+        assert!(said.contains("not enough room") || said.contains("No space left"), "{said}");
+        eprintln!("filled amid the dump: {said}");
+        host.sh(&format!("rm {FOLDER}/.filler")).unwrap().ok().unwrap();
+        let said = amid_dump(WHENEVER, "systemctl kill -s QUIT 'postgresql@*.service'");
+        assert!(said.contains("pg_dump made no whole dump"), "{said}");
+        let again = "systemctl reset-failed 'postgresql@*' || :; systemctl restart postgresql@$(pg_lsclusters -h | cut -d' ' -f1)-main
+            for _ in $(seq 600); do runuser -u postgres -- psql -qc 'SELECT 1' signer >/dev/null 2>&1 && exit; sleep 0.2; done; exit 1";
+        host.sh(again).unwrap().ok().unwrap();
+        make(host, true);
+        assert_eq!(backup(host, &["list"]).0, 0);
+    }
+}
+
+on_hosts! {
+    Image::Postgres;
+    /// holdfast itself is killed at each stage: nothing of it runs on, nothing looks like a backup, and the next run clears
+    /// what it left.
+    fn a_killed_run_leaves_nothing_that_looks_like_a_backup(host: &Host) {
+        large(host);
+        make(host, true);
+        let stages = [
+            ("", "holdfast-backup", "pg_dump"),
+            ("", "holdfast-proof", "postgres"),
+            ("", "holdfast-proof", "pg_restore"),
+            ("--drill", "holdfast-proof", "pg_restore"),
+        ];
+        for (args, account, program) in stages {
+            let before = shelf(host);
+            let (exit, said) = amid(host, args, account, program, WHENEVER, "kill -9 $run");
+            assert_eq!(exit, 137, "{program}: {said}");
+            assert_only_what_was(host, &before);
+            let left = host.sh(&format!("ls -A {FOLDER} | grep -c unfinished")).unwrap().stdout;
+            assert_eq!(left.trim(), "1", "{program}: it was met before it was finished");
+            let manifest = make(host, true);
+            assert_nothing_left(host);
+            let left = host.sh(&format!("ls -A {FOLDER} | grep unfinished")).unwrap().stdout;
+            assert_eq!(left, "", "{program}");
+            assert!(!before.contains(manifest["id"].as_str().unwrap()));
+        }
+    }
+}
+
+on_hosts! {
+    Image::Postgres;
+    /// A database too large for the disk is not restored onto it, and the quick proof does without.
+    fn a_drill_needs_room(host: &Host) {
+        prepare(host, &database(rows(&group())));
+        host.sh("mkdir /var/lib/holdfast-drill && mount -t tmpfs -o size=8M,mode=711 tmpfs /var/lib/holdfast-drill").unwrap().ok().unwrap();
+        let manifest = drill(host, false);
+        let said = manifest["proof"]["checks"][0]["text"].as_str().unwrap();
+        assert!(said.contains("mount a larger disk there"), "{said}");
+        make(host, true);
+        assert_nothing_left(host);
+    }
+}

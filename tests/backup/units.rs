@@ -1,0 +1,78 @@
+//! The timers, the sandboxed units, and what `verify` says of backups.
+
+use super::*;
+
+const TIMERS: [&str; 2] = ["holdfast-backup@signer-db.timer", "holdfast-drill@signer-db.timer"];
+
+fn outcomes(report: &Report) -> [&str; 4] {
+    ["age", "proof", "drill", "shelf"]
+        .map(|check| report.outcome(&format!("backup.{check}/signer-db")))
+}
+
+on_hosts! {
+    Image::Postgres;
+    /// An apply enables the timers; what they start does its work in its sandbox; verify reads what came of it.
+    fn timers_make_backups_and_verify_tells_of_them(host: &Host) {
+        prepare(host, &database(rows(&group())));
+        let report = apply(host);
+        assert_eq!(outcomes(&report), ["fail", "fail", "fail", "pass"], "{:#}", report.json);
+        for timer in TIMERS {
+            assert_eq!(report.outcome(&format!("services.enabled/{timer}")), "pass");
+            host.run(["systemctl", "is-enabled", "--quiet", timer]).unwrap().ok().unwrap();
+            host.run(["systemctl", "is-active", "--quiet", timer]).unwrap().ok().unwrap();
+        }
+        let started = |unit: &str| {
+            let output = host.run(["systemctl", "start", unit]).unwrap();
+            let log = host.sh(&format!("journalctl -q -o cat -u '{unit}'")).unwrap().stdout;
+            (output.status, log)
+        };
+        let (exit, log) = started("holdfast-backup@signer-db.service");
+        assert_eq!(exit, Some(0), "{log}");
+        assert_eq!(outcomes(&verify(host)), ["pass", "pass", "fail", "pass"]);
+        host.sh("sleep 1.1").unwrap().ok().unwrap();
+        let (exit, log) = started("holdfast-drill@signer-db.service");
+        assert_eq!(exit, Some(0), "{log}");
+        let report = verify(host);
+        assert_eq!(outcomes(&report), ["pass"; 4]);
+        assert_passes(&report);
+        assert!(report.observed("backup.drill/signer-db").contains("recovery took"));
+        assert_nothing_left(host);
+        // The sandboxed verify sees the same.
+        host.run(["systemctl", "start", "holdfast-verify.service"]).unwrap().ok().unwrap();
+
+        // A timer that somebody stops is drift, and comes back.
+        host.run(["systemctl", "disable", "--now", TIMERS[0]]).unwrap().ok().unwrap();
+        assert_eq!(verify(host).outcome(&format!("services.enabled/{}", TIMERS[0])), "drift");
+        correct(host);
+        host.run(["systemctl", "is-active", "--quiet", TIMERS[0]]).unwrap().ok().unwrap();
+
+        // A backup that is worth nothing fails its unit, and is said; what was good before still counts.
+        host.sh("sleep 1.1").unwrap().ok().unwrap();
+        sql(host, "signer", "DELETE FROM sbtc_signer.dkg_shares");
+        let (exit, log) = started("holdfast-backup@signer-db.service");
+        assert_ne!(exit, Some(0), "{log}");
+        let report = verify(host);
+        assert_eq!(outcomes(&report)[0], "pass");
+        assert_ne!(outcomes(&report)[1], "pass");
+        assert!(report.observed("backup.proof/signer-db").contains("no DKG row"), "{:#}", report.json);
+        host.sh(&format!("rm $(ls {STORE}/*.manifest.json | head -1)")).unwrap().ok().unwrap();
+        let report = verify(host);
+        assert!(report.observed("backup.shelf/signer-db").contains("has no manifest"), "{:#}", report.json);
+    }
+}
+
+on_hosts! {
+    Image::Postgres;
+    fn units_are_well_formed(host: &Host) {
+        for unit in ["backup", "drill"] {
+            for kind in ["service", "timer"] {
+                let path = format!("/usr/lib/systemd/system/holdfast-{unit}@.{kind}");
+                let output = host.run(["systemd-analyze", "verify", &path]).unwrap().ok().unwrap();
+                assert!(!output.stderr.contains("holdfast"), "{}", output.stderr);
+            }
+            // systemd's own score, 0 (tight) to 10 (open): it becomes other accounts and reaches servers by TCP.
+            let path = format!("/usr/lib/systemd/system/holdfast-{unit}@.service");
+            host.run(["systemd-analyze", "security", "--offline=true", "--threshold=45", &path]).unwrap().ok().unwrap();
+        }
+    }
+}
