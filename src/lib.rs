@@ -13,6 +13,7 @@
 //! - [`host`]: the only door to the machine; a [`host::Reader`] and a [`host::Writer`]
 //! - [`engine`]: outcomes, changes, transactions, recovery
 //! - [`backup`]: what proves a backup of a signer's database: its DKG rows, and the key on chain; pure
+//! - [`evidence`]: the log of what was done and found, hash-chained and anchored in the journal
 //! - [`report`]: findings as text, JSON and journal entries
 //! - [`cli`]: one file per subcommand
 
@@ -20,6 +21,7 @@ pub mod backup;
 pub mod cli;
 pub mod controls;
 pub mod engine;
+pub mod evidence;
 pub mod host;
 pub mod profile;
 pub mod report;

@@ -197,6 +197,14 @@ on_hosts! {
         assert_eq!((exit, &status["good"]), (0, &Value::Bool(true)), "{status:#}");
         assert_eq!(status["newest_drilled"], manifest["id"]);
         assert_eq!(status["recovery_milliseconds"].as_u64(), Some(took));
+
+        // All of it is in the evidence log: what was made, and what was restored, by whom.
+        let log = holdfast(host, &["evidence", "list", "--format", "json"]).stdout;
+        let log: Value = serde_json::from_str(&log).unwrap();
+        let records = log["records"].as_array().unwrap().iter();
+        let kinds: Vec<_> = records.map(|record| record["kind"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["backup", "proof", "restore", "drill", "drill", "backup", "proof"]);
+        assert_eq!(holdfast(host, &["evidence", "verify"]).status, Some(0));
     }
 }
 

@@ -19,6 +19,7 @@ mod confirm;
 mod containers;
 mod early;
 mod engine;
+mod evidence;
 mod exposure;
 mod firewall;
 mod from_config;

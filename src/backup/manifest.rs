@@ -190,6 +190,29 @@ pub struct Tombstone {
     pub at: Timestamp,
 }
 
+impl Manifest {
+    /// The digest by which the next one names it.
+    pub fn digest(&self) -> String {
+        hex(&Sha256::digest(line(self).as_bytes()))
+    }
+
+    /// The names of the checks that failed.
+    pub fn failed(&self) -> Vec<&str> {
+        failed(&self.proof.checks)
+    }
+}
+
+/// The names of the checks that failed.
+pub fn failed(checks: &[Check]) -> Vec<&str> {
+    let failed = checks.iter().filter(|check| check.outcome == Outcome::Fail);
+    failed.map(|check| check.name.as_str()).collect()
+}
+
+/// A statement as it is signed. Of our own types there is none that JSON cannot say.
+fn line(statement: &impl Serialize) -> String {
+    serde_json::to_string(statement).unwrap_or_default()
+}
+
 /// The second line.
 #[derive(Debug, Serialize, Deserialize)]
 struct Signed {
@@ -213,12 +236,11 @@ pub enum SignatureFault {
 
 /// Signs a statement.
 pub fn sign(statement: &impl Serialize, key: &SigningKey) -> String {
-    // Of our own types there is none that JSON cannot say.
-    let line = serde_json::to_string(statement).unwrap_or_default();
+    let line = line(statement);
     let signature = key.sign(&signed_bytes(&line)).to_bytes();
     let key = hex(key.verifying_key().as_bytes());
     let signed = Signed { key, signature: hex(&signature) };
-    format!("{line}\n{}\n", serde_json::to_string(&signed).unwrap_or_default())
+    format!("{line}\n{}\n", self::line(&signed))
 }
 
 fn signed_bytes(line: &str) -> Vec<u8> {
@@ -268,82 +290,5 @@ struct Version {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    pub(crate) fn key(seed: u8) -> SigningKey {
-        SigningKey::from_bytes(&[seed; 32])
-    }
-
-    pub(crate) fn manifest(id: &str, previous: Option<Link>) -> Manifest {
-        let at = Timestamp::from_second(1_790_000_000).unwrap();
-        Manifest {
-            format: FORMAT,
-            id: id.to_owned(),
-            name: "signer-db".into(),
-            database: "signer".into(),
-            begun: at,
-            made: at,
-            archive: Archive {
-                file: format!("{id}.pgdump.zst.age"),
-                bytes: 5,
-                sha256: "00".repeat(32),
-                plain: 7,
-            },
-            recipients: BTreeMap::new(),
-            drill: "age1".into(),
-            server_version: 170_006,
-            client_major: 17,
-            source: Source::default(),
-            rows: BTreeMap::new(),
-            newest_block: None,
-            proof: Proof {
-                proven: true,
-                at,
-                milliseconds: 1,
-                server_major: Some(17),
-                checks: Vec::new(),
-                drill: None,
-            },
-            previous,
-        }
-    }
-
-    #[test]
-    fn what_is_signed_is_read_again() {
-        let manifest = manifest("a", None);
-        let text = sign(&manifest, &key(1));
-        let (again, digest) = read::<Manifest>(&text, &key(1).verifying_key()).unwrap();
-        assert_eq!(again, manifest);
-        assert_eq!(digest.len(), 64);
-    }
-
-    #[test]
-    fn another_hosts_is_not_ours() {
-        let text = sign(&manifest("a", None), &key(2));
-        let fault = read::<Manifest>(&text, &key(1).verifying_key()).unwrap_err();
-        assert!(matches!(fault, SignatureFault::OtherKey(_)));
-    }
-
-    #[test]
-    fn a_newer_form_is_said_to_be_newer() {
-        let newer = Manifest { format: FORMAT + 1, ..manifest("a", None) };
-        let fault = read::<Manifest>(&sign(&newer, &key(1)), &key(1).verifying_key());
-        assert_eq!(fault.unwrap_err(), SignatureFault::Newer);
-    }
-
-    proptest! {
-        #[test]
-        fn no_byte_can_be_altered(at in any::<prop::sample::Index>(), by in 1..=255u8) {
-            let mut bytes = sign(&manifest("a", None), &key(1)).into_bytes();
-            let at = at.index(bytes.len());
-            bytes[at] ^= by;
-            let read = String::from_utf8(bytes).map(|text| {
-                read::<Manifest>(&text, &key(1).verifying_key()).is_ok()
-            });
-            prop_assert_ne!(read, Ok(true));
-        }
-    }
-}
+#[path = "manifest_tests.rs"]
+pub(crate) mod tests;

@@ -87,6 +87,7 @@ async fn run(
         Verb::Correct => apply::correct(&writer, &store, profile, request, progress).await?,
     };
     context.out.progress_ends();
+    host::record(context);
     drop(writer);
 
     // `apply` is one transaction; `correct` is one for each control that has drifted.

@@ -44,6 +44,8 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
     let profile = path.and_then(load).map(|loaded| loaded.profile);
     let confirmed = confirm::confirm(&writer, &store, &record, &provisional, profile.as_ref());
     let confirmation = confirmed.await?;
+    host::record(context);
+    drop(writer);
     let words = words(&confirmation);
     journal::confirmed(id, &words);
     match context.format {

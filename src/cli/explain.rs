@@ -42,7 +42,7 @@ pub(super) fn run(context: &Context, args: &ExplainArgs) -> Result<Exit, Failure
 }
 
 fn list(context: &Context) -> Result<Exit, Failure> {
-    let checks = controls::ALL.iter().flat_map(|control| control.checks());
+    let checks = controls::checks();
     if context.format == Format::Json {
         let list: Vec<_> = checks.map(to_json).collect();
         context.out.raw(&report::json::document("explain", json!({ "checks": list })))?;
@@ -68,7 +68,7 @@ fn to_json(meta: &CheckMeta) -> serde_json::Value {
 }
 
 fn unknown(base: &str) -> Failure {
-    let ids = controls::ALL.iter().flat_map(|control| control.checks()).map(|meta| meta.id);
+    let ids = controls::checks().map(|meta| meta.id);
     let nearest =
         ids.max_by(|a, b| strsim::jaro_winkler(a, base).total_cmp(&strsim::jaro_winkler(b, base)));
     let failure = Failure::new(Exit::Usage, format!("there is no check \"{base}\""));

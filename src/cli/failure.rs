@@ -7,6 +7,7 @@ use crate::{
     engine::{
         apply::ApplyError, confirm::ConfirmError, store::StoreError, transaction::BeginError,
     },
+    evidence::EvidenceError,
     host::{HostError, error::chain, lock::LockError},
 };
 
@@ -125,6 +126,18 @@ impl From<ConfirmError> for Failure {
             ConfirmError::Host(error) => error.into(),
             ConfirmError::Store(error) => error.into(),
         }
+    }
+}
+
+impl From<EvidenceError> for Failure {
+    fn from(error: EvidenceError) -> Self {
+        let exit = match &error {
+            EvidenceError::Busy { .. } => Exit::Locked,
+            EvidenceError::Io { .. } | EvidenceError::NotAFile { .. } | EvidenceError::Store(_) => {
+                Exit::Failed
+            }
+        };
+        Self::new(exit, chain(&error))
     }
 }
 

@@ -28,6 +28,7 @@ use crate::{
         early::{self, Loaded},
         store::StoreError,
     },
+    evidence::record::kind,
     host::{
         HostError, Reader, Writer, clock,
         lock::{LOCK_PATH, Lock},
@@ -163,6 +164,7 @@ async fn open(context: &Context, args: &OpenArgs) -> Result<Exit, Failure> {
         return Err(no_set(&error));
     }
     journal::opened(&opening);
+    host::record_act(context, kind::OPENED, "firewall", json!(opening));
     match context.format {
         Format::Json => {
             context
@@ -197,6 +199,7 @@ async fn close(context: &Context) -> Result<Exit, Failure> {
     if let Some(was) = &was {
         let by = context.environment.sudo_user.as_deref().unwrap_or("root");
         journal::closed(by, was);
+        host::record_act(context, kind::CLOSED, "firewall", json!({ "by": by, "was": was }));
     }
     match context.format {
         Format::Json => {

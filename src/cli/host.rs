@@ -3,7 +3,7 @@
 
 use std::{path::Path, time::Duration};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
@@ -17,8 +17,10 @@ use crate::{
         store::{Kind, ProfileRef, Provisional, STATE_DIR, Store},
         transaction::{Request, RolledBack, recover},
     },
+    evidence::{EvidenceError, Log},
     host::{
         Reader, Writer, clock,
+        error::chain,
         lock::{LOCK_PATH, Lock},
     },
     profile::{self, Loaded, Options, RealSources, Trust, schema::Login, types::TimeSpan},
@@ -90,6 +92,7 @@ pub(super) async fn writer(context: &Context) -> Result<Writer, Failure> {
     let writer = Writer::new(Reader::live(), lock);
     let recovered = recover(&writer, &store()).await?;
     report(context, &recovered);
+    record(context);
     match recovered.iter().find(|rolled_back| rolled_back.open) {
         // Upon half of a change there is nothing to be built.
         Some(open) => Err(Failure::new(
@@ -121,8 +124,41 @@ async fn repair(context: &Context) -> Result<(), Failure> {
     }
     outlive_the_terminal()?;
     let lock = Lock::exclusive(Path::new(LOCK_PATH), &context.environment.command)?;
-    report(context, &recover(&Writer::new(reader, lock), &store).await?);
+    let writer = Writer::new(reader, lock);
+    report(context, &recover(&writer, &store).await?);
+    record(context);
+    drop(writer);
     Ok(())
+}
+
+/// Records what is no transaction: a person's act. What was done is done: if it cannot be recorded, that is said.
+pub(super) fn record_act(context: &Context, kind: &'static str, subject: &str, payload: Value) {
+    if let Err(error) = Log::below(STATE_DIR).append(kind, subject, payload) {
+        let why = chain(&error);
+        context.out.warn(&format!("not recorded in the evidence log: {why}; the journal has it"));
+    }
+}
+
+/// Records every transaction that has ended, and forgets the oldest of those. For whoever holds the lock, at the end of
+/// what may have ended one. What was committed stays so: a log that cannot be written is said, and is a finding.
+pub(super) fn record(context: &Context) {
+    let store = store();
+    match Log::below(STATE_DIR).catch_up(&store, clock::now()) {
+        Ok(_) => {
+            if let Err(error) = store.prune() {
+                context.out.warn(&chain(&error));
+            }
+        }
+        Err(error) => warn_of_log(context, &error),
+    }
+}
+
+/// Says that something could not be recorded.
+pub(super) fn warn_of_log(context: &Context, error: &EvidenceError) {
+    context.out.warn(&format!(
+        "not recorded in the evidence log yet: {}; the next holdfast command tries again",
+        chain(error)
+    ));
 }
 
 fn report(context: &Context, recovered: &[RolledBack]) {
@@ -160,7 +196,7 @@ pub(super) fn warn_of_pending(context: &Context, id: u64, provisional: &Provisio
 }
 
 /// How somebody is told of a change that waits, as JSON.
-pub(super) fn pending_json(id: u64, provisional: &Provisional) -> serde_json::Value {
+pub(super) fn pending_json(id: u64, provisional: &Provisional) -> Value {
     json!({
         "transaction": id,
         "until": provisional.until,

@@ -7,6 +7,7 @@ mod apply;
 mod backup;
 mod check;
 mod confirm;
+mod evidence;
 mod explain;
 mod exposure;
 mod firewall;
@@ -105,6 +106,8 @@ enum Command {
     Exposure(ProfileArg),
     /// Back up a signer's database, prove the backups, and bring them back
     Backup(backup::BackupArgs),
+    /// Show and check the log of what was done to this host and found on it
+    Evidence(evidence::EvidenceArgs),
     /// Show what is really kept of each log: since when, for how long it will be, gaps and losses
     Logs(ProfileArg),
     /// Explain a check: why, where that is written, how to put it right
@@ -148,6 +151,7 @@ pub async fn run(cli: Cli, environment: Environment) -> Exit {
         Command::Firewall(args) => firewall::run(&context, &args).await,
         Command::Exposure(args) => exposure::run(&context, &args).await,
         Command::Backup(args) => backup::run(&context, &args),
+        Command::Evidence(args) => evidence::run(&context, &args).await,
         Command::Logs(args) => logs::run(&context, &args).await,
         Command::Explain(args) => explain::run(&context, &args),
         Command::Util(args) => util::run(&context, &args),

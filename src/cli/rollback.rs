@@ -68,6 +68,8 @@ pub(super) async fn run(context: &Context, args: &RollbackArgs) -> Result<Exit, 
     };
     let rolling = roll_back_to(&writer, &host::store(), args.id, request, progress).await?;
     context.out.progress_ends();
+    host::record(context);
+    drop(writer);
     let described = |steps: &[Step]| -> Vec<String> {
         steps.iter().map(|step| describe(&step.change)).collect()
     };

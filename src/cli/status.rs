@@ -9,14 +9,18 @@ use super::{
     Context, Format, ProfileArg,
     failure::{Exit, Failure},
     host,
-    out::{Out, Tone},
+    out::{Out, Tone, harmless},
 };
 use crate::{
     controls::firewall::{
         self,
         break_glass::{self, Opening, State, state},
     },
-    engine::store::{Ending, Provisional, Record, STATE_DIR},
+    engine::{
+        check::Verdict,
+        store::{Ending, Provisional, Record, STATE_DIR},
+    },
+    evidence::{Log, check},
     host::{
         Reader,
         bus::UnitStatus,
@@ -45,6 +49,8 @@ struct Standing<'a> {
     taken_back: Option<Record>,
     /// The last report.
     report: Option<Saved>,
+    /// What there is to say of the evidence log.
+    evidence: Verdict,
     /// The profile, if it can be read.
     profile: Option<Loaded>,
     /// Who opened the host, while it is open.
@@ -67,11 +73,12 @@ pub(super) async fn run(context: &Context, args: &ProfileArg) -> Result<Exit, Fa
     let mut open = host::store().unfinished()?;
     open.retain(|id| pending.as_ref().is_none_or(|(record, _)| record.begin.id != *id));
     let standing = Standing {
+        evidence: evidence(),
+        report: saved::load(Path::new(STATE_DIR)),
         current: records.iter().rev().find(is_committed),
         open,
         pending,
         taken_back: host::store().held_still()?,
-        report: saved::load(Path::new(STATE_DIR)),
         profile: profile::load(&args.profile, &RealSources, &options).ok(),
         opening: opening(&reader).await,
         counts: counts(&reader).await,
@@ -85,6 +92,15 @@ pub(super) async fn run(context: &Context, args: &ProfileArg) -> Result<Exit, Fa
         Format::Text => standing.print(&args.profile, &context.out, clock::today())?,
     }
     Ok(Exit::Ok)
+}
+
+/// Looks at the evidence log; the journal is not asked.
+fn evidence() -> Verdict {
+    let judgement = match Log::below(STATE_DIR).look(clock::now()) {
+        Ok(scan) => check::judge(&scan),
+        Err(error) => check::failed(&error),
+    };
+    judgement.verdict
 }
 
 /// Who opened the host, if it still is open: the kernel knows, the record only says who it was.
@@ -169,6 +185,13 @@ impl Standing<'_> {
                 "why": taken_back_why(record),
             })),
             "report": self.report,
+            "evidence": match &self.evidence {
+                Verdict::Holds { observed } => json!({ "whole": true, "text": observed }),
+                Verdict::Differs { observed: text } | Verdict::Unknown { why: text } => {
+                    json!({ "whole": false, "text": text })
+                }
+                _ => serde_json::Value::Null,
+            },
             "timers": timers,
             "waivers": self.waivers(),
         })
@@ -184,6 +207,14 @@ impl Standing<'_> {
         }
         self.print_profile(path, out)?;
         self.print_report(out)?;
+        out.line(match &self.evidence {
+            Verdict::Differs { observed: text } | Verdict::Unknown { why: text } => {
+                out.paint(Tone::Bad, &format!("evidence    {}", harmless(text)))
+            }
+            Verdict::Holds { observed: text }
+            | Verdict::Accumulating { observed: text }
+            | Verdict::NotApplicable { why: text } => format!("evidence    {text}"),
+        })?;
         for (name, status) in &self.timers {
             let text = match status {
                 Some(status) if status.exists() && status.is_running() => "running".to_owned(),

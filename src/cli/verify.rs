@@ -1,6 +1,9 @@
 //! `holdfast verify`
 
-use std::path::{Path, PathBuf};
+use std::{
+    cell::RefCell,
+    path::{Path, PathBuf},
+};
 
 use serde_json::json;
 
@@ -10,12 +13,18 @@ use super::{
     host,
 };
 use crate::{
-    engine::{session, store::STATE_DIR},
+    engine::{
+        check::Judgement,
+        outcome::{CheckResult, decide},
+        session,
+        store::STATE_DIR,
+    },
+    evidence::{Log, Scan, check, entries},
     host::{
         Reader, clock,
         lock::{LOCK_PATH, Lock},
     },
-    profile::Trust,
+    profile::{Loaded, Trust, schema::Mode},
     report::{self, journal, saved},
 };
 
@@ -32,6 +41,43 @@ pub(super) struct VerifyArgs {
     /// Only look: leave an interrupted transaction to the next command that may change the host
     #[arg(long)]
     no_repair: bool,
+}
+
+/// Records what has ended, and how what is found differs from what the log has. Returns what there is to say of the log.
+fn record(
+    context: &Context,
+    loaded: &Loaded,
+    is_own: bool,
+    results: &[CheckResult],
+) -> CheckResult {
+    let (today, store) = (clock::today(), host::store());
+    let decided = |judgement: &Judgement| {
+        decide(judgement, "evidence", Mode::Audit, None, &loaded.profile.waiver, today)
+    };
+    let seen = RefCell::new(decided(&check::judge(&Scan::default())));
+    // Before anything was applied there is no state folder, and a look does not make one.
+    if !Path::new(STATE_DIR).is_dir() {
+        return seen.into_inner();
+    }
+    let written = Log::below(STATE_DIR).record(clock::now(), |scan| {
+        // As it is before this is added: what was cut off is not to be hidden by what comes after it.
+        let log = decided(&check::judge(scan));
+        let mut entries = entries::transactions(&store, scan)?;
+        // What is found against another profile is no finding of this host's.
+        if is_own {
+            let all = [results, std::slice::from_ref(&log)].concat();
+            entries.extend(entries::findings(&all, &loaded.digest, scan));
+        }
+        seen.replace(log);
+        Ok(entries)
+    });
+    match written {
+        Ok(_) => seen.into_inner(),
+        Err(error) => {
+            host::warn_of_log(context, &error);
+            decided(&check::failed(&error))
+        }
+    }
 }
 
 pub(super) async fn run(context: &Context, args: &VerifyArgs) -> Result<Exit, Failure> {
@@ -53,10 +99,13 @@ pub(super) async fn run(context: &Context, args: &VerifyArgs) -> Result<Exit, Fa
     let now = clock::now();
     let waivers = &loaded.profile.waiver;
     let mut results = session::judge(&looks, applied.as_ref(), waivers, clock::today());
+    let state_dir = Path::new(STATE_DIR);
+    let earlier = saved::load(state_dir);
+    let is_own = args.profile == Path::new(PROFILE);
+    results.push(record(context, &loaded, is_own, &results));
     drop(lock);
 
-    let state_dir = Path::new(STATE_DIR);
-    let saved = saved::date(&mut results, saved::load(state_dir).as_ref(), now);
+    let saved = saved::date(&mut results, earlier.as_ref(), now);
     // Before anything was applied there is no state folder, and a look does not make one.
     if state_dir.is_dir()
         && let Err(error) = saved::store(state_dir, &saved)

@@ -21,6 +21,7 @@ use crate::{
         change::{Change, Step},
         check::{CheckMeta, Judgement},
     },
+    evidence,
     profile::schema::{Mode, Profile},
 };
 
@@ -143,7 +144,13 @@ impl Wanted<'_> {
     }
 }
 
+/// Every check that `verify` can report: those of the controls, and that of the evidence log, which no section of the
+/// profile asks for.
+pub fn checks() -> impl Iterator<Item = &'static CheckMeta> {
+    ALL.iter().flat_map(|control| control.checks()).chain(evidence::check::CHECKS)
+}
+
 /// The fixed part of a check by its base id.
 pub fn check_meta(base: &str) -> Option<&'static CheckMeta> {
-    ALL.iter().flat_map(|control| control.checks()).find(|meta| meta.id == base)
+    checks().find(|meta| meta.id == base)
 }

@@ -9,7 +9,7 @@
 //! - [`document`], [`listing`]: the firewall's table as it is recorded, and what is loaded of it later
 //! - [`transaction`]: a plan being carried out
 //! - [`recovery`]: taking back what was carried out, and what an interrupted or unconfirmed transaction left
-//! - [`record`], [`store`]: transactions on the disk
+//! - [`record`], [`store`]: transactions on the disk; `durable`: how they get there
 //! - [`witness`]: whether a login proves that the changed host lets people in (pure)
 //! - [`apply`], [`rollback`], [`confirm`], [`early`]: the flows that commands call
 
@@ -18,6 +18,7 @@ pub mod change;
 pub mod check;
 pub mod confirm;
 pub mod document;
+mod durable;
 pub mod early;
 pub mod image;
 pub mod listing;

@@ -10,20 +10,24 @@
 //! The newest committed `end.json` is also the only record of what was last applied.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Seek as _, SeekFrom, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
-use serde::{Serialize, de::DeserializeOwned};
-
+pub use super::durable::StoreError;
 pub use super::record::{
     Before, Begin, Cause, Confirmation, End, Ending, Image, Kind, ProfileRef, Provisional, Record,
     Resource, Standing,
 };
-use super::{outcome::Applied, record::FORMAT};
-use crate::host::{HostError, Reader};
+use super::{
+    durable::{
+        bytes, io_error, json, make_dir, read, rename, sync_dir, write_durably, write_record,
+    },
+    outcome::Applied,
+    record::FORMAT,
+};
+use crate::host::Reader;
 
 /// Where holdfast keeps what it must not lose.
 pub const STATE_DIR: &str = "/var/lib/holdfast";
@@ -35,22 +39,6 @@ const TRIES: u8 = 240;
 /// How many transactions are kept: two days of corrections that are undone every quarter of an hour, and years of those
 /// that people make. Junos keeps 50 configurations.
 const KEPT: usize = 200;
-
-/// A failure to keep or read records.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "each variant's fields are what its message prints")]
-pub enum StoreError {
-    #[error("cannot {action} {path}")]
-    Io { action: &'static str, path: String, source: io::Error },
-    #[error("{path} is damaged; move its folder away to go on without it")]
-    Damaged { path: String, source: serde_json::Error },
-    #[error("{path} was written by a newer holdfast (format {format}); install that version")]
-    Newer { path: String, format: u32 },
-    #[error("there is no transaction {0}; see: holdfast history")]
-    NoSuch(u64),
-    #[error(transparent)]
-    Host(#[from] HostError),
-}
 
 /// The folder of transactions.
 #[derive(Debug, Clone)]
@@ -108,6 +96,14 @@ impl Store {
         let provisional = read(&dir.join("provisional.json")).ok().flatten();
         let provisional = provisional.filter(|found: &Provisional| found.format <= FORMAT);
         Ok(Record { begin, begun, provisional, end })
+    }
+
+    /// One of a transaction's files, as it is; `None`: it is not there.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn file(&self, id: u64, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        bytes(&self.folder(id).join(name))
     }
 
     /// Every transaction, oldest first.
@@ -226,15 +222,18 @@ impl Store {
         let dir = self.folder(*id);
         rename(&staged, &dir)?;
         sync_dir(&self.dir)?;
-        self.prune()?;
         let progress = dir.join("progress");
         let progress =
             OpenOptions::new().write(true).open(&progress).map_err(io_error("open", &progress))?;
         Ok(Open { dir, progress })
     }
 
-    /// Forgets the oldest transactions. The newest committed one is what drift is measured against, and is kept.
-    fn prune(&self) -> Result<(), StoreError> {
+    /// Forgets the oldest transactions. The newest committed one is what drift is measured against, and is kept. For
+    /// whoever has just seen to it that all that ended are in the evidence log: nothing else tells of them then.
+    ///
+    /// # Errors
+    /// When one of them cannot be removed.
+    pub fn prune(&self) -> Result<(), StoreError> {
         let ids = self.ids()?;
         let applied = self.applied()?.map(|(id, _)| id);
         for id in ids.iter().rev().skip(KEPT) {
@@ -303,13 +302,6 @@ impl Open {
     }
 }
 
-fn write_record(dir: &Path, name: &str, record: &impl Serialize) -> Result<(), StoreError> {
-    let staged = dir.join(format!(".{name}"));
-    write_durably(&staged, &json(record))?;
-    rename(&staged, &dir.join(name))?;
-    sync_dir(dir)
-}
-
 /// What is written ahead of a transaction: [`Begin`], made into a record once. Of large sets that is megabytes.
 #[derive(Debug)]
 pub struct Ahead {
@@ -328,56 +320,6 @@ impl Ahead {
     pub fn size(&self) -> u64 {
         self.record.len() as u64
     }
-}
-
-fn json(value: &impl Serialize) -> Vec<u8> {
-    // Only maps with keys that are not strings cannot be written, and there are none.
-    serde_json::to_vec_pretty(value).unwrap_or_default()
-}
-
-fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
-    let Some(bytes) = bytes(path)? else { return Ok(None) };
-    serde_json::from_slice(&bytes)
-        .map(Some)
-        .map_err(|source| StoreError::Damaged { path: path.display().to_string(), source })
-}
-
-#[expect(clippy::disallowed_methods, reason = "records are holdfast's own files, not the host's")]
-fn bytes(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(io_error("read", path)(error)),
-    }
-}
-
-fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let write = || {
-        // Before-images may hold what only root may read.
-        let mut options = OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    };
-    write().map_err(io_error("write", path))
-}
-
-#[expect(clippy::disallowed_methods, reason = "records are holdfast's own files, not the host's")]
-fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
-    fs::rename(from, to).map_err(io_error("rename", from))
-}
-
-fn make_dir(path: &Path) -> Result<(), StoreError> {
-    DirBuilder::new().mode(0o700).recursive(true).create(path).map_err(io_error("make", path))
-}
-
-fn sync_dir(path: &Path) -> Result<(), StoreError> {
-    File::open(path).and_then(|dir| dir.sync_all()).map_err(io_error("sync", path))
-}
-
-fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
-    let path = path.display().to_string();
-    move |source| StoreError::Io { action, path, source }
 }
 
 fn check_format(path: &Path, format: u32) -> Result<(), StoreError> {

@@ -37,6 +37,7 @@ const READ_ONLY: &[(&str, &[&str])] = &[
     ("podman", &["inspect", "--type", "container", "--format", "{{json .HostConfig.LogConfig}}"]),
     ("nft", &nft::DECLARED),
     ("nft", &["-a", "-s", "-n", "list", "chain"]),
+    ("journalctl", crate::evidence::anchor::ASK),
 ];
 
 /// A random number that the kernel draws at each boot.

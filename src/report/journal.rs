@@ -13,6 +13,7 @@ use crate::{
         record::Cause,
         transaction::{FilesBack, RolledBack},
     },
+    evidence::{Head, anchor},
 };
 
 /// The target of events, which sets them apart from what libraries log.
@@ -119,6 +120,20 @@ pub fn findings(results: &[CheckResult]) {
             result.outcome.word(), result.check, result.expected, result.observed
         );
     }
+}
+
+/// Anchors the evidence log: files its newest record's number and digest, so that a log that was cut off or replaced as
+/// a whole shows.
+pub fn anchored(head: Head) {
+    let Head { sequence, digest } = head;
+    log::info!(
+        target: EVENT,
+        MESSAGE_ID = anchor::MESSAGE_ID,
+        HOLDFAST_OUTCOME = "recorded",
+        HOLDFAST_SEQUENCE = sequence,
+        HOLDFAST_DIGEST = digest.to_string().as_str();
+        "evidence record {sequence}: {digest}"
+    );
 }
 
 /// Files that a whole verification ended.

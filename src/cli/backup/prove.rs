@@ -6,7 +6,7 @@ use super::{find, run::line};
 use crate::{
     backup::{
         judge::judge,
-        manifest::{Check, Drill, Outcome},
+        manifest::{Check, Drill, Outcome, failed},
         prove::{Depth, Sealed, restore},
         restore::{borrowed, identities},
         run::drill_depth,
@@ -15,7 +15,9 @@ use crate::{
     cli::{
         Context, Format,
         failure::{Exit, Failure},
+        host::record_act,
     },
+    evidence::record::kind,
     host::{HostError, Reader, error::chain, shelf::Shelf},
     profile::Loaded,
     report,
@@ -69,7 +71,12 @@ pub(super) fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exi
             Err(error) => checks.push(fail("restore", &chain(&error))),
         }
     }
-    let good = checks.iter().all(|check| check.outcome != Outcome::Fail);
+    let failed = failed(&checks);
+    let good = failed.is_empty();
+    if args.identity.is_some() {
+        let payload = json!({ "good": good, "failed": failed, "whole": args.drill });
+        record_act(context, kind::DRILL, &manifest.id, payload);
+    }
     match context.format {
         Format::Json => {
             let body = json!({ "id": manifest.id, "good": good, "checks": checks });

@@ -14,7 +14,9 @@ use crate::{
     cli::{
         Context, Format,
         failure::{Exit, Failure},
+        host::record_act,
     },
+    evidence::record::kind,
     host::{clock, shelf::Shelf},
     profile::Loaded,
     report,
@@ -41,6 +43,10 @@ pub(super) fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exi
     // Said before it is done, and in the same words when it is not.
     print(context, &decision)?;
     if !args.dry_run {
+        if !decision.delete.is_empty() {
+            let payload = json!({ "deleted": decision.delete });
+            record_act(context, kind::PRUNED, job.name, payload);
+        }
         for id in &decision.delete {
             let manifest = entries.iter().find(|entry| entry.id == *id);
             if let Some((_, sha256)) = manifest.and_then(|entry| entry.manifest.as_ref()) {

@@ -1,13 +1,17 @@
 //! `holdfast backup restore`
 
+use serde_json::json;
+
 use super::find;
 use crate::{
     backup::restore::{Target, borrowed, identities, restore},
     cli::{
         Context,
         failure::{Exit, Failure},
+        host::record_act,
         out::Tone,
     },
+    evidence::record::kind,
     host::{Reader, shelf::Shelf},
     profile::{Loaded, types::DatabaseName},
 };
@@ -37,6 +41,8 @@ pub(super) fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exi
     let target = Target { database: args.into.as_str(), role: args.role.as_str() };
     let shelf = Shelf::at(backup.store.as_str());
     restore(&reader, &shelf, &manifest, &borrowed(&identities), backup, target)?;
+    let payload = json!({ "into": target.database, "as": target.role });
+    record_act(context, kind::RESTORE, &manifest.id, payload);
     let text = format!("{} is restored into {}, owned by {}.", manifest.id, args.into, args.role);
     context.out.line(context.out.paint(Tone::Good, &text))?;
     context.out.say("Start no second signer on it: one key and two signers lose funds. See what it is worth first: holdfast backup prove");

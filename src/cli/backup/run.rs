@@ -1,5 +1,7 @@
 //! `holdfast backup run`
 
+use serde_json::json;
+
 use super::job;
 use crate::{
     backup::{
@@ -9,9 +11,11 @@ use crate::{
     cli::{
         Context, Format,
         failure::{Exit, Failure},
+        host::record_act,
         out::Tone,
     },
-    host::Reader,
+    evidence::record::kind,
+    host::{Reader, error::chain},
     profile::Loaded,
     report,
 };
@@ -27,12 +31,39 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exit, Failure> {
-    let manifest = make(&Reader::live(), job(loaded, &args.name)?, args.drill)?;
+    let made = make(&Reader::live(), job(loaded, &args.name)?, args.drill);
+    let manifest = match made {
+        Ok(manifest) => manifest,
+        Err(error) => {
+            record_act(context, kind::BACKUP, &args.name, json!({ "failed": chain(&error) }));
+            return Err(error.into());
+        }
+    };
+    record(context, &manifest);
     match context.format {
         Format::Json => context.out.raw(&report::json::document("backup run", &manifest))?,
         Format::Text => text(context, &manifest)?,
     }
     Ok(if manifest.proof.proven { Exit::Ok } else { Exit::Findings })
+}
+
+/// In the evidence log, where the newest manifest is named, too, which no later one names yet.
+fn record(context: &Context, manifest: &Manifest) {
+    let backup = json!({
+        "id": manifest.id,
+        "manifest": manifest.digest(),
+        "archive": manifest.archive.sha256,
+        "bytes": manifest.archive.bytes,
+    });
+    record_act(context, kind::BACKUP, &manifest.name, backup);
+    let drill = manifest.proof.drill.as_ref();
+    let proof = json!({
+        "proven": manifest.proof.proven,
+        "failed": manifest.failed(),
+        "milliseconds": manifest.proof.milliseconds,
+        "recovery_milliseconds": drill.map(|drill| drill.restore_milliseconds),
+    });
+    record_act(context, kind::PROOF, &manifest.id, proof);
 }
 
 fn text(context: &Context, manifest: &Manifest) -> Result<(), Failure> {
