@@ -1,6 +1,6 @@
 //! The account beside the rest of a profile, and beside backups that are really made.
 
-use super::{BACKUP, Puller, do_in, fill};
+use super::{BACKUP, Puller, apply, assert_well, do_in, fill};
 use crate::{backup, support::*};
 
 on_hosts! {
@@ -17,7 +17,7 @@ on_hosts! {
         apply(host);
         fill(host);
         let seen = verify(host);
-        assert_passes(&seen);
+        assert_well(&seen);
         assert!(!seen.observed("login.path/10.99.0.0/16").contains("holdfast-pull"));
         puller.sftp("get *").ok().unwrap();
 
@@ -51,7 +51,7 @@ on_hosts! {
         assert!(output.status == Some(1) && output.stderr.contains("login.path"), "{output}");
         host.push("/root/.ssh/authorized_keys", keys, 0o600).unwrap();
         give(host, &format!("{rest}{}", puller.section()));
-        assert_passes(&verify(host));
+        assert_well(&verify(host));
 
         // What somebody changes.
         let drop_in = "/etc/ssh/sshd_config.d/00-holdfast-pull.conf";
@@ -62,8 +62,8 @@ on_hosts! {
         assert_eq!(seen.outcome("pull.keys"), "drift");
         assert_eq!(seen.outcome("pull.effective"), "drift");
         assert!(seen.observed("pull.effective").contains("forcecommand is none"), "{}", seen.observed("pull.effective"));
-        assert_passes(&correct(host));
-        assert_passes(&verify(host));
+        assert_well(&report(host, "correct"));
+        assert_well(&verify(host));
         puller.sftp("get *").ok().unwrap();
 
         // What it does not put right itself, it says.
@@ -107,7 +107,7 @@ on_hosts! {
         }
         // The drop-ins above were never read by sshd; files that came and went leave it behind the folder's time.
         do_in(host, "systemctl reload ssh");
-        assert_passes(&verify(host));
+        assert_well(&verify(host));
     }
 }
 
@@ -123,7 +123,7 @@ on_hosts! {
         give(host, &format!("{profile}{}", puller.section()));
         apply(host);
         let manifest = backup::make(host, true);
-        assert_passes(&verify(host));
+        assert_well(&verify(host));
         puller.sftp("get -a *").ok().unwrap();
         let file = manifest["archive"]["file"].as_str().unwrap();
         let fetched = std::fs::read(puller.path(file)).unwrap();
