@@ -150,7 +150,7 @@ on_hosts! {
         assert_eq!(names.matches(".pgdump.zst.age").count(), 2, "{names}");
 
         // What whoever fetched can tell, by the host's public key alone.
-        let status = holdfast(host, &["backup", "status", "--format", "json"]).ok().unwrap().stdout;
+        let status = holdfast(host, &["backup", "status", "--format", "json"]).stdout;
         let status: serde_json::Value = serde_json::from_str(&status).unwrap();
         let key = status["backups"][0]["host_key"].as_str().unwrap().to_owned();
         std::fs::create_dir(puller.path("kept")).unwrap();
