@@ -310,6 +310,13 @@ on_hosts! {
         assert_eq!(failed(&proof), ["shelf", "file"]);
         assert_eq!(failed(&with_key), ["shelf", "file", "restore"]);
 
+        // In each other's place: what one says of its file is not true of the other's.
+        let other = archive(&ids[0]);
+        let swap = format!("mv {file} /root/t && mv {other} {file} && mv /root/t {other}");
+        let (_, proof, with_key) = restored(&swap);
+        assert!(failed(&proof).contains(&"file"), "{proof:#}");
+        assert!(failed(&with_key).contains(&"file"), "{with_key:#}");
+
         let spoil = |script: &str| {
             host.sh(&format!("rm -rf /root/kept; cp -a {STORE} /root/kept; {script}")).unwrap().ok().unwrap();
             let (exit, list) = backup(host, &["list"]);

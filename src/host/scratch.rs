@@ -126,7 +126,9 @@ fn folder(path: &str) -> Result<(), HostError> {
     }
     let meta = fs::symlink_metadata(path).map_err(HostError::file("look at", path))?;
     if meta.is_dir() && meta.uid() == 0 && meta.mode() & 0o022 == 0 {
-        return Ok(());
+        // A unit's umask takes from what it was made with.
+        return fs::set_permissions(path, Permissions::from_mode(0o711))
+            .map_err(HostError::file("set the mode of", path));
     }
     Err(HostError::Refused(format!(
         "{path} must be a folder that belongs to root and that nobody else may write to"
