@@ -132,11 +132,11 @@ mod tests {
             }
         };
         let cases = [
-            (Some(-60), Some(-9000), "holds: the last login was 1min ago"),
+            (Some(-60), Some(-9000), "holds: the last login was 1m ago"),
             (Some(-7200), Some(-9000), "holds: the last login was 2h ago"),
             (Some(-7201), Some(-9000), "differs: the last login was 2h"),
             (None, Some(-9000), "differs: no login; the journal goes back to 2027-01-15T05:30:00Z"),
-            (None, Some(-600), "accumulating: no login yet; the journal goes back 10min"),
+            (None, Some(-600), "accumulating: no login yet; the journal goes back 10m"),
             (Some(10), Some(-9000), "Unknown"),
             (None, None, "Unknown"),
         ];
