@@ -110,6 +110,9 @@ pub struct Obstacle {
     pub why: String,
     /// Whether a person may go on in spite of it (`apply --despite CHECK`).
     pub overridable: bool,
+    /// The controls whose drift is not put right unattended either while this stands: nothing brings back what that
+    /// would destroy.
+    pub guards: &'static [&'static str],
 }
 
 /// What a change would do to something that is shown as text.

@@ -130,15 +130,18 @@ pub async fn apply(
     }
     let applied = store.applied()?.map(|(_, applied)| applied);
     let looks = session::look(profile, writer.reader()).await;
-    if scope == Scope::Everything {
-        // Before anything is changed: afterwards it could be too late to read it.
-        for warning in session::warnings(&looks) {
-            warn(&warning);
+    let obstacles = match scope {
+        Scope::Everything => {
+            // Before anything is changed: afterwards it could be too late to read it.
+            for warning in session::warnings(&looks) {
+                warn(&warning);
+            }
+            session::obstacles(&looks, &request.despite)
         }
-        let obstacles = session::obstacles(&looks, &request.despite);
-        if !obstacles.is_empty() {
-            return Err(ApplyError::Refused(obstacles));
-        }
+        Scope::Drift(control) => session::guards(&looks, control),
+    };
+    if !obstacles.is_empty() {
+        return Err(ApplyError::Refused(obstacles));
     }
     let before = session::judge(&looks, applied.as_ref(), &profile.waiver, clock::today());
     let Plan { steps, wanted } = session::plan(&looks, &before, scope);

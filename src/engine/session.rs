@@ -164,6 +164,13 @@ pub fn obstacles(looks: &[Look], despite: &[String]) -> Vec<Obstacle> {
     all.filter(|each| !(each.overridable && despite.contains(&each.check))).collect()
 }
 
+/// What forbids the drift of a control to be put right with nobody there.
+pub fn guards(looks: &[Look], control: &str) -> Vec<Obstacle> {
+    let mut all = obstacles(looks, &[]);
+    all.retain(|each| each.guards.contains(&control));
+    all
+}
+
 /// What holds, and will be what drift is measured against.
 pub fn held(results: &[CheckResult]) -> Applied {
     let holds = results.iter().filter(|result| result.outcome == Outcome::Pass);

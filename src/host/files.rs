@@ -116,7 +116,10 @@ impl Files {
         };
         let mut bytes = Vec::new();
         file.take(FILE_LIMIT).read_to_end(&mut bytes).map_err(HostError::file("read", path))?;
-        Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+        // Nearly all are UTF-8 as they stand, and need not be copied.
+        let text = String::from_utf8(bytes)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+        Ok(Some(text))
     }
 
     /// The first bytes of a regular file of any size, links followed; `None` when there is none.

@@ -13,6 +13,8 @@ pub struct FileWriter {
     pub pid: u32,
     /// The name of its program, of at most 15 characters.
     pub program: String,
+    /// By which descriptor.
+    pub descriptor: u32,
     /// Whether all that it writes goes to the end of the file, whoever else has changed it.
     pub appends: bool,
 }
@@ -51,7 +53,8 @@ fn in_process(files: &Files, pid: u32, path: &str) -> Result<Vec<FileWriter>, Ho
         let Some(flags) = flags.filter(|flags| flags & O_ACCMODE != O_RDONLY) else { continue };
         let program = files.text(&format!("/proc/{pid}/comm"))?.unwrap_or_default();
         let program = program.trim().to_owned();
-        found.push(FileWriter { pid, program, appends: flags & O_APPEND != 0 });
+        let descriptor = number.parse().unwrap_or_default();
+        found.push(FileWriter { pid, program, descriptor, appends: flags & O_APPEND != 0 });
     }
     Ok(found)
 }

@@ -38,23 +38,24 @@ fn generate() -> Value {
     if let Value::Object(root) = &mut schema {
         root.insert("title".into(), "holdfast profile".into());
     }
-    sorted(schema)
+    sort(&mut schema);
+    schema
 }
 
-/// Keys in one order, whether or not some crate of this build asks `serde_json` to keep theirs.
-fn sorted(value: Value) -> Value {
+/// Keys in one order, whether or not some crate of this build asks `serde_json` to keep theirs. Every command makes the
+/// schema, so that what is in order already is not made anew.
+fn sort(value: &mut Value) {
     match value {
         Value::Object(map) => {
-            let mut entries: Vec<_> = map.into_iter().collect();
-            entries.sort_by(|a, b| a.0.cmp(&b.0));
-            entries
-                .into_iter()
-                .map(|(key, value)| (key, sorted(value)))
-                .collect::<Map<_, _>>()
-                .into()
+            map.values_mut().for_each(sort);
+            if !map.keys().is_sorted() {
+                let mut entries: Vec<_> = std::mem::take(map).into_iter().collect();
+                entries.sort_by(|a, b| a.0.cmp(&b.0));
+                *map = entries.into_iter().collect();
+            }
         }
-        Value::Array(items) => items.into_iter().map(sorted).collect(),
-        other => other,
+        Value::Array(items) => items.iter_mut().for_each(sort),
+        _ => {}
     }
 }
 

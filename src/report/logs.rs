@@ -4,8 +4,16 @@ use jiff::Timestamp;
 
 use crate::controls::logs::Row;
 
-const HEAD: [&str; 8] =
-    ["SOURCE", "KEPT SINCE", "DAYS", "MUST", "A DAY", "FORECAST", "GAPS", "LOST"];
+const HEAD: [&str; 8] = [
+    "SOURCE",
+    "KEPT SINCE (UTC)",
+    "DAYS",
+    "WANTED",
+    "SIZE A DAY",
+    "WILL HOLD DAYS",
+    "GAPS",
+    "LOST",
+];
 
 /// The table, a line for the head and one for each row.
 pub fn lines(rows: &[Row]) -> Vec<String> {
@@ -45,8 +53,9 @@ fn row(row: &Row) -> [String; 8] {
         days(row.keep),
         or_none(row.bytes_per_day.map(size)),
         forecast,
-        row.gaps.len().to_string(),
-        or_none(row.lost.map(|lost| lost.to_string())),
+        // Of what nothing is known there is not nothing to be said.
+        or_none(row.oldest.map(|_| row.gaps.len().to_string())),
+        or_none(row.lost.filter(|_| row.why.is_none()).map(|lost| lost.to_string())),
     ]
 }
 

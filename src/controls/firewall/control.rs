@@ -86,7 +86,8 @@ impl Comparison for FirewallComparison {
         let unknown = |observed: &Observed| {
             let why = observed.document.as_ref().err().or(observed.canonical.as_ref().err())?;
             let check = if blocklist::is_fault(why) { BLOCKLISTS } else { RULESET };
-            Some(Obstacle { check: check.id.to_owned(), why: why.clone(), overridable: false })
+            let (check, why) = (check.id.to_owned(), why.clone());
+            Some(Obstacle { check, why, overridable: false, guards: &[] })
         };
         self.0.iter().filter_map(unknown).collect()
     }

@@ -65,19 +65,50 @@ impl Control for Journal {
     }
 }
 
-/// How many files a journal may have by journald's configuration (`SystemMaxFiles=`): a hundred where that does not say,
-/// or cannot be read. `namespace` is that of the journal; the host's own has none.
-pub(in crate::controls) fn max_files(host: &Reader, namespace: Option<&str>) -> u64 {
-    const DEFAULT: u64 = 100; // journald.conf(5)
-    let key = merge::Key { name: "SystemMaxFiles", alias: None, kind: values::Kind::Count };
+/// What journald's configuration says of one journal; what it leaves out is absent. Sizes are in bytes, spans in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::controls) struct Limits {
+    /// How much it may take (`SystemMaxUse=`).
+    pub(in crate::controls) max_use: Option<u64>,
+    /// How much it leaves free (`SystemKeepFree=`).
+    pub(in crate::controls) keep_free: Option<u64>,
+    /// How many files it may have (`SystemMaxFiles=`): a hundred where that is not said, journald.conf(5).
+    pub(in crate::controls) max_files: u64,
+    /// The age from which a file's first entry has the whole file deleted (`MaxRetentionSec=`).
+    pub(in crate::controls) ceiling: Option<u64>,
+    /// For how long a file is written to (`MaxFileSec=`): a month where that is not said, likewise; `None` without end.
+    pub(in crate::controls) file_age: Option<u64>,
+}
+
+/// What journald's configuration says. `namespace` is that of the journal; the host's own has none. What cannot be read
+/// is as good as not there.
+pub(in crate::controls) fn limits(host: &Reader, namespace: Option<&str>) -> Limits {
+    const MAX_FILES: u64 = 100;
+    const MONTH: u64 = 2_629_800; // systemd.time(7): 30.44 days
     let files = match namespace {
         None => observed::files(host),
         Some(name) => observed::files_of_namespace(host, name),
     };
-    let decided = files.ok().and_then(|files| merge::Merged::of(&files).decides(&key));
-    match decided.map(|decided| decided.meaning) {
-        Some(values::Meaning::Number(files)) if files > 0 => files,
-        _ => DEFAULT,
+    let files = files.unwrap_or_default();
+    let merged = merge::Merged::of(&files);
+    let number = |name, kind| {
+        let decided = merged.decides(&merge::Key { name, alias: None, kind })?;
+        match decided.meaning {
+            values::Meaning::Number(number) => Some(number),
+            values::Meaning::Micros(u64::MAX) => Some(0),
+            values::Meaning::Micros(micros) => Some(micros / 1_000_000),
+            _ => None,
+        }
+    };
+    let is_some = |number: &u64| *number > 0;
+    Limits {
+        max_use: number("SystemMaxUse", values::Kind::Size).filter(is_some),
+        keep_free: number("SystemKeepFree", values::Kind::Size),
+        max_files: number("SystemMaxFiles", values::Kind::Count)
+            .filter(is_some)
+            .unwrap_or(MAX_FILES),
+        ceiling: number("MaxRetentionSec", values::Kind::Span).filter(is_some),
+        file_age: Some(number("MaxFileSec", values::Kind::Span).unwrap_or(MONTH)).filter(is_some),
     }
 }
 

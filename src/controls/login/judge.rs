@@ -55,7 +55,7 @@ pub(super) fn obstacles(seen: &Observed) -> Vec<Obstacle> {
         return Vec::new();
     };
     let why = format!("after it no new SSH connection would get in: {}", found.join("; "));
-    vec![Obstacle { check: PATH.id.to_owned(), why, overridable: true }]
+    vec![Obstacle { check: PATH.id.to_owned(), why, overridable: true, guards: &[] }]
 }
 
 /// What a person is to know before an apply that may begin.

@@ -51,9 +51,11 @@ pub(super) static CHECKS: &[CheckMeta] = &[
         practices: LOGS,
         why: "journald deletes by size before anything else. On a file system that is too small for the budget and \
               what is left free, or a budget too small for what is written in a day, logs are gone before their time \
-              whatever else is configured.",
+              whatever else is configured. Limits lower than what a journal takes now would have journald delete the \
+              rest as soon as they are applied, and no roll-back brings that back.",
         source: "journald.conf(5), SystemMaxUse= and SystemKeepFree=",
-        fix: "Give /var/log a file system of the size that is named, or change logs.budget, or have less logged",
+        fix: "Give /var/log a file system of the size that is named, or change logs.budget, or have less logged; where the \
+              oldest entries may go, holdfast apply --despite logs.space",
     },
     CheckMeta {
         id: "logs.copy",

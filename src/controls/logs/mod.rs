@@ -114,7 +114,8 @@ impl Comparison for Compared {
     }
 
     fn obstacles(&self) -> Vec<Obstacle> {
-        self.configured.obstacles(self.measured.per_day())
+        let journals = self.measured.journals.as_deref().unwrap_or_default();
+        self.configured.obstacles(self.measured.per_day(), journals)
     }
 
     fn note(&self) -> Option<(&'static str, Vec<u8>)> {

@@ -51,6 +51,8 @@ pub struct Header {
     pub entries: u64,
     /// The number of the first; they are counted from 1, and through all files.
     pub head_seqnum: u64,
+    /// The number of the last.
+    pub tail_seqnum: u64,
     pub(super) entry_array: u64,
     /// When the first was written; 0 when there is none.
     pub head: u64,
@@ -120,6 +122,7 @@ impl Header {
             tail_object: number(bytes, 136)?,
             entries: number(bytes, 152)?,
             head_seqnum: number(bytes, 168)?,
+            tail_seqnum: number(bytes, 160)?,
             entry_array: number(bytes, 176)?,
             head: number(bytes, 184)?,
             tail: number(bytes, 192)?,

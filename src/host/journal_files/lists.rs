@@ -1,6 +1,10 @@
 //! A journal file's lists of entries: all of them, and those with one value of one field.
 
-use std::{cell::RefCell, collections::BTreeMap, hash::Hasher as _};
+use std::{
+    cell::{OnceCell, RefCell},
+    collections::BTreeMap,
+    hash::Hasher as _,
+};
 
 use siphasher::sip::SipHasher24;
 
@@ -20,7 +24,8 @@ const OBJECT_HEAD: usize = 16;
 const ENTRY_HEAD: usize = 64;
 const ENTRY_TIME: usize = 24;
 const ARRAY_HEAD: usize = 24;
-/// The fixed part of data; a compact file has 8 bytes more.
+/// The fixed part of data; a compact file has 8 bytes more: the place of the last array of its entries, and how many of
+/// them are in that.
 const DATA_HEAD: usize = 64;
 const DATA_HEAD_COMPACT: usize = 72;
 
@@ -32,6 +37,10 @@ const FIELD_LIMIT: u64 = 1024;
 
 /// How many values are looked at in one place of the hash table: journald begins a new file long before there are so many.
 const CHAIN_LIMIT: usize = 10_000;
+
+/// How many arrays a list of entries is gone through: journald makes each twice as large as the one before, so that a file of
+/// 4 GB has some thirty.
+const ARRAY_LIMIT: usize = 1000;
 
 /// How much is read at a time of a file that nobody writes to, in bytes, and how many such parts are held.
 const PAGE: u64 = 4096;
@@ -62,8 +71,12 @@ struct Object {
 pub struct Entries {
     /// The place of the first, where that is kept apart.
     first: Option<u64>,
-    /// The arrays with the rest: the place of the offsets, and how many of them count.
-    arrays: Vec<(u64, u64)>,
+    /// Where it is written where the last is, in files that say so: else all arrays must be gone through.
+    last: Option<u64>,
+    /// The first of the arrays with the rest; 0 when there is none.
+    array: u64,
+    /// The arrays: the place of the offsets, and how many of them count. Gone through when it is first asked for.
+    arrays: OnceCell<Vec<(u64, u64)>>,
     /// How many there are in all.
     len: u64,
 }
@@ -99,11 +112,9 @@ impl<S: Source> JournalFile<S> {
     }
 
     /// All entries.
-    ///
-    /// # Errors
-    /// When the file is damaged, or cannot be read.
-    pub fn all(&self) -> Result<Entries, Fault> {
-        self.list(None, self.header.entry_array, self.header.entries)
+    pub fn all(&self) -> Entries {
+        let (array, len) = (self.header.entry_array, self.header.entries);
+        Entries { array, len, ..Entries::default() }
     }
 
     /// The entries in which a field has a value, given as `FIELD=value`.
@@ -139,7 +150,9 @@ impl<S: Source> JournalFile<S> {
                 && data.get(head_size..) == Some(value);
             if is_it {
                 let first = Some(field(40)?).filter(|first| *first != 0);
-                return self.list(first, field(48)?, field(56)?);
+                let (array, len) = (field(48)?, field(56)?);
+                let last = self.last_item(data);
+                return Ok(Entries { first, last, array, len, ..Entries::default() });
             }
             let next = field(24)?;
             if next != 0 && next <= at {
@@ -216,8 +229,23 @@ impl<S: Source> JournalFile<S> {
         Ok(weight)
     }
 
+    /// Where it is written where the last entry of a value is. Only compact files say so.
+    fn last_item(&self, data: &[u8]) -> Option<u64> {
+        if !self.header.is_compact() {
+            return None;
+        }
+        let half = |at: usize| Some(u32::from_le_bytes(data.get(at..at + 4)?.try_into().ok()?));
+        let (array, count) = (u64::from(half(DATA_HEAD)?), u64::from(half(DATA_HEAD + 4)?));
+        let object = self.object(array, ENTRY_ARRAY).ok()?;
+        let room = object.size.saturating_sub(ARRAY_HEAD as u64) / 4;
+        (1..=room).contains(&count).then(|| array + ARRAY_HEAD as u64 + (count - 1) * 4)
+    }
+
     /// Where an entry is.
     fn place(&self, entries: &Entries, index: u64) -> Result<u64, Fault> {
+        if let Some(last) = entries.last.filter(|_| index.checked_add(1) == Some(entries.len)) {
+            return self.offset_at(last);
+        }
         let mut index = index;
         if let Some(first) = entries.first {
             if index == 0 {
@@ -225,7 +253,13 @@ impl<S: Source> JournalFile<S> {
             }
             index -= 1;
         }
-        for (items, count) in &entries.arrays {
+        let arrays = if let Some(arrays) = entries.arrays.get() {
+            arrays
+        } else {
+            let arrays = self.arrays(entries)?;
+            entries.arrays.get_or_init(|| arrays)
+        };
+        for (items, count) in arrays {
             if index < *count {
                 let each: u64 = if self.header.is_compact() { 4 } else { 8 };
                 return self.offset_at(items.saturating_add(index * each));
@@ -235,12 +269,12 @@ impl<S: Source> JournalFile<S> {
         Err(Fault::Damaged("an entry is missing"))
     }
 
-    /// Follows a chain of arrays until `len` entries are found.
-    fn list(&self, first: Option<u64>, array: u64, len: u64) -> Result<Entries, Fault> {
+    /// Follows the chain of arrays until all entries are found.
+    fn arrays(&self, entries: &Entries) -> Result<Vec<(u64, u64)>, Fault> {
         let each: u64 = if self.header.is_compact() { 4 } else { 8 };
-        let mut entries = Entries { first, arrays: Vec::new(), len };
-        let mut rest = len.saturating_sub(u64::from(first.is_some()));
-        let mut at = array;
+        let mut arrays = Vec::new();
+        let mut rest = entries.len.saturating_sub(u64::from(entries.first.is_some()));
+        let mut at = entries.array;
         while rest > 0 {
             if at == 0 {
                 return Err(Fault::Damaged("it counts more entries than it has"));
@@ -250,8 +284,11 @@ impl<S: Source> JournalFile<S> {
             if room == 0 {
                 return Err(Fault::Damaged("a list of entries has no room"));
             }
+            if arrays.len() == ARRAY_LIMIT {
+                return Err(Fault::Damaged("a list of entries is in too many parts"));
+            }
             let count = room.min(rest);
-            entries.arrays.push((at.saturating_add(ARRAY_HEAD as u64), count));
+            arrays.push((at.saturating_add(ARRAY_HEAD as u64), count));
             rest -= count;
             let next = self.number_at(at.saturating_add(OBJECT_HEAD as u64))?;
             // Forward only, and so at last beyond the end: nothing leads in a circle.
@@ -260,7 +297,7 @@ impl<S: Source> JournalFile<S> {
             }
             at = next;
         }
-        Ok(entries)
+        Ok(arrays)
     }
 
     fn data_head(&self) -> usize {

@@ -21,7 +21,10 @@ use std::{
     fmt,
     fs::{self, File},
     io,
+    num::NonZeroUsize,
     os::unix::fs::{FileExt, MetadataExt as _, OpenOptionsExt as _},
+    panic::resume_unwind,
+    thread,
 };
 
 use nix::fcntl::OFlag;
@@ -32,6 +35,10 @@ pub use self::{
     lists::{Entries, JournalFile},
 };
 use super::{Files, HostError, files::is_absent};
+
+/// From how many files on they are looked into by several threads, and by how many at most.
+const MANY: usize = 64;
+const WORKERS: usize = 4;
 
 /// Why a journal file cannot be read, or not in part.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -140,20 +147,71 @@ impl Files {
     /// # Errors
     /// When the folder is there and cannot be listed.
     pub fn journals(&self, dir: &str) -> Result<Vec<Found>, HostError> {
-        let mut names = self.list(dir)?;
-        names.retain(|name| name.ends_with(".journal") || name.ends_with(".journal~"));
-        let at = self.locate(dir);
-        let found = |name: String| match fs::symlink_metadata(at.join(&name)) {
-            // One that went between the two looks was deleted by journald, as they are.
-            Err(error) if is_absent(&error) => None,
-            Err(error) => Some(Err(HostError::file("look at", &format!("{dir}/{name}"))(error))),
-            Ok(meta) => {
-                let disk_bytes = meta.blocks().saturating_mul(512);
-                let stamp = Stamp::from(&meta);
-                Some(Ok(Found { dir: dir.to_owned(), name, disk_bytes, stamp }))
-            }
+        let failed = |action| HostError::file(action, dir);
+        let entries = match fs::read_dir(self.locate(dir)) {
+            Ok(entries) => entries,
+            Err(error) if is_absent(&error) => return Ok(Vec::new()),
+            Err(error) => return Err(failed("list")(error)),
         };
-        names.into_iter().filter_map(found).collect()
+        let mut found = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(failed("list"))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !name.ends_with(".journal") && !name.ends_with(".journal~") {
+                continue;
+            }
+            // Asked of the folder that is open: of a thousand files, finding the folder anew would take most of the time.
+            let meta = match entry.metadata() {
+                Ok(meta) => meta,
+                // One that went between the two looks was deleted by journald, as they are.
+                Err(error) if is_absent(&error) => continue,
+                Err(error) => {
+                    return Err(HostError::file("look at", &format!("{dir}/{name}"))(error));
+                }
+            };
+            let disk_bytes = meta.blocks().saturating_mul(512);
+            let stamp = Stamp::from(&meta);
+            found.push(Found { dir: dir.to_owned(), name, disk_bytes, stamp });
+        }
+        found.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        Ok(found)
+    }
+
+    /// Opens each of these files, reads its head, and has `look` look into it, in their order: several at a time where
+    /// there are many, because the kernel takes most of the time. `None` where it is gone.
+    pub fn look_into<T: Send>(
+        &self,
+        found: &[Found],
+        look: impl Fn(&Found, &JournalFile<File>) -> Result<T, Fault> + Sync,
+    ) -> Vec<Result<Option<T>, Fault>> {
+        let each = |found: &Found| match self.open_journal(&found.path())? {
+            Some(file) => look(found, &file).map(Some),
+            None => Ok(None),
+        };
+        let workers = if found.len() < MANY {
+            1
+        } else {
+            thread::available_parallelism().map_or(1, NonZeroUsize::get).min(WORKERS)
+        };
+        if workers == 1 {
+            return found.iter().map(each).collect();
+        }
+        thread::scope(|scope| {
+            let parts = found.chunks(found.len().div_ceil(workers));
+            let each = &each;
+            let running: Vec<_> = parts
+                .map(|part| {
+                    let work = move || part.iter().map(each).collect::<Vec<_>>();
+                    // Where no more threads may be begun, this one does it.
+                    thread::Builder::new().spawn_scoped(scope, work).map_err(|_| work)
+                })
+                .collect();
+            let done = running.into_iter().flat_map(|running| match running {
+                Ok(running) => running.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                Err(work) => work(),
+            });
+            done.collect()
+        })
     }
 
     /// What the head of a file says, links followed, or why it says nothing; `None` when there is no such file.

@@ -36,8 +36,8 @@ fn object(bytes: &mut Vec<u8>, kind: u8, size: usize) -> usize {
     at
 }
 
-/// Adds a list of these places, two to an array, and says where its first array is; 0 where there is none.
-fn array(bytes: &mut Vec<u8>, places: &[usize], compact: bool) -> u64 {
+/// Adds a list of these places, two to an array, and says where its first and its last array are; 0 where there is none.
+fn array(bytes: &mut Vec<u8>, places: &[usize], compact: bool) -> (u64, usize) {
     let (mut first, mut link) = (0, 0);
     for pair in places.chunks(2) {
         let each = if compact { 4 } else { 8 };
@@ -58,7 +58,7 @@ fn array(bytes: &mut Vec<u8>, places: &[usize], compact: bool) -> u64 {
         }
         link = at + 16;
     }
-    first as u64
+    (first as u64, link.saturating_sub(16))
 }
 
 /// Writes a journal file: a small hash table, so that values share their places; arrays of two, so that there are many.
@@ -111,11 +111,15 @@ fn journal(entries: &[(u64, &[&str])], compact: bool) -> Vec<u8> {
     }
     for (_, at, places) in data {
         put(&mut bytes, at + 40, places[0] as u64);
-        let first = array(&mut bytes, &places[1..], compact);
+        let (first, last) = array(&mut bytes, &places[1..], compact);
         put(&mut bytes, at + 48, first);
         put(&mut bytes, at + 56, places.len() as u64);
+        if compact && last > 0 {
+            let in_it = if places.len().is_multiple_of(2) { 1 } else { 2 };
+            put(&mut bytes, at + 64, last as u64 | in_it << 32);
+        }
     }
-    let root = array(&mut bytes, &all, compact);
+    let (root, _) = array(&mut bytes, &all, compact);
     bytes[..8].copy_from_slice(b"LPKSHHRH");
     bytes[12] = if compact { 4 | 16 } else { 4 };
     bytes[16] = 2;
@@ -167,7 +171,7 @@ fn lists_give_times_and_fields() {
         let times = |entries: &Entries| {
             (0..entries.len()).map(|index| file.time(entries, index).unwrap()).collect::<Vec<_>>()
         };
-        assert_eq!(times(&file.all().unwrap()), [100, 200, 300, 400, 500, 600]);
+        assert_eq!(times(&file.all()), [100, 200, 300, 400, 500, 600]);
         let of_a = file.with(A).unwrap();
         assert_eq!(times(&of_a), [100, 300, 400, 500]);
         assert_eq!(times(&file.with(B).unwrap()), [200]);
@@ -176,11 +180,36 @@ fn lists_give_times_and_fields() {
         assert_eq!(file.fields(&of_a, 1).unwrap(), [A, "MESSAGE=three", "N_DROPPED=7"]);
         assert!(file.time(&of_a, 4).is_err(), "beyond the last");
         // What entries weigh adds up to all entries and values, but for what is lost in dividing.
-        let all = file.all().unwrap();
+        let all = file.all();
         let total: u64 = (0..6).map(|index| file.weight(&all, index).unwrap()).sum();
         let objects: u64 = if compact { 6 * 64 + 13 * 4 } else { 6 * 64 + 13 * 16 };
         assert!(total > objects, "{total} {objects}");
     }
+}
+
+/// A compact file says where the last entry of a value is: what lies between is not read for it.
+#[test]
+fn the_last_entry_is_found_without_those_before_it() {
+    let units: Vec<(u64, &[&str])> = (1..4001).map(|at| (at, &[A] as &[&str])).collect();
+    let reads = |compact: bool, bytes: Vec<u8>| {
+        let file = open(bytes).unwrap();
+        let entries = file.with(A).unwrap();
+        assert_eq!(
+            (entries.len(), file.time(&entries, 3999)),
+            (4000, Ok(4000)),
+            "compact: {compact}"
+        );
+        assert_eq!(file.time(&entries, 0), Ok(1));
+        file.source_reads()
+    };
+    let units = |compact| journal(&units, compact);
+    assert!(reads(true, units(true)) < 8, "{}", reads(true, units(true)));
+    assert!(reads(false, units(false)) >= 8, "{}", reads(false, units(false)));
+    // Where it says nonsense of that, its whole list is gone through.
+    let mut bytes = units(true);
+    let data = bytes.windows(A.len()).position(|text| text == A.as_bytes()).unwrap() - 72;
+    put(&mut bytes, data + 64, u64::MAX);
+    reads(true, bytes);
 }
 
 #[test]
@@ -207,7 +236,31 @@ fn a_file_hashed_as_long_ago_is_unknown_and_its_times_are_not() {
     bytes[12] = 0;
     let file = open(bytes).unwrap();
     assert!(matches!(file.with(A), Err(Fault::Unknown(_))));
-    assert_eq!(file.time(&file.all().unwrap(), 0), Ok(100));
+    assert_eq!(file.time(&file.all(), 0), Ok(100));
+}
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "the test lays out the files it looks into")]
+fn many_files_are_looked_into_in_their_order() {
+    let root = tempfile::tempdir().unwrap();
+    for number in 0..MANY * 2 + 3 {
+        let bytes = journal(&[(1 + number as u64, &[A])], true);
+        fs::write(root.path().join(format!("{number:03}.journal")), bytes).unwrap();
+    }
+    fs::write(root.path().join("010.journal"), "LPKSHHRHx").unwrap();
+    let files = Files::below(root.path());
+    let found = files.journals("/").unwrap();
+    assert_eq!(found.len(), MANY * 2 + 3);
+    fs::remove_file(root.path().join("007.journal")).unwrap();
+    let read = files.look_into(&found, |found, file| Ok((found.name.clone(), file.header.head)));
+    for (number, read) in read.into_iter().enumerate() {
+        let expected = match number {
+            7 => Ok(None),
+            10 => Err(Fault::Cut),
+            _ => Ok(Some((format!("{number:03}.journal"), 1 + number as u64))),
+        };
+        assert_eq!(read, expected);
+    }
 }
 
 proptest! {
@@ -235,7 +288,7 @@ proptest! {
         bytes[..signed].copy_from_slice(&b"LPKSHHRH"[..signed]);
         let size = bytes.len() as u64;
         if let Ok(file) = open(bytes) {
-            for entries in [file.all(), file.with(A), file.with(B)].into_iter().flatten() {
+            for entries in [Ok(file.all()), file.with(A), file.with(B)].into_iter().flatten() {
                 for index in [0, 1, entries.len() / 2, entries.len().wrapping_sub(1)] {
                     drop((file.time(&entries, index), file.fields(&entries, index), file.weight(&entries, index)));
                 }

@@ -18,8 +18,9 @@ pub struct Logs {
     #[serde(default = "Logs::default_keep")]
     pub keep: TimeSpan,
 
-    /// The most disk space the journal may take. Absent: worked out from the size of the file
-    /// system, or `journal.max_use` where that is given.
+    /// The most disk space the journal may take, divided evenly between the host's own and each namespace that the profile
+    /// names; one that only its unit names takes as much beyond it. Absent: worked out from the size of the file system, or
+    /// `journal.max_use` where that is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Size>,
 

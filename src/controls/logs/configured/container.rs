@@ -7,13 +7,11 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
+    controls::logs::measured::container,
     engine::check::Verdict,
     host::{HostError, Reader, clock, docker::Question},
     profile::types::TimeSpan,
 };
-
-/// Docker's notes of its containers, a folder each.
-const NOTES: &str = "/var/lib/docker/containers";
 
 /// Docker's `local` driver keeps five files of 20 MB unless it is told otherwise (docs.docker.com, "Local file logging
 /// driver").
@@ -81,16 +79,26 @@ pub(super) async fn read(host: &Reader, name: &str) -> Result<Logging, String> {
 
 /// Docker's own notes of a container, in the shape of its answer.
 fn notes(host: &Reader, name: &str) -> Result<Option<Value>, HostError> {
-    for id in host.files().list(NOTES)? {
+    let folder = container::folder(host);
+    // A note that cannot be read may be that of another container: it counts when no other is found.
+    let mut odd = None;
+    for id in host.files().list(&folder)? {
         let json = |file: &str| {
-            let path = format!("{NOTES}/{id}/{file}");
+            let path = format!("{folder}/{id}/{file}");
             let Some(text) = host.files().text(&path)? else { return Ok(None) };
             let command = format!("read {path}");
             serde_json::from_str::<Value>(&text)
                 .map(Some)
                 .map_err(|source| HostError::NotJson { command, source })
         };
-        let Some(config) = json("config.v2.json")? else { continue };
+        let config = match json("config.v2.json") {
+            Ok(Some(config)) => config,
+            Ok(None) => continue,
+            Err(error) => {
+                odd = Some(error);
+                continue;
+            }
+        };
         let named = config.get("Name").and_then(Value::as_str).unwrap_or_default();
         if named.trim_start_matches('/') != name {
             continue;
@@ -99,7 +107,7 @@ fn notes(host: &Reader, name: &str) -> Result<Option<Value>, HostError> {
         let log_path = config.get("LogPath").cloned().unwrap_or_default();
         return Ok(Some(serde_json::json!({ "HostConfig": host_config, "LogPath": log_path })));
     }
-    Ok(None)
+    odd.map_or(Ok(None), Err)
 }
 
 fn docker_logging(found: &Value) -> Result<Logging, String> {

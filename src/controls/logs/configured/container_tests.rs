@@ -123,9 +123,9 @@ fn notes_of_an_engine_that_does_not_run() {
         ("bbb", "/sbtc-signer", json!({ "Type": "json-file", "Config": { "max-size": "1m" } })),
         ("ccc", "/odd", Value::Null),
     ];
-    let log = format!("{NOTES}/bbb/bbb-json.log");
+    let log = "/var/lib/docker/containers/bbb/bbb-json.log";
     for (id, name, config) in made {
-        let at = root.path().join(&NOTES[1..]).join(id);
+        let at = root.path().join("var/lib/docker/containers").join(id);
         std::fs::create_dir_all(&at).unwrap();
         let notes = json!({ "Name": name, "LogPath": log, "Config": { "Env": ["KEY=secret"] } });
         std::fs::write(at.join("config.v2.json"), notes.to_string()).unwrap();
@@ -141,10 +141,10 @@ fn notes_of_an_engine_that_does_not_run() {
     let logging = docker_logging(&found).unwrap();
     assert_eq!(logging.driver, "json-file");
     // A first line that is longer than what is read of it tells no time.
-    assert_eq!(observed(&host, &log, logging.limit.as_ref()), None);
+    assert_eq!(observed(&host, log, logging.limit.as_ref()), None);
     let text = format!("{}\n{line}\n", json!({ "log": "x", "time": begun.to_string() }));
     std::fs::write(root.path().join(&log[1..]), text).unwrap();
-    let per_day = observed(&host, &log, logging.limit.as_ref()).unwrap();
+    let per_day = observed(&host, log, logging.limit.as_ref()).unwrap();
     assert!((49_000..52_000).contains(&per_day), "{per_day}");
     assert!(notes(&host, "nobody").unwrap().is_none());
     let odd = notes(&host, "odd").unwrap().unwrap();

@@ -5,10 +5,12 @@
 
 mod container;
 mod copy;
+mod cut;
 mod file;
 mod namespace;
 mod own;
 mod rotation;
+mod rules;
 mod sealing;
 mod sizing;
 mod space;
@@ -18,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use self::own::Own;
 pub(in crate::controls) use self::sizing::journal_for;
-use super::checks;
+use super::{checks, measured::OnHost};
 use crate::{
     controls::{Obstacle, Wanted},
     engine::{
@@ -27,7 +29,7 @@ use crate::{
     },
     host::Reader,
     profile::{
-        schema::{LogSource, Logs, Profile},
+        schema::{Journal, LogSource, Logs, Mode, Profile},
         types::TimeSpan,
     },
 };
@@ -42,6 +44,10 @@ pub(super) struct Compared {
     effective: Vec<(String, String, Verdict)>,
     /// The files that holdfast has of its own.
     own: Vec<Own>,
+    /// What journald is to be held to, by namespace; the host's own journal has none.
+    limits: BTreeMap<Option<String>, Journal>,
+    /// Into how many journals the budget is divided.
+    parts: u64,
     /// Of rotations that must not be set up, which source and why.
     hazards: Vec<String>,
     space: space::Found,
@@ -58,8 +64,10 @@ pub(super) async fn observe(profile: &Profile, host: &Reader) -> Compared {
     let mut compared = Compared {
         effective: Vec::new(),
         own: Vec::new(),
+        limits: BTreeMap::new(),
+        parts: sizing::parts(&logs),
         hazards: Vec::new(),
-        space: space::Found::new(profile, &logs, size),
+        space: space::Found::new(profile, &logs, 0, size),
         copy: copy::read(host).await,
         sealing: is_sealed.then(|| sealing::read(host)),
     };
@@ -69,7 +77,17 @@ pub(super) async fn observe(profile: &Profile, host: &Reader) -> Compared {
         let expected = expected(&logs, source);
         compared.effective.push((source.name.as_str().to_owned(), expected, verdict));
     }
+    // Where `[journal]` is only looked at, nothing is written for the host's own.
+    let journal = profile.journal.clone().unwrap_or_default();
+    if journal.mode == Mode::Enforce {
+        compared.limits.insert(None, journal_for(&journal, &logs, size));
+    }
+    let named: BTreeSet<_> =
+        logs.source.iter().filter_map(|source| source.namespace.as_ref()).collect();
+    let unnamed = namespaces.keys().filter(|seen| named.iter().all(|name| name.as_str() != *seen));
+    compared.space = space::Found::new(profile, &logs, unnamed.count() as u64, size);
     for (name, keep) in &namespaces {
+        compared.limits.insert(Some(name.clone()), sizing::namespace_for(*keep, &logs, size));
         compared.own.push(namespace::own(name, *keep, &logs, size, host).await);
     }
     let wanted: BTreeSet<String> = compared.own.iter().map(|own| own.path.clone()).collect();
@@ -107,10 +125,10 @@ async fn one(
     let found = file::read(host, source, path.as_str()).await;
     if let Some(hazard) = file::hazard(&found) {
         compared.hazards.push(format!("{}: {hazard}", source.name));
-    } else if source.is_rotated() {
+    } else if source.is_rotated() && !file::has_other_rule(&found) {
         compared.own.push(rotation::own(source, path.as_str(), keep, host));
     }
-    file::judge(&found, source.is_rotated())
+    file::judge(&found, source.is_rotated(), keep)
 }
 
 /// What is expected of where its output goes, in words that change when the profile does.
@@ -147,14 +165,20 @@ impl Compared {
         self.own.iter().flat_map(|own| own.plan(wanted)).collect()
     }
 
-    /// A file system that is too small, and a rotation that would end the program it is for.
-    pub(super) fn obstacles(&self, per_day: Option<u64>) -> Vec<Obstacle> {
+    /// A file system that is too small, limits that would have journald delete what is kept now, and a rotation that would
+    /// end the program it is for.
+    pub(super) fn obstacles(&self, per_day: Option<u64>, journals: &[OnHost]) -> Vec<Obstacle> {
         let hazards = self.hazards.iter().map(|why| Obstacle {
             check: checks::EFFECTIVE.id.to_owned(),
             why: why.clone(),
             overridable: false,
+            guards: &[],
         });
-        hazards.chain(self.space.obstacle(per_day)).collect()
+        let cuts = journals.iter().filter_map(|each| {
+            let wanted = self.limits.get(&each.namespace)?;
+            cut::obstacle(&each.journal.dir, each.space.as_ref()?, wanted, self.parts)
+        });
+        hazards.chain(self.space.obstacle(per_day)).chain(cuts).collect()
     }
 }
 

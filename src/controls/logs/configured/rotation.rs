@@ -1,23 +1,20 @@
 //! The rule by which logrotate rotates a source's file without losing a line.
 //!
-//! The file is renamed, the program told by SIGHUP to open its file anew, and the renamed one compressed a day later,
-//! when nobody writes to it any more. Until the program has opened a new file there is none (`nocreate`), so that one
-//! that missed the signal is not rotated again while it writes on. What is deleted is decided by age alone (`maxage`
-//! goes by a file's last line), never by how many files there are: a rotation by hand costs nothing.
+//! The file is renamed, and the program told by SIGHUP to open its file anew. Until the program has opened a new file there
+//! is none (`nocreate`), so that one that missed the signal is not rotated again while it writes on. What is deleted is
+//! decided by age alone (`maxage` goes by a file's last line), never by how many files there are: a rotation by hand costs
+//! nothing. Nothing is compressed: bitcoind writes a few MB a day, and in compressed files no silence would be seen.
 
 use std::collections::BTreeSet;
 
-use super::own::Own;
+use super::{
+    own::Own,
+    rules::{DIR, PREFIX},
+};
 use crate::{
     host::Reader,
     profile::{schema::LogSource, types::TimeSpan},
 };
-
-/// Where logrotate looks, logrotate(8).
-const DIR: &str = "/etc/logrotate.d";
-
-/// What holdfast's files in there begin with.
-const PREFIX: &str = "holdfast-";
 
 /// How the program is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +38,7 @@ impl Told {
         match self {
             // `\` is in the name of some units, and the shell's.
             Self::Unit(unit) => format!(
-                "/usr/bin/systemctl is-active --quiet '{unit}' || exit 0\n\t\t\
+                "[ \"$(/usr/bin/systemctl show --property=MainPID --value '{unit}')\" != 0 ] || exit 0\n\t\t\
                  /usr/bin/systemctl kill --kill-whom=main --signal=SIGHUP '{unit}'"
             ),
             Self::Container(name) => format!(
@@ -52,14 +49,15 @@ impl Told {
     }
 }
 
-/// The rule. `owner` and `group` are those of the folder: whoever may rename in it.
-pub(super) fn rule(path: &str, keep: TimeSpan, owner: &str, group: &str, told: &Told) -> String {
+/// The rule. `su` is who owns the folder and its group, where they have names: whoever may rename in it.
+pub(super) fn rule(path: &str, keep: TimeSpan, su: Option<(&str, &str)>, told: &Told) -> String {
     // A day more than asked for: logrotate counts whole days, and runs once in one.
     let days = keep.as_secs().div_ceil(86_400) + 1;
+    let su = su.map(|(owner, group)| format!("\tsu {owner} {group}\n")).unwrap_or_default();
     format!(
         "# Written by holdfast from the profile's [logs] section. Do not edit: change the profile.\n\
          {path} {{\n\
-         \tsu {owner} {group}\n\
+         {su}\
          \tdaily\n\
          \trotate -1\n\
          \tmaxage {days}\n\
@@ -70,8 +68,7 @@ pub(super) fn rule(path: &str, keep: TimeSpan, owner: &str, group: &str, told: &
          \tnotifempty\n\
          \tnocreate\n\
          \tnocopytruncate\n\
-         \tcompress\n\
-         \tdelaycompress\n\
+         \tnocompress\n\
          \tnosharedscripts\n\
          \tpostrotate\n\
          \t\t{}\n\
@@ -89,7 +86,17 @@ pub(super) fn own(source: &LogSource, path: &str, keep: TimeSpan, host: &Reader)
     match (host.files().access(folder), told) {
         (Ok(Some(access)), Some(told)) => {
             let (owner, group) = names(host, access.uid, access.gid);
-            own.wanted = Some(rule(path, keep, &owner, &group, &told));
+            let su = owner.as_deref().zip(group.as_deref());
+            // logrotate takes names only, and without them no folder in which others than its owner may write.
+            let is_open = access.mode & 0o002 > 0 || (access.mode & 0o020 > 0 && access.gid != 0);
+            if su.is_none() && is_open {
+                own.found = Err(format!(
+                    "{folder} belongs to {}:{}, which have no names here, and others than its owner may write in it: \
+                     logrotate would not rotate there; run: chmod go-w {folder}",
+                    access.uid, access.gid
+                ));
+            }
+            own.wanted = Some(rule(path, keep, su, &told));
         }
         (Err(error), _) => own.found = Err(error.chain()),
         _ => own.not_yet = Some(format!("there is no {folder} yet")),
@@ -119,8 +126,8 @@ fn at(name: &str, host: &Reader) -> Own {
     }
 }
 
-/// The names of an account and a group; numbers where the host has none, as for what a container owns.
-fn names(host: &Reader, uid: u32, gid: u32) -> (String, String) {
+/// The names of an account and a group, where the host has them: it has none for what a container owns.
+fn names(host: &Reader, uid: u32, gid: u32) -> (Option<String>, Option<String>) {
     let accounts = host.accounts().unwrap_or_default();
     let owner = accounts.into_iter().find(|account| account.uid == uid).map(|account| account.name);
     let groups = host.files().text("/etc/group").ok().flatten().unwrap_or_default();
@@ -129,7 +136,7 @@ fn names(host: &Reader, uid: u32, gid: u32) -> (String, String) {
         let name = fields.next()?;
         (fields.nth(1)? == gid.to_string()).then(|| name.to_owned())
     });
-    (owner.unwrap_or_else(|| uid.to_string()), group.unwrap_or_else(|| gid.to_string()))
+    (owner, group)
 }
 
 #[cfg(test)]
@@ -139,7 +146,8 @@ mod tests {
     #[test]
     fn the_rule() {
         let told = Told::Unit("bitcoind.service".to_owned());
-        let text = rule("/srv/b/debug.log", TimeSpan::from_days(90), "bitcoin", "nogroup", &told);
+        let text =
+            rule("/srv/b/debug.log", TimeSpan::from_days(90), Some(("bitcoin", "nogroup")), &told);
         for line in ["/srv/b/debug.log {", "\tsu bitcoin nogroup", "\trotate -1", "\tmaxage 91"] {
             assert!(text.lines().any(|found| found == line), "{line:?} in {text}");
         }
@@ -148,8 +156,8 @@ mod tests {
             "{text}"
         );
         let told = Told::Container("node-1".to_owned());
-        let text = rule("/b/debug.log", TimeSpan::from_secs(1), "101", "101", &told);
-        assert!(text.contains("\tmaxage 2\n"), "{text}");
+        let text = rule("/b/debug.log", TimeSpan::from_secs(1), None, &told);
+        assert!(text.contains("\tmaxage 2\n") && !text.contains("\tsu"), "{text}");
         assert!(text.contains("'{{.State.Running}}' node-1)"), "{text}");
     }
 }

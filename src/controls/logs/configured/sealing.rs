@@ -22,7 +22,8 @@ pub(super) fn judge(found: &Result<Option<String>, String>) -> Judgement {
         Err(why) => Verdict::Unknown { why: format!("{why}; run holdfast as root") },
         Ok(Some(path)) => Verdict::Holds { observed: format!("there is a sealing key, {path}") },
         Ok(None) => Verdict::Differs {
-            observed: "there is no sealing key: nothing is sealed; run: journalctl --setup-keys"
+            observed: "there is no sealing key: nothing is sealed; run: journalctl --setup-keys \
+                       (Debian 13's needs the package libgcrypt20)"
                 .to_owned(),
         },
     };

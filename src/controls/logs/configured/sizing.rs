@@ -74,8 +74,7 @@ fn sized(
     };
     journal.max_use = Some(max_use);
     if let Some(size) = size {
-        let free = rounded(size / 10).min(MOST_KEPT_FREE);
-        journal.keep_free.get_or_insert(Size::from_bytes(free));
+        journal.keep_free.get_or_insert(Size::from_bytes(kept_free(size)));
     }
     let file_size = *journal.max_file_size.get_or_insert(file_size(max_use));
     journal.max_files.get_or_insert(files(max_use, file_size, keep, age));
@@ -94,6 +93,11 @@ pub(super) fn parts(logs: &Logs) -> u64 {
 fn share(size: u64, keep: TimeSpan, parts: u64) -> u64 {
     let needed = rounded(keep.as_secs().div_ceil(DAY).saturating_mul(BYTES_PER_DAY));
     rounded((size / 4).min(needed) / parts).max(MIB)
+}
+
+/// What is left free of a file system of this size.
+fn kept_free(size: u64) -> u64 {
+    rounded(size / 10).min(MOST_KEPT_FREE)
 }
 
 /// A hundredth of the whole is deleted at a time. Not below journald's least, 512K, nor above a GiB.
@@ -128,6 +132,8 @@ pub(super) struct Room {
     pub(super) budget: u64,
     /// What they leave free, in bytes.
     pub(super) keep_free: u64,
+    /// Somebody asked for just this much to be left free: else it grows with the file system.
+    pub(super) is_free_given: bool,
     /// How long entries are kept.
     pub(super) keep: TimeSpan,
 }
@@ -160,9 +166,18 @@ impl Room {
         let total = needed.max(self.budget).saturating_add(self.keep_free);
         if needed > self.budget || total > self.size {
             let budget = needed.max(self.budget).div_ceil(MIB).saturating_mul(MIB);
-            return Fits::Needs { budget, size: budget.saturating_add(self.keep_free) };
+            return Fits::Needs { budget, size: self.size_for(budget) };
         }
         Fits::PerDay(self.budget / days)
+    }
+
+    /// How large a file system would have to be for this budget, what is then left free of it included.
+    fn size_for(&self, budget: u64) -> u64 {
+        if self.is_free_given {
+            return budget.saturating_add(self.keep_free);
+        }
+        let tenth = budget.div_ceil(9).saturating_mul(10);
+        tenth.min(budget.saturating_add(MOST_KEPT_FREE))
     }
 }
 

@@ -137,7 +137,13 @@ fn explicit_keys_win_and_namespaces_share() {
 
 #[test]
 fn a_disk_that_is_too_small_is_told_what_would_do() {
-    let room = Room { size: 100 * GIB, budget: 40 * GIB, keep_free: 4 * GIB, keep: DAYS_90 };
+    let room = Room {
+        size: 100 * GIB,
+        budget: 40 * GIB,
+        keep_free: 4 * GIB,
+        is_free_given: true,
+        keep: DAYS_90,
+    };
     assert_eq!(room.fits(None), Fits::PerDay(40 * GIB / 91));
     assert_eq!(room.fits(Some(100 * MIB)), Fits::PerDay(40 * GIB / 91));
     let Fits::Needs { budget, size } = room.fits(Some(GIB)) else { panic!("a GiB a day fits") };
@@ -194,9 +200,11 @@ proptest! {
     #[test]
     fn what_is_said_to_do_does(rate in 0u64..(1 << 45), size in 0u64..(1 << 50), days in 1u64..3650) {
         let keep = TimeSpan::from_days(days);
-        let room = Room { size, budget: size / 4, keep_free: size / 10, keep };
-        if let Fits::Needs { budget, size } = room.fits(Some(rate)) {
-            let enough = Room { size, budget, ..room }.fits(Some(rate));
+        let on = |size: u64, budget: u64| {
+            Room { size, budget, keep_free: kept_free(size), is_free_given: false, keep }
+        };
+        if let Fits::Needs { budget, size } = on(size, size / 4).fits(Some(rate)) {
+            let enough = on(size, budget).fits(Some(rate));
             prop_assert!(matches!(enough, Fits::PerDay(_)), "{:?}", enough);
         }
     }

@@ -22,17 +22,21 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// `size` is that of the journal's file system in bytes, where it is known.
-    pub(super) fn new(profile: &Profile, logs: &Logs, size: Option<u64>) -> Self {
+    /// `size` is that of the journal's file system in bytes, where it is known. `unnamed` counts the namespaces that units
+    /// log to and the profile does not name: each has a journal as large as the others, beyond the budget's parts.
+    pub(super) fn new(profile: &Profile, logs: &Logs, unnamed: u64, size: Option<u64>) -> Self {
         let journal = profile.journal.clone().unwrap_or_default();
         let held_to = journal_for(&journal, logs, size);
         let bytes = |size: Option<Size>| size.map(Size::bytes);
-        let max_use = bytes(held_to.max_use).map(|max_use| max_use.saturating_mul(parts(logs)));
-        let budget = bytes(logs.budget).or(max_use);
+        let max_use = bytes(held_to.max_use);
+        let all = max_use.map(|max_use| max_use.saturating_mul(parts(logs)));
+        let beyond = max_use.unwrap_or_default().saturating_mul(unnamed);
+        let budget = bytes(logs.budget).or(all).map(|budget| budget.saturating_add(beyond));
         let room = size.zip(budget).map(|(size, budget)| Room {
             size,
             budget,
             keep_free: bytes(held_to.keep_free).unwrap_or_default(),
+            is_free_given: journal.keep_free.is_some(),
             keep: logs.longest_in_journal(),
         });
         Self { room, is_given: logs.budget.is_some() || journal.max_use.is_some() }
@@ -78,7 +82,7 @@ impl Found {
             _ => return None,
         };
         let why = format!("{why}; see: holdfast explain logs.space");
-        Some(Obstacle { check: checks::SPACE.id.to_owned(), why, overridable: true })
+        Some(Obstacle { check: checks::SPACE.id.to_owned(), why, overridable: true, guards: &[] })
     }
 }
 
@@ -109,11 +113,10 @@ fn more_in_words(bytes: u64) -> String {
 
 fn too_small(room: Room, needed: u64) -> String {
     format!(
-        "the file system of {LOG} has {}; {} of journals and {} left free take {}",
+        "the file system of {LOG} has {}; {} of journals and what is left free take one of {}",
         in_words(room.size),
         Size::from_bytes(room.budget),
-        Size::from_bytes(room.keep_free),
-        in_words(needed)
+        more_in_words(needed)
     )
 }
 
@@ -133,7 +136,7 @@ mod tests {
 
     fn verdict(size: u64, per_day: Option<u64>) -> (String, bool) {
         let profile = Profile::default();
-        let found = Found::new(&profile, &Logs::default(), Some(size));
+        let found = Found::new(&profile, &Logs::default(), 0, Some(size));
         (said(&found.judge(per_day).verdict), found.obstacle(per_day).is_some())
     }
 
@@ -148,5 +151,19 @@ mod tests {
         assert!(said.contains("set logs.budget to 102503M at least") && !refused, "{said}");
         let (said, refused) = verdict(40 * GIB, Some(GIB));
         assert!(said.contains("has 40 GiB and would have to have 106599M") && refused, "{said}");
+    }
+
+    #[test]
+    fn namespaces_that_only_units_name_take_room_too() {
+        let logs = Logs { budget: Some("30G".parse().unwrap()), ..Logs::default() };
+        let found = |unnamed| Found::new(&Profile::default(), &logs, unnamed, Some(80 * GIB));
+        assert_eq!(found(0).room.unwrap().budget, 30 * GIB);
+        assert_eq!(found(1).room.unwrap().budget, 60 * GIB);
+        assert!(found(1).obstacle(None).is_none());
+        let why = found(2).obstacle(None).unwrap().why;
+        assert!(
+            why.contains("has 80 GiB; 90G of journals") && why.contains("one of 96256M"),
+            "{why}"
+        );
     }
 }

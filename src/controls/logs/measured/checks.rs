@@ -64,13 +64,16 @@ pub(in crate::controls::logs) const FORECAST: CheckMeta = CheckMeta {
 /// `logs.files`
 pub(in crate::controls::logs) const FILES: CheckMeta = CheckMeta {
     id: "logs.files",
-    title: "the journal is on disk, and all of its files can be read",
+    title: "the journal is on disk, no file of it is missing, and all can be read",
     severity: Severity::High,
     evidence: Evidence::Behavioural,
     practices: LOGS,
-    why: "What is in a damaged journal file may be lost, and a journal in memory is gone at the next boot. Entries from the \
+    why: "What is in a damaged journal file may be lost, and a journal in memory is gone at the next boot. journald \
+          numbers its entries: where numbers are missing between two files, somebody has removed one. Entries from the \
           future tell of a clock that was wrong: nothing can be said of when they were written.",
     source: "systemd.io/JOURNAL_FILE_FORMAT; systemd-journald.service(8)",
     fix: "journalctl --verify --file=FILE says more; copy what journalctl --file=FILE still prints, then move the file \
-          away. Look into the disk's health. For a journal in memory: [journal] storage = \"persistent\"",
+          away. Look into the disk's health. Find out who removed a file that is missing, and waive the check until that is \
+          older than the retention. A file from the future goes on being one: move it away once it has been looked at. For a \
+          journal in memory: [journal] storage = \"persistent\"",
 };

@@ -70,6 +70,7 @@ impl Asked<'_> {
 
 /// What a file holds. Moments are in seconds since the epoch, sizes in bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Noted", into = "Noted")]
 pub(super) struct Contents {
     /// Nobody writes to it any more.
     pub(super) is_closed: bool,
@@ -77,6 +78,10 @@ pub(super) struct Contents {
     pub(super) entries: u64,
     /// The number of the first.
     pub(super) head_seqnum: u64,
+    /// The number of the last.
+    pub(super) tail_seqnum: u64,
+    /// What distinguishes the count that these are of from others; 0 where that is not known.
+    pub(super) count: u64,
     /// When the first was written.
     pub(super) head: u64,
     /// When the last was written.
@@ -88,11 +93,40 @@ pub(super) struct Contents {
     /// Of each source, in the order in which they were asked for.
     pub(super) sources: Vec<OfSource>,
     /// What was thrown away, as it was said in this file.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) dropped: Vec<Dropped>,
     /// What journald said last, in this file, that it may use, and that it leaves free.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) limits: Option<(u64, u64)>,
+}
+
+/// How it is noted: without names, which are longer than what they name, and there are a thousand of these.
+type Noted = (bool, [u64; 7], Part, Vec<OfSource>, Vec<Dropped>, Option<(u64, u64)>);
+
+impl From<Noted> for Contents {
+    fn from((is_closed, numbers, all, sources, dropped, limits): Noted) -> Self {
+        let [entries, head_seqnum, tail_seqnum, count, head, tail, written] = numbers;
+        Self {
+            is_closed,
+            entries,
+            head_seqnum,
+            tail_seqnum,
+            count,
+            head,
+            tail,
+            written,
+            all,
+            sources,
+            dropped,
+            limits,
+        }
+    }
+}
+
+impl From<Contents> for Noted {
+    fn from(of: Contents) -> Self {
+        let numbers =
+            [of.entries, of.head_seqnum, of.tail_seqnum, of.count, of.head, of.tail, of.written];
+        (of.is_closed, numbers, of.all, of.sources, of.dropped, of.limits)
+    }
 }
 
 /// What a file has of one source.
@@ -139,6 +173,8 @@ pub(super) fn read<S: Source>(
         is_closed: header.state == State::Archived,
         entries: header.entries,
         head_seqnum: header.head_seqnum,
+        tail_seqnum: header.tail_seqnum,
+        count: header.seqnum_id.iter().take(8).fold(0, |count, byte| count << 8 | u64::from(*byte)),
         head: header.head / 1_000_000,
         tail: header.tail / 1_000_000,
         written: header.written(),
@@ -168,7 +204,7 @@ fn whole<S: Source>(
         let all = Stretch { first, last, entries: contents.entries };
         return Ok(Part { stretches: vec![all], future: 0 });
     }
-    series_of(file, &file.all()?, asked.max_gap, asked.now)
+    series_of(file, &file.all(), asked.max_gap, asked.now)
 }
 
 fn series_of<S: Source>(
@@ -203,7 +239,7 @@ fn parts<S: Source>(
         if is_weighed && !entries.is_empty() {
             let of_all = match of_all {
                 Some(weight) => weight,
-                None => *of_all.insert(weight(file, &file.all()?)?),
+                None => *of_all.insert(weight(file, &file.all())?),
             };
             let own = weight(file, &entries)?.min(of_all);
             share = u64::try_from(own * 1_000_000 / of_all.max(1)).unwrap_or_default();

@@ -3,6 +3,9 @@
 //! journald gives up its oldest files when it reaches the smaller of two limits: what it may use (`SystemMaxUse=`), and
 //! what must be left free for others (`SystemKeepFree=`). The first stands; the second shrinks as others grow. What is
 //! written today must last for the whole retention, so the forecast looks as far ahead as that.
+//!
+//! Whatever room there is, a ceiling (`MaxRetentionSec=`) deletes a file when its first entry is as old as that, and with it
+//! entries that are younger by what a file spans.
 
 /// Seconds in a day.
 pub(super) const DAY: u64 = 86_400;
@@ -28,6 +31,8 @@ pub(in crate::controls::logs) struct Space {
     pub(in crate::controls::logs) files: u64,
     /// How many files it may have.
     pub(in crate::controls::logs) max_files: u64,
+    /// How old entries are at least when they go for their age; `None` where none do.
+    pub(in crate::controls::logs) floor: Option<u64>,
     /// How many files are begun in a hundred days; 0 where none was yet.
     pub(in crate::controls::logs) files_per_hundred_days: u64,
     /// What everything else on the file system grows by in a day; `None` while that has not been observed for a day.
@@ -39,6 +44,11 @@ pub(in crate::controls::logs) struct Space {
 pub(in crate::controls::logs) enum Forecast {
     /// Less than a day has been observed.
     TooYoung,
+    /// Entries are deleted for their age before they may go.
+    Ceiling {
+        /// How old they may be then, in seconds.
+        floor: u64,
+    },
     /// At this rate it holds so many seconds' worth, today's conditions given.
     Lasts {
         /// Seconds' worth of entries that it holds.
@@ -70,6 +80,9 @@ impl Space {
 
     /// What will become of it.
     pub(in crate::controls::logs) fn forecast(&self) -> Forecast {
+        if let Some(floor) = self.floor.filter(|floor| *floor < self.keep) {
+            return Forecast::Ceiling { floor };
+        }
         let Some(rate) = self.per_day.filter(|rate| *rate > 0) else { return Forecast::TooYoung };
         let capacity = self.capacity();
         let seconds = |bytes: u64, per_day: u64| {
@@ -127,6 +140,7 @@ mod tests {
             file: G / 8,
             files: 60,
             max_files: 1000,
+            floor: None,
             files_per_hundred_days: 100,
             others_per_day: None,
         }
@@ -134,7 +148,7 @@ mod tests {
 
     fn days(forecast: Forecast) -> (u64, Option<u64>) {
         match forecast {
-            Forecast::TooYoung => panic!("too young"),
+            Forecast::TooYoung | Forecast::Ceiling { .. } => panic!("{forecast:?}"),
             Forecast::Lasts { holds, short_in } => (holds / DAY, short_in.map(|at| at / DAY)),
             Forecast::Short { holds, short_in, .. } => (holds / DAY, Some(short_in / DAY)),
         }
@@ -169,6 +183,13 @@ mod tests {
         let daily = Space { max_files: 80, ..space() };
         assert_eq!(days(daily.forecast()), (78, Some(20)));
         assert_eq!(days(Space { max_files: 100, ..space() }.forecast()), (98, None));
+    }
+
+    #[test]
+    fn a_ceiling_deletes_whatever_room_there_is() {
+        let at = |days: u64| Space { floor: Some(days * DAY), ..space() }.forecast();
+        assert_eq!(at(60), Forecast::Ceiling { floor: 60 * DAY });
+        assert_eq!(days(at(90)), (198, None));
     }
 
     #[test]

@@ -5,13 +5,11 @@ use std::collections::BTreeSet;
 use super::{
     file::{self, Asked, Contents, Dropped, SLACK},
     forecast::DAY,
+    numbers::{self, Hole, Range},
     samples::{FileNote, FileNotes},
     series::{Part, Series},
 };
-use crate::host::{
-    Reader,
-    journal_files::{Fault, Found},
-};
+use crate::host::{Reader, journal_files::Found};
 
 /// Over how long volume is measured, in seconds: a week, so that busy and idle days are in it.
 pub(super) const WINDOW: u64 = 7 * DAY;
@@ -40,6 +38,8 @@ pub(in crate::controls::logs) struct Journal {
     pub(in crate::controls::logs) all: Series,
     /// Entries were numbered before the oldest one that is kept, and are gone.
     pub(in crate::controls::logs) has_lost_its_beginning: bool,
+    /// Entries that are missing between files.
+    pub(in crate::controls::logs) holes: Vec<Hole>,
     /// Files that were not closed when the host went down, and were put aside.
     pub(in crate::controls::logs) unclean: Vec<String>,
     /// Files that cannot be read.
@@ -61,6 +61,8 @@ pub(super) struct Kept {
     pub(super) part: Part,
     /// What it took in the last days, in bytes.
     pub(super) recent: u64,
+    /// Its newest entry, in seconds since the epoch: not looked for among all of them with each file that is added.
+    newest: Option<u64>,
     /// The namespace of the journal that its newest entry is in.
     pub(super) namespace: Option<String>,
 }
@@ -68,8 +70,9 @@ pub(super) struct Kept {
 impl Kept {
     /// Adds what the journal of this namespace, or a file of it, has of the source.
     pub(super) fn add(&mut self, part: &Part, recent: u64, namespace: Option<&str>) {
-        let newest = |part: &Part| part.stretches.iter().map(|stretch| stretch.last).max();
-        if newest(part) > newest(&self.part) {
+        let newest = part.stretches.iter().map(|stretch| stretch.last).max();
+        if newest > self.newest {
+            self.newest = newest;
             self.namespace = namespace.map(str::to_owned);
         }
         self.part.stretches.extend(&part.stretches);
@@ -95,13 +98,18 @@ pub(super) fn read(
     })?;
     let mut journal = Journal { dir: dir.to_owned(), ..Journal::default() };
     let mut earlier = notes.take(dir);
-    let mut files: Vec<(Found, Contents)> = Vec::new();
+    let (mut files, mut unknown): (Vec<(Found, Contents)>, _) = (Vec::new(), Vec::new());
     for each in found {
-        let known = earlier.remove(&each.name).filter(|note| note.stamp == each.stamp);
-        let read = match known {
-            Some(note) => Ok(Some((note.contents, None))),
-            None => read_file(host, &each, asked),
-        };
+        match earlier.remove(&each.name).filter(|note| note.stamp == each.stamp) {
+            Some(note) => {
+                journal.count(&each);
+                files.push((each, note.contents));
+            }
+            None => unknown.push(each),
+        }
+    }
+    let read = host.files().look_into(&unknown, |found, file| file::read(file, &found.dir, asked));
+    for (each, read) in unknown.into_iter().zip(read) {
         let (contents, fault) = match read {
             // journald has deleted it since the folder was listed.
             Ok(None) => continue,
@@ -112,28 +120,19 @@ pub(super) fn read(
         journal.faulty.extend(fault.map(|why| Faulty { path: each.path(), why: why.to_string() }));
         files.extend(contents.map(|contents| (each, contents)));
     }
+    journal.unclean.sort_unstable();
     let kept = journal.sum(&files, asked);
     let is_closed = |(found, contents): &(Found, Contents)| {
         (contents.is_closed || found.is_put_aside()) && contents.lasts(asked.now)
     };
     let faulty: BTreeSet<&String> = journal.faulty.iter().map(|each| &each.path).collect();
     let lasting = files.into_iter().filter(is_closed);
-    let lasting = lasting.filter(|(found, _)| !faulty.contains(&found.path()));
+    let lasting = lasting.filter(|(found, _)| faulty.is_empty() || !faulty.contains(&found.path()));
     let lasting = lasting
         .map(|(found, contents)| (found.name, FileNote { stamp: found.stamp, contents }))
         .collect();
     notes.put(dir, lasting);
     Ok((journal, kept))
-}
-
-/// Reads one file, and what is wrong with a part of it; `None` when it is gone.
-fn read_file(
-    host: &Reader,
-    found: &Found,
-    asked: &Asked<'_>,
-) -> Result<Option<(Contents, Option<Fault>)>, Fault> {
-    let Some(file) = host.files().open_journal(&found.path())? else { return Ok(None) };
-    file::read(&file, &found.dir, asked).map(Some)
 }
 
 impl Journal {
@@ -165,6 +164,7 @@ impl Journal {
         };
         let oldest = files.iter().filter(|(_, contents)| contents.entries > 0).min_by_key(begins);
         self.has_lost_its_beginning = oldest.is_some_and(|(_, oldest)| oldest.head_seqnum > 1);
+        self.holes = numbers::holes(files.iter().filter_map(range));
         let said = files.iter().filter(|(_, contents)| contents.limits.is_some());
         let newest = said.max_by_key(|(_, contents)| contents.tail);
         self.limits = newest.and_then(|(_, contents)| contents.limits);
@@ -188,6 +188,20 @@ impl Journal {
         self.per_day = Some(all.max(per_day(recent, age.min(WINDOW))));
         self.files_per_hundred_days = per_day(self.files.saturating_mul(100), age);
     }
+}
+
+/// Which entries a file has, where that is known.
+fn range((found, contents): &(Found, Contents)) -> Option<Range> {
+    let is_known = contents.entries > 0 && contents.count > 0;
+    is_known.then_some(Range {
+        count: contents.count,
+        head: contents.head_seqnum,
+        tail: contents.tail_seqnum,
+        first: contents.head,
+        last: contents.tail,
+        is_systems: found.name.starts_with("system"),
+        is_closed: contents.is_closed || found.is_put_aside(),
+    })
 }
 
 /// How much of a file was written in the last days.

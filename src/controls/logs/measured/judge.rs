@@ -147,14 +147,29 @@ fn nothing(measured: &Measured, source: &Source) -> Verdict {
                     format!("no entry has {field}, but {faulty} journal files cannot be read");
                 return Verdict::Unknown { why };
             }
-            Verdict::Differs {
-                observed: format!(
+            let why = if measured.journals.iter().flatten().all(|each| each.is_in_memory) {
+                format!("no journal on disk has an entry with {field}: see logs.files")
+            } else {
+                format!(
                     "no entry has {field}: does it run here, under this name, and log to the journal?"
-                ),
-            }
+                )
+            };
+            Verdict::Differs { observed: why }
+        }
+        Place::File(path) if !source.undated.is_empty() => Verdict::Unknown {
+            why: format!(
+                "the lines in {path} bear no time that is known: have its program write one, or log to the journal"
+            ),
+        },
+        Place::File(path) if source.series.as_ref().is_ok_and(|series| series.future > 0) => {
+            let why = format!(
+                "all lines in {path} are from the future: the clock is wrong, or they bear a local time"
+            );
+            Verdict::Unknown { why }
         }
         Place::File(path) => Verdict::Differs { observed: format!("there is nothing in {path}") },
         Place::Nowhere(why) => Verdict::Differs { observed: why.clone() },
+        Place::Unread(why) => Verdict::Unknown { why: why.clone() },
     }
 }
 
@@ -201,7 +216,8 @@ fn gaps(measured: &Measured, source: &Source) -> Verdict {
     match (verdict, source.undated.first()) {
         (Verdict::Holds { .. }, Some(first)) => Verdict::Unknown {
             why: format!(
-                "{} of its files are compressed or bear no time that is known, and gaps in them are not seen ({first}, …)",
+                "{} of its files are compressed or bear no time that is known, and a gap of that length in them is not seen \
+                 ({first}, …); leave them uncompressed, or set max_gap to more than one of them spans",
                 source.undated.len()
             ),
         },
@@ -260,7 +276,7 @@ fn files(measured: &Measured) -> Judgement {
         Err(why) => Verdict::Unknown { why: why.clone() },
         Ok(journals) => found(measured, journals),
     };
-    judge(&FILES, None, "a journal on disk that can be read whole".to_owned(), verdict)
+    judge(&FILES, None, "a journal on disk, whole and readable".to_owned(), verdict)
 }
 
 fn found(measured: &Measured, journals: &[OnHost]) -> Verdict {
@@ -278,6 +294,23 @@ fn found(measured: &Measured, journals: &[OnHost]) -> Verdict {
     wrong.extend(faulty.iter().take(NAMED).map(|each| format!("{}: {}", each.path, each.why)));
     if faulty.len() > NAMED {
         wrong.push(format!("and {} more that cannot be read", faulty.len() - NAMED));
+    }
+    let since = measured.now.saturating_sub(measured.keep);
+    let holes =
+        journals.iter().flat_map(|each| each.journal.holes.iter().map(move |hole| (each, hole)));
+    let holes: Vec<_> = holes.filter(|(_, hole)| hole.to > since).collect();
+    wrong.extend(holes.iter().take(NAMED).map(|(each, hole)| {
+        format!(
+            "{} entries between {} and {} are gone from {}: a file was removed, and not by journald, which begins with the \
+             oldest",
+            hole.entries,
+            moment(hole.from),
+            moment(hole.to),
+            each.journal.dir
+        )
+    }));
+    if holes.len() > NAMED {
+        wrong.push(format!("and {} more removals", holes.len() - NAMED));
     }
     let future: u64 = journals.iter().map(|each| each.journal.all.future).sum();
     if future > 0 {

@@ -10,21 +10,23 @@
 //! holdfast's to put right, so there are no steps.
 
 mod checks;
-mod container;
+pub(in crate::controls::logs) mod container;
 mod file;
 mod forecast;
 mod journal;
 mod judge;
+mod look;
+mod numbers;
 mod outlook;
 mod place;
+mod room;
 mod samples;
 mod series;
 mod stamp;
 pub(in crate::controls::logs) mod table;
 mod text;
 
-use std::collections::BTreeMap;
-
+use self::forecast::DAY;
 pub(in crate::controls::logs) use self::{
     checks::{FILES, FORECAST, GAPS, KEPT, LOST},
     file::Dropped,
@@ -34,21 +36,7 @@ pub(in crate::controls::logs) use self::{
     samples::Samples,
     series::Series,
 };
-use self::{
-    file::{Asked, Wanted},
-    forecast::DAY,
-    place::{IN_MEMORY, dirs, place},
-    samples::{FileNotes, Sample},
-};
-use crate::{
-    engine::check::Judgement,
-    host::{Reader, clock},
-    profile::schema::{LogSource, Logs},
-};
-
-/// journald's own limits where it has not said them: a tenth of the file system and 15 %, 4 GB each at most;
-/// journald.conf(5).
-const DEFAULT_LIMIT: u64 = 4 << 30;
+use crate::engine::check::Judgement;
 
 /// What was found of one source. Spans are in seconds, sizes in bytes.
 #[derive(Debug)]
@@ -115,221 +103,6 @@ pub(in crate::controls::logs) struct Measured {
 const WHOLE: &str = "*";
 
 impl Measured {
-    /// Looks at every journal file, and at the logs that sources keep themselves.
-    pub(in crate::controls::logs) fn read(logs: &Logs, host: &Reader) -> Self {
-        let now = u64::try_from(clock::now().as_second()).unwrap_or_default();
-        let max_gap = logs.max_gap.as_secs();
-        let keep = logs.keep.as_secs();
-        let places: Vec<Place> = logs.source.iter().map(|source| place(host, source)).collect();
-        let wanted: Vec<Wanted> = logs
-            .source
-            .iter()
-            .zip(&places)
-            .map(|(source, place)| Wanted {
-                // What is not in the journal is looked for under a value that no entry has.
-                field: if let Place::Journal(field) = place {
-                    field.clone()
-                } else {
-                    String::new()
-                },
-                max_gap: logs.max_gap_of(source).as_secs(),
-            })
-            .collect();
-        let samples = host.files().text(samples::PATH).ok().flatten();
-        let mut samples = samples.map(|text| Samples::parse(&text)).unwrap_or_default();
-        let weighed_since = now.saturating_sub(journal::WINDOW);
-        let asked = Asked { wanted: &wanted, max_gap, now, weighed_since };
-        let known = samples.take_files();
-        let before = known.digest();
-        let mut files = known.of(&asked.key());
-        let mut kept = vec![journal::Kept::default(); wanted.len()];
-        let journals = dirs(host).and_then(|dirs| {
-            let mut journals = Vec::new();
-            for (dir, namespace) in dirs {
-                let (journal, found) = journal::read(host, &dir, &asked, &mut files)?;
-                if journal.files == 0 {
-                    continue;
-                }
-                for ((source, kept), found) in logs.source.iter().zip(&mut kept).zip(found) {
-                    let asked = source.namespace.as_ref().map(ToString::to_string);
-                    if asked.is_none() || asked == namespace {
-                        kept.add(&found.part, found.recent, namespace.as_deref());
-                    }
-                }
-                let is_in_memory = dir.starts_with(IN_MEMORY);
-                journals.push(OnHost { journal, namespace, is_in_memory, space: None });
-            }
-            Ok(journals)
-        });
-        let mut measured = Self {
-            now,
-            keep,
-            max_gap,
-            journals,
-            sources: Vec::new(),
-            first_seen: samples.first(WHOLE),
-            notes: None,
-        };
-        for ((source, place), kept) in logs.source.iter().zip(places).zip(kept) {
-            let found = measured.source(logs, source, place, &kept, host, &samples);
-            measured.sources.push(found);
-        }
-        let are_new = files.digest() != before;
-        measured.rooms(host, logs, &samples, (files, are_new));
-        measured
-    }
-
-    fn source(
-        &self,
-        logs: &Logs,
-        source: &LogSource,
-        place: Place,
-        kept: &journal::Kept,
-        host: &Reader,
-        samples: &Samples,
-    ) -> Source {
-        let max_gap = logs.max_gap_of(source).as_secs();
-        let mut found = Source {
-            name: source.name.to_string(),
-            keep: logs.keep_of(source).as_secs(),
-            max_gap,
-            series: Ok(Series::default()),
-            per_day: None,
-            lost: None,
-            undated: Vec::new(),
-            first_seen: None,
-            namespace: source.namespace.as_ref().map(ToString::to_string),
-            goes_with_container: source.container.is_some() && matches!(place, Place::File(_)),
-            space: None,
-            place,
-        };
-        found.first_seen = samples.first(&note_name(&found));
-        match &found.place {
-            Place::Nowhere(why) => found.series = Err(why.clone()),
-            Place::File(path) => match text::read(host, path, max_gap, self.now) {
-                Err(why) => found.series = Err(why),
-                Ok(None) => {}
-                Ok(Some(text)) => {
-                    let age = text.series.oldest().map(|oldest| self.now.saturating_sub(oldest));
-                    found.per_day =
-                        age.filter(|age| *age >= DAY).map(|age| per_day(text.bytes, age));
-                    found.space = self.space_of_files(path, &text, found.keep, host);
-                    found.series = Ok(text.series);
-                    found.undated = text.undated;
-                }
-            },
-            Place::Journal(field) => {
-                found.namespace = found.namespace.or_else(|| kept.namespace.clone());
-                let series = Series::join([&kept.part], max_gap);
-                let age = series.oldest().map(|oldest| self.now.saturating_sub(oldest));
-                let age = age.filter(|age| *age >= DAY);
-                found.per_day = age.map(|age| per_day(kept.recent, age.min(7 * DAY)));
-                found.lost = Some(self.lost(field));
-                found.series = match &self.journals {
-                    Ok(_) => Ok(series),
-                    Err(why) => Err(why.clone()),
-                };
-            }
-        }
-        found
-    }
-
-    /// What room a log file has, without what others take of it: nothing but its file system limits it.
-    fn space_of_files(
-        &self,
-        path: &str,
-        text: &text::Text,
-        keep: u64,
-        host: &Reader,
-    ) -> Option<Space> {
-        let age = self.now.saturating_sub(text.series.oldest()?);
-        Some(Space {
-            keep,
-            per_day: Some(per_day(text.bytes, age)).filter(|_| age >= DAY),
-            used: text.bytes,
-            available: host.files().free_bytes(path)?,
-            max_use: u64::MAX,
-            keep_free: 0,
-            file: 0,
-            files: text.files,
-            max_files: u64::MAX,
-            files_per_hundred_days: 0,
-            others_per_day: None,
-        })
-    }
-
-    /// What was thrown away that this field's source may have written.
-    fn lost(&self, field: &str) -> Vec<Dropped> {
-        let unit = field.strip_prefix("_SYSTEMD_UNIT=");
-        let is_its = |dropped: &&Dropped| match unit {
-            Some(unit) => dropped.unit == unit,
-            // Docker's containers write through its service, Podman's through a scope of their own.
-            None => dropped.unit == "docker.service" || dropped.unit.starts_with("libpod-"),
-        };
-        let journals = self.journals.iter().flatten();
-        let dropped = journals.flat_map(|each| &each.journal.dropped).filter(is_its);
-        dropped.filter(|each| each.at.saturating_add(self.keep) >= self.now).cloned().collect()
-    }
-
-    /// Works out what room each journal has, and what is to be noted.
-    fn rooms(&mut self, host: &Reader, logs: &Logs, samples: &Samples, files: (FileNotes, bool)) {
-        let mut looks = Vec::new();
-        let keep = logs.longest_in_journal().as_secs();
-        for each in self.journals.iter_mut().flatten().filter(|each| !each.is_in_memory) {
-            let files = host.files();
-            let space =
-                files.total_bytes(&each.journal.dir).zip(files.free_bytes(&each.journal.dir));
-            let Some((total, available)) = space else { continue };
-            let journal = &each.journal;
-            let default = |share: u64| (total / 100 * share).min(DEFAULT_LIMIT);
-            let (max_use, keep_free) = journal.limits.unwrap_or((default(10), default(15)));
-            let look = Sample {
-                at: self.now,
-                dir: journal.dir.clone(),
-                total,
-                available,
-                journal: journal.used,
-            };
-            let in_it = self.sources.iter().filter(|source| source.namespace == each.namespace);
-            let keep = match each.namespace {
-                None => keep,
-                Some(_) => in_it.map(|source| source.keep).max().unwrap_or(self.keep),
-            };
-            each.space = Some(Space {
-                keep,
-                per_day: journal.per_day,
-                used: journal.used,
-                available,
-                max_use,
-                keep_free,
-                file: journal.largest,
-                files: journal.files,
-                max_files: crate::controls::journal::max_files(host, each.namespace.as_deref()),
-                files_per_hundred_days: journal.files_per_hundred_days,
-                others_per_day: samples.growth(&look),
-            });
-            looks.push(look);
-        }
-        for source in &mut self.sources {
-            let (Place::File(path), Some(space)) = (&source.place, &mut source.space) else {
-                continue;
-            };
-            let Some(total) = host.files().total_bytes(path) else { continue };
-            let (dir, available) = (path.clone(), space.available);
-            let look = Sample { at: self.now, dir, total, available, journal: space.used };
-            space.others_per_day = samples.growth(&look);
-            looks.push(look);
-        }
-        let mut oldest = BTreeMap::new();
-        let whole = self.whole().and_then(|whole| whole.journal.all.oldest());
-        oldest.extend(whole.map(|oldest| (WHOLE.to_owned(), oldest)));
-        for source in &self.sources {
-            let seen = source.series.as_ref().ok().and_then(Series::oldest);
-            oldest.extend(seen.map(|seen| (note_name(source), seen)));
-        }
-        self.notes = samples.with(&looks, &oldest, files, self.now);
-    }
-
     /// What all journals on disk grow by in a day, in bytes; `None` while that is known of none.
     pub(in crate::controls::logs) fn per_day(&self) -> Option<u64> {
         let on_disk = self.journals.iter().flatten().filter(|each| !each.is_in_memory);
@@ -366,7 +139,9 @@ fn note_name(source: &Source) -> String {
     let name = &source.name;
     match &source.place {
         Place::File(_) if source.goes_with_container => format!("{name} json-file"),
-        Place::Journal(what) | Place::File(what) | Place::Nowhere(what) => format!("{name} {what}"),
+        Place::Journal(what) | Place::File(what) | Place::Nowhere(what) | Place::Unread(what) => {
+            format!("{name} {what}")
+        }
     }
 }
 

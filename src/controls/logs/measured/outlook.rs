@@ -52,6 +52,13 @@ fn forecast(space: Option<Space>, what: &str, now: u64) -> Verdict {
                 "less than a day of it has been seen; a day after its first entry it can be told"
                     .to_owned(),
         },
+        Forecast::Ceiling { floor } => Verdict::Differs {
+            observed: format!(
+                "journald deletes by age (MaxRetentionSec=), a file as soon as its first entry is old enough: entries of {} \
+                 can go (MaxFileSec=)",
+                days(floor)
+            ),
+        },
         Forecast::Short { holds, short_in, needed } => {
             let from = match short_in {
                 0 => "now".to_owned(),

@@ -16,6 +16,8 @@ pub(in crate::controls::logs) enum Place {
     File(String),
     /// Nowhere on this host that can be read: why.
     Nowhere(String),
+    /// Where it is cannot be told: why.
+    Unread(String),
 }
 
 /// Where a source's log is.
@@ -38,7 +40,7 @@ pub(super) fn place(host: &Reader, source: &LogSource) -> Place {
         Ok(Kept::Elsewhere(driver)) => Place::Nowhere(format!(
             "Docker keeps no output of {container} on this host (driver {driver}); use journald"
         )),
-        Err(why) => Place::Nowhere(why),
+        Err(why) => Place::Unread(why),
     }
 }
 

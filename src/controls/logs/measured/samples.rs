@@ -25,7 +25,7 @@ const EVERY: u64 = DAY / 4;
 const KEPT: u64 = 30 * DAY;
 
 /// The version of their format; another one counts as none.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// One look at a file system. Sizes are in bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,11 +83,24 @@ pub(super) struct FileNotes {
 
 /// What was read of one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(Stamp, Contents)", into = "(Stamp, Contents)")]
 pub(super) struct FileNote {
     /// Which file it was: while this is the same, so is what it holds.
     pub(super) stamp: Stamp,
     /// What it holds.
     pub(super) contents: Contents,
+}
+
+impl From<(Stamp, Contents)> for FileNote {
+    fn from((stamp, contents): (Stamp, Contents)) -> Self {
+        Self { stamp, contents }
+    }
+}
+
+impl From<FileNote> for (Stamp, Contents) {
+    fn from(note: FileNote) -> Self {
+        (note.stamp, note.contents)
+    }
 }
 
 impl FileNotes {
@@ -229,7 +242,7 @@ mod tests {
         assert!(samples.looks.iter().all(|each| each.at >= 29 * DAY));
         let text = serde_json::to_string(&samples).unwrap();
         assert_eq!(Samples::parse(&text), samples);
-        for damaged in ["", "{}", &text[1..], &text.replace("\"format\":1", "\"format\":2")] {
+        for damaged in ["", "{}", &text[1..], &text.replace("\"format\":2", "\"format\":3")] {
             assert_eq!(Samples::parse(damaged), Samples::default());
         }
         // A clock that was set back a year.

@@ -1,20 +1,33 @@
 //! The time that stands in a line of a log: pure.
 
+use std::borrow::Cow;
+
 use jiff::{Timestamp, civil::DateTime, tz::Offset};
 
 /// How far into a line a time is looked for, in bytes.
 const HEAD: usize = 80;
 
+/// With this and `[` begins what tells a terminal of colours.
+const ESCAPE: char = '\u{1b}';
+
+/// Under which names programs that write JSON put the time: the signer and whatever else uses tracing, logstash's kin,
+/// the Stacks node.
+const KEYS: [&str; 4] = ["\"timestamp\":\"", "\"@timestamp\":\"", "\"time\":\"", "\"ts\":\""];
+
 /// The moment of a line, in seconds since the epoch; `None` where it has none that is known. Known are RFC 3339 and what
-/// is close to it (bitcoind, rsyslog, Podman), seconds since the epoch in brackets (Stacks node and signer), and the
-/// `time` of Docker's JSON, which stands at the end.
+/// is close to it (bitcoind, rsyslog, Podman), seconds since the epoch in brackets (Stacks node and signer), the `time` of
+/// Docker's JSON, which stands at the end, and that of programs that write JSON themselves. Colours are passed over.
 pub(super) fn of_line(line: &str) -> Option<u64> {
-    let docker = line.starts_with('{').then(|| line.rfind("\"time\":\"")).flatten();
-    if let Some(at) = docker {
+    if line.starts_with("{\"log\":") {
+        let at = line.rfind("\"time\":\"")?;
         return date(line.get(at + 8..)?);
     }
+    if line.starts_with('{') {
+        let value = KEYS.iter().find_map(|key| line.split_once(key));
+        return date(value?.1);
+    }
     let end = (0..=line.len().min(HEAD)).rev().find(|at| line.is_char_boundary(*at))?;
-    let head = line[..end].trim_start();
+    let head = plain(line[..end].trim_start());
     if let Some(moment) = date(head.trim_start_matches('[')) {
         return Some(moment);
     }
@@ -22,6 +35,20 @@ pub(super) fn of_line(line: &str) -> Option<u64> {
     let whole = inside.split_once('.').map_or(inside, |(whole, _)| whole);
     // From 2001 on seconds have ten digits; what is shorter is a process.
     (whole.len() == 10).then(|| whole.parse().ok()).flatten()
+}
+
+/// A text without the sequences by which terminals are told of colours, ECMA-48 (`ESC [ … m`).
+fn plain(text: &str) -> Cow<'_, str> {
+    if !text.contains(ESCAPE) {
+        return Cow::Borrowed(text);
+    }
+    let mut parts = text.split(ESCAPE);
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| c.is_ascii_alphabetic());
+        plain.push_str(end.and_then(|end| part.get(end + 1..)).unwrap_or_default());
+    }
+    Cow::Owned(plain)
 }
 
 /// Reads `2026-11-21T10:00:00`, with a blank for the `T`, a fraction and an offset, if they are there. Without an offset
@@ -69,6 +96,25 @@ mod tests {
                 "{\"log\":\"at 2001-01-01T00:00:00Z\\n\",\"stream\":\"stdout\",\"time\":\"2026-11-21T10:00:00.5Z\"}",
                 Some(1_795_255_200),
             ),
+            (
+                "{\"timestamp\":\"2026-11-21T10:00:00.1Z\",\"level\":\"INFO\",\"fields\":{\"time\":\"x\"}}",
+                Some(1_795_255_200),
+            ),
+            (
+                "{\"msg\":\"hello\",\"level\":\"INFO\",\"ts\":\"2026-11-21T10:00:00.123+00:00\"}",
+                Some(1_795_255_200),
+            ),
+            (
+                "{\"log\":\"{\\\"timestamp\\\":\\\"2001-01-01T00:00:00Z\\\"}\\n\",\"time\":\"2026-11-21T10:00:00Z\"}",
+                Some(1_795_255_200),
+            ),
+            (
+                "\u{1b}[2m2026-11-21T10:00:00.1Z\u{1b}[0m \u{1b}[32m INFO\u{1b}[0m hello",
+                Some(1_795_255_200),
+            ),
+            ("\u{1b}[32mINFO\u{1b}[0m [1795255200.1] [src/x.rs:7] hello", Some(1_795_255_200)),
+            ("\u{1b}[", None),
+            ("{\"log\":\"cut in the mid", None),
             ("sshd[1234]: hello", None),
             ("hello", None),
             ("", None),
@@ -81,7 +127,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_panics(line in "[0-9T:.,+\\-\\[\\]{} \"timeé]*|.*") {
+        fn nothing_panics(line in "[0-9T:.,+\\-\\[\\]{} \"timeé\u{1b}m]*|.*") {
             let _ = of_line(&line);
         }
     }

@@ -136,7 +136,7 @@ impl Measured {
             Place::Journal(field) if field.starts_with("_SYSTEMD_UNIT=") => ("unit", field.clone()),
             Place::Journal(field) => ("container", field.clone()),
             Place::File(path) => ("file", path.clone()),
-            Place::Nowhere(_) => ("container", String::new()),
+            Place::Nowhere(_) | Place::Unread(_) => ("container", String::new()),
         };
         let none = Series::default();
         let series = source.series.as_ref().unwrap_or(&none);
@@ -185,6 +185,7 @@ impl Measured {
         let on = |short_in: u64| at(self.now.saturating_add(short_in));
         match space.map(|space| space.forecast()) {
             None | Some(Forecast::TooYoung) => (None, None),
+            Some(Forecast::Ceiling { floor }) => (Some(floor), None),
             Some(Forecast::Lasts { holds, short_in }) => (Some(holds), short_in.and_then(on)),
             Some(Forecast::Short { holds, short_in, .. }) => (Some(holds), on(short_in)),
         }

@@ -10,6 +10,9 @@ use crate::host::{HostError, Reader};
 /// How much is read at a time, in bytes: longer than lines are.
 const WINDOW: usize = 64 << 10;
 
+/// In how many such parts a line with a time is looked for: what has none is a trace of calls, or a dump.
+const UNDATED: u64 = 64;
+
 /// What is kept of a log file. Sizes are in bytes, spans in seconds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Text {
@@ -19,7 +22,8 @@ pub(super) struct Text {
     pub(super) files: u64,
     /// What they take.
     pub(super) bytes: u64,
-    /// Files whose lines bear no time that is known: when they were last written to is all that is known of them.
+    /// Files whose lines bear no time that is known, or are compressed, and span longer than what is a gap: when they were
+    /// last written to is all that is known of them.
     pub(super) undated: Vec<String>,
 }
 
@@ -52,24 +56,34 @@ pub(super) fn read(
     files.sort();
     let mut text = Text { files: files.len() as u64, ..Text::default() };
     let mut parts: Vec<Part> = Vec::new();
-    for (modified, path, size) in files {
+    for (modified, file, size) in files {
         text.bytes = text.bytes.saturating_add(size);
         if size == 0 {
             continue;
         }
-        let dated = if is_packed(&path) {
+        let dated = if is_packed(&file) {
             None
         } else {
-            lines(host, &path, size, max_gap, now).map_err(|error| error.chain())?
+            lines(host, &file, size, max_gap, now).map_err(|error| error.chain())?
         };
-        let part = dated.unwrap_or_else(|| {
-            text.undated.push(path);
-            // It goes on where the one before it ended; of the first it is not known where it begins.
-            let before = parts.iter().flat_map(|part| &part.stretches).map(|each| each.last).max();
-            let first = before.unwrap_or(modified).min(modified);
-            Part { stretches: vec![Stretch { first, last: modified, entries: 0 }], future: 0 }
-        });
-        parts.push(part);
+        if let Some(part) = dated {
+            parts.push(part);
+            continue;
+        }
+        // It goes on where the one before it ended. Of the first it is not known where it begins, only that something
+        // was written when it ended; of one that is written to, that is always now.
+        let before = parts.iter().flat_map(|part| &part.stretches).map(|each| each.last).max();
+        let last = modified.min(now);
+        let first = before.unwrap_or(last).min(last);
+        let is_proof = before.is_some() || file != path;
+        if is_proof {
+            let stretches = vec![Stretch { first, last, entries: 0 }];
+            parts.push(Part { stretches, future: 0 });
+        }
+        // No gap fits in between.
+        if !is_proof || last - first > max_gap {
+            text.undated.push(file);
+        }
     }
     text.series = Series::join(parts, max_gap);
     Ok(Some(text))
@@ -101,43 +115,47 @@ fn lines(
         let bytes = host.files().window(path, at, WINDOW)?.unwrap_or_default();
         Ok::<_, HostError>(String::from_utf8_lossy(&bytes).into_owned())
     };
-    // The place of an entry is that of the window it is in: few files have more than some thousand of them.
     let windows = size.div_ceil(WINDOW as u64);
+    let of = |index: u64| Ok::<_, HostError>(times(&window(index * WINDOW as u64)?, index == 0));
+    // When a window begins: where no line in it bears a time, that of the next that does, or of the last that did.
+    let begin = |index: u64| {
+        for at in index..windows.min(index + UNDATED) {
+            if let Some(time) = of(at)?.first() {
+                return Ok(Some(*time));
+            }
+        }
+        for at in (index.saturating_sub(UNDATED)..index).rev() {
+            if let Some(time) = of(at)?.last() {
+                return Ok(Some(*time));
+            }
+        }
+        Ok::<_, HostError>(None)
+    };
+    // The place of an entry is that of the window it is in: few files have more than some thousand of them.
     let mut is_dated = true;
-    let begins = series::part(windows, u64::MAX, max_gap, |index| {
-        let text = window(index * WINDOW as u64)?;
-        let times = times(&text, index == 0);
-        is_dated &= !times.is_empty();
-        Ok::<_, HostError>(times.first().copied().unwrap_or_default())
+    let begins = series::part(windows, now + SLACK, max_gap, |index| {
+        let time = begin(index)?;
+        is_dated &= time.is_some();
+        Ok::<_, HostError>(time.unwrap_or_default())
     })?;
     if !is_dated {
         return Ok(None);
     }
     // Where windows lie far apart, and at the end, each line counts.
-    let mut all = Part::default();
+    let mut all = Part { stretches: Vec::new(), future: begins.future };
     let mut place = 0;
     for stretch in begins.stretches {
-        let last_window = place + stretch.entries.saturating_sub(1);
-        let times = times(&window(last_window * WINDOW as u64)?, last_window == 0);
-        let from = if last_window == place { times.first().copied() } else { Some(stretch.first) };
+        all.stretches.push(Stretch { entries: 0, ..stretch });
+        place += stretch.entries;
+        let times = of(place.saturating_sub(1))?;
         let within = series::part(times.len() as u64, now + SLACK, max_gap, |index| {
-            Ok::<_, HostError>(
-                usize::try_from(index)
-                    .ok()
-                    .and_then(|at| times.get(at))
-                    .copied()
-                    .unwrap_or_default(),
-            )
+            let time = usize::try_from(index).ok().and_then(|at| times.get(at));
+            Ok::<_, HostError>(time.copied().unwrap_or_default())
         })?;
         all.future = all.future.saturating_add(within.future);
-        if let Some(from) = from.filter(|from| *from <= now + SLACK) {
-            all.stretches.push(Stretch { first: from, last: stretch.last.max(from), entries: 0 });
-        }
         all.stretches
             .extend(within.stretches.into_iter().map(|each| Stretch { entries: 0, ..each }));
-        place = last_window + 1;
     }
-    all.stretches.retain(|each| each.last <= now + SLACK);
     Ok(Some(all))
 }
 
@@ -208,14 +226,81 @@ mod tests {
         assert_eq!((gaps[0].from, gaps[0].to), (begin + 10 * DAY - 3600, begin + 13 * DAY));
     }
 
+    /// A file that is written to is always as old as the last line: that proves nothing, and the next look would take it
+    /// for a deletion.
     #[test]
-    fn lines_without_a_time_are_dated_by_the_file() {
+    fn lines_without_a_time_are_dated_by_the_file_once_it_is_rotated() {
         let root = tempfile::tempdir().unwrap();
         let host = Reader::below(root.path());
         std::fs::write(root.path().join("a.log"), "hello\nworld\n").unwrap();
         let now = u64::try_from(crate::host::clock::now().as_second()).unwrap();
         let text = read(&host, "/a.log", DAY, now).unwrap().unwrap();
+        assert_eq!((text.undated, text.series.oldest()), (vec!["/a.log".to_owned()], None));
+
+        let rotated = root.path().join("a.log.1");
+        std::fs::write(&rotated, "hello\n").unwrap();
+        let then = std::time::SystemTime::now() - std::time::Duration::from_secs(100 * DAY);
+        std::fs::File::options().append(true).open(&rotated).unwrap().set_modified(then).unwrap();
+        let text = read(&host, "/a.log", DAY, now).unwrap().unwrap();
         assert_eq!(text.undated, ["/a.log"]);
-        assert!(now - text.series.oldest().unwrap() < 600);
+        assert!((now - text.series.oldest().unwrap()).abs_diff(100 * DAY) < 600);
+    }
+
+    /// What is rotated each day and compressed hides no gap that is longer than what lies between.
+    #[test]
+    fn compressed_files_hide_no_longer_gap_than_they_span() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Reader::below(root.path());
+        let now = u64::try_from(crate::host::clock::now().as_second()).unwrap();
+        for days in 1..=5 {
+            let path = root.path().join(format!("a.log.{days}.gz"));
+            std::fs::write(&path, "x").unwrap();
+            let then = std::time::SystemTime::UNIX_EPOCH
+                + std::time::Duration::from_secs(now - days * (DAY + 60));
+            std::fs::File::options().append(true).open(&path).unwrap().set_modified(then).unwrap();
+        }
+        std::fs::write(root.path().join("a.log"), log([now - 3600, now - 60])).unwrap();
+        let read = |max_gap| read(&host, "/a.log", max_gap, now).unwrap().unwrap();
+        assert_eq!(read(2 * DAY).undated, [""; 0]);
+        assert_eq!(read(DAY).undated.len(), 4);
+        assert_eq!(read(2 * DAY).series.oldest(), Some(now - 5 * (DAY + 60)));
+    }
+
+    /// Local time where it is later than in Greenwich, or a clock that is now behind: what lies ahead is not counted, and
+    /// takes nothing else with it.
+    #[test]
+    fn lines_from_the_future_take_nothing_else_with_them() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Reader::below(root.path());
+        let now = 1_795_255_200;
+        let begin = now - 100 * DAY;
+        let put = |moments: &mut dyn Iterator<Item = u64>| {
+            std::fs::write(root.path().join("debug.log"), log(moments)).unwrap();
+        };
+        // Two hours ahead, in many windows and in one.
+        for step in [60, 3600 * 12] {
+            put(&mut (begin..now + 7200).step_by(step));
+            let series = read(&host, "/debug.log", DAY, now).unwrap().unwrap().series;
+            assert_eq!(series.oldest(), Some(begin), "{step}");
+            assert_eq!(series.gaps(0, now, DAY), [], "{step}");
+        }
+        put(&mut (begin..now + 7200).step_by(60));
+        assert!(read(&host, "/debug.log", DAY, now).unwrap().unwrap().series.future > 0);
+    }
+
+    /// A dump that is longer than what is read at a time, in the middle and at the end.
+    #[test]
+    fn lines_without_a_time_among_others() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Reader::below(root.path());
+        let now = 1_795_255_200;
+        let dump = "  at somewhere\n".repeat(20_000);
+        let hours = |from: u64, to: u64| log((now - from * DAY..now - to * DAY).step_by(3600));
+        let text = [hours(100, 50), dump.clone(), hours(50, 0), dump].concat();
+        std::fs::write(root.path().join("a.log"), text).unwrap();
+        let text = read(&host, "/a.log", DAY, now).unwrap().unwrap();
+        assert_eq!((text.undated.len(), text.series.oldest()), (0, Some(now - 100 * DAY)));
+        assert_eq!(text.series.gaps(0, now, DAY), []);
+        assert_eq!(text.series.newest(), Some(now - 3600));
     }
 }
