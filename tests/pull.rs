@@ -8,6 +8,7 @@ use holdfast_test_host::{Peer, Running};
 use crate::support::*;
 
 mod beside;
+mod documents;
 
 /// Where sshd locks the account in.
 const SERVED: &str = "/var/backups/holdfast/finished";
@@ -158,7 +159,7 @@ on_hosts! {
         let listed = puller.sftp("ls -1").ok().unwrap().stdout;
         let names: Vec<&str> = listed.lines().filter(|line| !line.starts_with("sftp>")).collect();
         assert_eq!(names, [FILES[1], FILES[0]], "{listed}");
-        puller.sftp("get -a *").ok().unwrap();
+        puller.sftp("ls -la\nget -a *").ok().unwrap();
         let mut sums = do_in(host, &format!("cd {SERVED} && sha256sum *"));
         std::fs::write(puller.path("SUMS"), &sums).unwrap();
         let check = format!("cd {} && sha256sum -c SUMS", puller.folder.path().display());

@@ -1,7 +1,7 @@
-//! The account beside the rest of a profile, and beside backups that are really made.
+//! The account beside the rest of a profile, and what is done to it.
 
 use super::{BACKUP, Puller, apply, assert_well, do_in, fill};
-use crate::{backup, support::*};
+use crate::support::*;
 
 on_hosts! {
     /// Beside a profile that manages sshd and names who may log in: each gets in as before, nobody counts the account among
@@ -44,6 +44,20 @@ on_hosts! {
         let told = puller.ssh(&[&format!("root@{}", puller.peer.host_v4()), "id"]);
         assert_eq!(told.status, Some(255), "{told}");
 
+        // Nobody confirms by fetching; an administrator does.
+        let more = "[sysctl.values]\n\"net.ipv4.ip_default_ttl\" = 65\n";
+        give(host, &format!("{rest}{}{more}", puller.section()));
+        let output = host.run(["holdfast", "apply", "--confirm-within", "1h"]).unwrap();
+        assert!(output.stdout.contains("not confirmed yet"), "{output}");
+        puller.sftp("ls").ok().unwrap();
+        let told = puller.ssh(&[&puller.to(), "holdfast confirm"]);
+        assert!(!told.stdout.contains("confirmed"), "{told}");
+        let output = holdfast(host, &["status", "--format", "json"]);
+        let status: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+        assert!(status["pending"].is_object(), "{status:#}");
+        let confirmed = admin.ssh(&[&root, "holdfast confirm"]);
+        assert!(confirmed.status == Some(0) && confirmed.stdout.contains("confirmed by root"), "{confirmed}");
+
         // With no administrator's way left there is nobody's: the account is none.
         let keys = do_in(host, "cat /root/.ssh/authorized_keys; rm /root/.ssh/authorized_keys; passwd -q -l root");
         give(host, &format!("{rest}{}[sysctl.values]\n\"net.ipv4.ip_default_ttl\" = 63\n", puller.section()));
@@ -62,7 +76,9 @@ on_hosts! {
         assert_eq!(seen.outcome("pull.keys"), "drift");
         assert_eq!(seen.outcome("pull.effective"), "drift");
         assert!(seen.observed("pull.effective").contains("forcecommand is none"), "{}", seen.observed("pull.effective"));
-        assert_well(&report(host, "correct"));
+        do_in(host, "userdel -f holdfast-pull");
+        assert_eq!(verify(host).outcome("pull.account"), "drift");
+        do_in(host, "systemctl start holdfast-correct.service");
         assert_well(&verify(host));
         puller.sftp("get *").ok().unwrap();
 
@@ -93,6 +109,12 @@ on_hosts! {
                 "rm /var/backups/holdfast/finished/link",
             ),
             (
+                "printf 'UsePAM no\\n' >/etc/ssh/sshd_config.d/00-bbb.conf",
+                "pull.effective",
+                "usepam is no",
+                "rm /etc/ssh/sshd_config.d/00-bbb.conf",
+            ),
+            (
                 "chmod 777 /var/backups",
                 "pull.store",
                 "others may write to /var/backups (mode 0777), so sshd refuses the login",
@@ -108,77 +130,5 @@ on_hosts! {
         // The drop-ins above were never read by sshd; files that came and went leave it behind the folder's time.
         do_in(host, "systemctl reload ssh");
         assert_well(&verify(host));
-    }
-}
-
-on_hosts! {
-    Image::Postgres;
-    /// A backup that was really made, fetched by another host while the next one is being made, and opened from what was
-    /// fetched.
-    fn what_was_fetched_opens(host: &Host) {
-        let puller = Puller::new(host, "puller");
-        backup::prepare(host, &backup::database(backup::rows(&backup::group())));
-        let profile = String::from_utf8(host.read(PROFILE).unwrap()).unwrap();
-        let profile = profile.replace("lock_timeout = \"1s\"", "lock_timeout = \"5m\"");
-        give(host, &format!("{profile}{}", puller.section()));
-        apply(host);
-        let manifest = backup::make(host, true);
-        assert_well(&verify(host));
-        puller.sftp("get -a *").ok().unwrap();
-        let file = manifest["archive"]["file"].as_str().unwrap();
-        let fetched = std::fs::read(puller.path(file)).unwrap();
-        assert_eq!(fetched.len() as u64, manifest["archive"]["bytes"].as_u64().unwrap());
-        let sum = puller.peer.run(["sha256sum", &puller.path(file).display().to_string()]).unwrap().ok().unwrap();
-        assert!(sum.stdout.starts_with(manifest["archive"]["sha256"].as_str().unwrap()), "{sum}");
-        host.push("/root/fetched", fetched, 0o600).unwrap();
-        let head = do_in(host, "age -d -i /root/bob.txt /root/fetched | zstd -dq | head -c 5");
-        assert_eq!(head, "PGDMP");
-
-        // A backup under way is nowhere for whoever fetches.
-        let words = ["runuser", "-u", "postgres", "--", "psql", "-qX", "-d", "signer"];
-        let hold = "BEGIN; LOCK sbtc_signer.stacks_blocks IN ACCESS EXCLUSIVE MODE; \\! touch /tmp/held\nSELECT pg_sleep(600);";
-        let mut holder = host.command(words).unwrap().stdin(hold.as_bytes()).start().unwrap();
-        do_in(host, "for i in $(seq 600); do test -e /tmp/held && break; sleep 0.1; done
-            setsid sh -c 'holdfast backup run signer-db >/tmp/run 2>&1; echo $? >/tmp/exit' >/dev/null 2>&1 &
-            for i in $(seq 600); do ls /var/backups/holdfast | grep -q unfinished && exit; sleep 0.1; done; exit 1");
-        let names = puller.sftp("ls -1a").ok().unwrap().stdout;
-        assert!(!names.contains("unfinished") && !names.contains(".lock"), "{names}");
-        holder.kill();
-        do_in(host, "runuser -u postgres -- psql -qc \"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()\" >/dev/null
-            for i in $(seq 1200); do test -s /tmp/exit && break; sleep 0.1; done; test \"$(cat /tmp/exit)\" = 0 || { cat /tmp/run; exit 1; }");
-        let names = puller.sftp("ls -1").ok().unwrap().stdout;
-        assert_eq!(names.matches(".pgdump.zst.age").count(), 2, "{names}");
-
-        // What whoever fetched can tell, by the host's public key alone.
-        let status = holdfast(host, &["backup", "status", "--format", "json"]).stdout;
-        let status: serde_json::Value = serde_json::from_str(&status).unwrap();
-        let key = status["backups"][0]["host_key"].as_str().unwrap().to_owned();
-        std::fs::create_dir(puller.path("kept")).unwrap();
-        puller.sftp("lcd kept\nget -a *.age\nget *.json").ok().unwrap();
-        let kept = puller.path("kept").display().to_string();
-        let check = |key: &str| {
-            let words = ["backup", "check", &kept, "--key", key, "--newest-within", "1h"];
-            let words = [env!("CARGO_BIN_EXE_holdfast")].into_iter().chain(words);
-            puller.peer.run(words).unwrap()
-        };
-        let said = check(&key);
-        assert_eq!((said.status, said.stdout.matches(" proven,").count()), (Some(0), 2), "{said}");
-        // RFC 8032's first: another host's.
-        let other = check("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
-        assert!(other.status == Some(2) && other.stdout.contains("signed with another key"), "{other}");
-        let path = puller.path("kept").join(file);
-        let mut bytes = std::fs::read(&path).unwrap();
-        let middle = bytes.len() / 2;
-        bytes[middle] ^= 1;
-        std::fs::write(&path, &bytes).unwrap();
-        let said = check(&key);
-        assert!(said.status == Some(2) && said.stdout.contains("its bytes are not those that the host signed"), "{said}");
-        bytes[middle] ^= 1;
-        std::fs::write(&path, &bytes).unwrap();
-        assert_eq!(check(&key).status, Some(0));
-        let id = manifest["id"].as_str().unwrap();
-        std::fs::remove_file(puller.path("kept").join(format!("{id}.manifest.json"))).unwrap();
-        let said = check(&key);
-        assert!(said.status == Some(2) && said.stdout.contains(&format!("the manifest before it, {id}, is gone")), "{said}");
     }
 }

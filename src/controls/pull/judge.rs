@@ -212,6 +212,10 @@ fn not_as_wanted(effective: &Effective, wanted: &Desired) -> Vec<String> {
             faults.push(format!("{keyword} is {said}, expected {value}"));
         }
     }
+    // Its password is locked, and by itself sshd takes that for the whole account; PAM does not. It is one for everybody.
+    if effective.values("usepam") == ["no"] {
+        faults.push("usepam is no, so sshd lets in no account whose password is locked".to_owned());
+    }
     // Printed one on a line, or all on one.
     let names = |keyword: &str| -> Vec<&str> {
         effective

@@ -44,7 +44,7 @@ fn folder(path: &str, mode: Option<u32>) -> Folder {
 /// What `sshd -T` prints where everything is as it should be.
 fn answer(wanted: &Desired) -> String {
     let lines = wanted.effective.iter().map(|(keyword, value)| format!("{keyword} {value}\n"));
-    lines.collect::<String>() + "allowusers root\nallowusers holdfast-pull\n"
+    lines.collect::<String>() + "usepam yes\nallowusers root\nallowusers holdfast-pull\n"
 }
 
 /// A host on which all is well.
@@ -230,6 +230,7 @@ fn what_sshd_would_do_instead() {
         (good.clone() + "denyusers hold*@10.0.0.0/8\n", "denyusers hold*@10.0.0.0/8 keeps it out"),
         (good.clone() + "denygroups *\n", "denygroups * keeps it out"),
         (good.clone() + "forcecommand /bin/sh\n", "forcecommand is "),
+        (good.clone() + "usepam no\n", "usepam is no, so sshd lets in no account"),
     ];
     for (text, says) in cases {
         let found = differs(&said(text), "pull.effective");

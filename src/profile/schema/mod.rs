@@ -100,7 +100,8 @@ pub struct Profile {
     #[schemars(extend("propertyNames" = {"format": "holdfast-rule-name"}))]
     pub backup: BTreeMap<RuleName, Backup>,
 
-    /// Who fetches finished backups from this host. Absent: nobody, and the account for it is not managed.
+    /// Who fetches finished backups from this host. Absent: the account for it is not managed; one that was made stays, with
+    /// its keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pull: Option<Pull>,
 
