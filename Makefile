@@ -33,6 +33,8 @@ bench: package
 	$(CARGO) build --locked -p holdfast-test-host
 	tests/bench.sh "$(TARGET)/debug/test-host"
 	tests/bench-logs.sh "$(TARGET)/debug/test-host"
+	$(CARGO) build --locked -p holdfast-test-dkg --example signer-sql
+	tests/bench-backup.sh "$(TARGET)/debug/test-host" "$(TARGET)/debug/examples/signer-sql"
 
 clean:
 	$(CARGO) clean

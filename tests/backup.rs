@@ -1,9 +1,11 @@
 //! Backups of a signer's database on booted hosts, with Debian's own PostgreSQL: made, proven, found wanting, and brought
 //! back with Debian's own tools alone.
 
+mod containers;
 mod faults;
 mod retention;
 mod role;
+mod skew;
 mod units;
 
 use holdfast_test_dkg::{Database, Group, Row, Status};
@@ -149,24 +151,29 @@ on_hosts! {
         let names = host.sh(&format!("ls {STORE} | wc -l")).unwrap().ok().unwrap().stdout;
         assert_eq!(names.trim(), "2", "the file and its manifest");
 
-        // Each custodian, alone.
+        // Each custodian, alone: by the script that holdfast prints, and by what the README says.
+        let id = manifest["id"].as_str().unwrap();
+        let script = holdfast(host, &["backup", "restore", id, "--print"]).ok().unwrap().stdout;
+        let script = script.replace("=identity.txt", "=/root/alice.txt").replace("=signer_back", "=back_alice");
+        host.push("/root/restore", script, 0o700).unwrap();
+        let said = host.run(["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "/root/restore"]).unwrap().ok().unwrap();
+        assert!(said.stdout.contains(": OK\n") && said.stdout.ends_with("\n2\n"), "{}", said.stdout);
+        let script = format!(
+            "set -e
+             runuser -u postgres -- createdb -T template0 -E UTF8 back_bob
+             age -d -i /root/bob.txt {STORE}/{file} | zstd -dq >/root/bob.dump
+             chmod 644 /root/bob.dump; chmod 711 /root
+             runuser -u postgres -- pg_restore --exit-on-error --single-transaction --no-owner \
+                --no-privileges -d back_bob /root/bob.dump"
+        );
+        host.sh(&script).unwrap().ok().unwrap();
         for who in ["alice", "bob"] {
-            let script = format!(
-                "set -e
-                 runuser -u postgres -- createdb -T template0 -E UTF8 back_{who}
-                 age -d -i /root/{who}.txt {STORE}/{file} | zstd -dq >/root/{who}.dump
-                 chmod 644 /root/{who}.dump; chmod 711 /root
-                 runuser -u postgres -- pg_restore --exit-on-error --single-transaction --no-owner \
-                    --no-privileges -d back_{who} /root/{who}.dump"
-            );
-            host.sh(&script).unwrap().ok().unwrap();
             let all = "SELECT json_agg(d ORDER BY aggregate_key) FROM sbtc_signer.dkg_shares d";
             let back = sql(host, &format!("back_{who}"), all);
             assert_eq!(back, sql(host, "signer", all));
         }
 
         // And by holdfast, which refuses what has something in it.
-        let id = manifest["id"].as_str().unwrap();
         let restore = |into: &str, who: &str| {
             let identity = format!("/root/{who}.txt");
             holdfast(host, &["backup", "restore", id, "--into", into, "--identity", &identity])
@@ -353,7 +360,7 @@ on_hosts! {
         prepare(host, &database(rows(&group())));
         make(host, true);
         let before = shelf(host);
-        let fails = |why: &str| {
+        let fails_with = |before: &str, why: &str| {
             let output = holdfast(host, &["backup", "run", "signer-db"]);
             assert_eq!(output.status, Some(1), "{why}: {}", output.stdout);
             assert!(output.stderr.contains(why), "not {why:?}: {}", output.stderr);
@@ -362,6 +369,7 @@ on_hosts! {
             assert_eq!(after, before, "{why}");
             assert_nothing_left(host);
         };
+        let fails = |why: &str| fails_with(&before, why);
 
         // A lock that DDL holds; lock_timeout is a second.
         let words = ["runuser", "-u", "postgres", "--", "psql", "-qX", "-d", "signer"];
@@ -369,11 +377,15 @@ on_hosts! {
         let mut holder = host.command(words).unwrap().stdin(hold.as_bytes()).start().unwrap();
         host.sh("for _ in $(seq 600); do test -e /tmp/held && exit; sleep 0.1; done; exit 1").unwrap().ok().unwrap();
         fails("pg_dump made no whole dump");
+        // Waiting for as long as it takes, but for the time that the whole dump may take.
+        let profile = String::from_utf8(host.read(PROFILE).unwrap()).unwrap();
+        give(host, &format!("{}time_limit = \"3s\"\n", profile.replace("\"1s\"", "\"1h\"")));
+        fails("After 3 s: `pg_dump");
+        give(host, &profile);
         holder.kill();
         sql(host, "postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'signer'");
 
         // No room that may be used.
-        let profile = String::from_utf8(host.read(PROFILE).unwrap()).unwrap();
         give(host, &profile.replace("keep_free = \"1M\"", "keep_free = \"1000T\""));
         fails("not enough room");
         give(host, &profile);
@@ -383,9 +395,18 @@ on_hosts! {
         fails("GRANT pg_read_all_data");
         sql(host, "postgres", "GRANT pg_read_all_data TO \"holdfast-backup\"");
 
+        // A database too large for the disk is not restored onto it, and the quick proof does without.
+        host.sh("mkdir /var/lib/holdfast-drill && mount -t tmpfs -o size=8M,mode=711 tmpfs /var/lib/holdfast-drill").unwrap().ok().unwrap();
+        let manifest = drill(host, false);
+        let said = manifest["proof"]["checks"][0]["text"].as_str().unwrap();
+        assert!(said.contains("mount a larger disk there"), "{said}");
+        make(host, true);
+        assert_nothing_left(host);
+
         // No server.
+        let before = shelf(host);
         host.sh("systemctl stop 'postgresql@*'").unwrap().ok().unwrap();
-        fails("psql");
+        fails_with(&before, "psql");
     }
 }
 

@@ -38,7 +38,7 @@ impl Counter {
     /// Takes the next bytes, wherever they were cut.
     pub fn take(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+        while let Some(end) = memchr::memchr(b'\n', rest) {
             self.more(&rest[..end]);
             self.line_ends();
             rest = &rest[end + 1..];

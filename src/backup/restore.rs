@@ -5,8 +5,9 @@ use std::{io::Write as _, path::Path, time::Duration};
 use age::IdentityFile;
 
 use super::{
+    connection::{Connection, Login, reach_as},
     manifest::Manifest,
-    server::{self, Connection, ServerError},
+    server::{self, ServerError},
     stream::{self, StreamError},
 };
 use crate::{
@@ -94,15 +95,15 @@ pub fn restore(
         return Err(RestoreError::OtherFile(manifest.id.clone()));
     }
     let limit = backup.time_limit.as_duration();
-    let account = server::account(reader, target.role)?;
-    let clients = server::versions(reader, "pg_restore")?;
-    let newest = *clients.last_key_value().ok_or(ServerError::NoClient)?.0;
-    let (_, bin) = server::choose(&clients, manifest.client_major)
+    let login = Login { role: target.role, database: target.database };
+    let way = reach_as(reader, &manifest.name, backup, login, "pg_restore")?;
+    let (newest, _) = way.newest()?;
+    let (_, bin) = server::choose(&way.clients, manifest.client_major)
         .ok_or(ServerError::OldClient { server: manifest.client_major, newest })?;
-    let connection = Connection::other(backup, account, target.role, target.database);
-    empty(&connection, bin, target.database)?;
+    let connection = &way.connection;
+    empty(connection, bin, target.database)?;
     stream::unpack(shelf.read(file)?, identities, |_| Ok(())).map_err(RestoreError::Stream)?;
-    feed(&connection, bin, shelf, file, identities, target, limit)
+    feed(connection, bin, shelf, file, identities, target, limit)
 }
 
 fn empty(connection: &Connection, bin: &Path, database: &str) -> Result<(), RestoreError> {

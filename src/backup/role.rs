@@ -5,7 +5,10 @@
 
 use serde::Deserialize;
 
-use super::server::{Connection, ServerError, account, versions};
+use super::{
+    connection::{Login, Way, reach, reach_as},
+    server::ServerError,
+};
 use crate::{
     host::Reader,
     profile::{schema::Backup, types::DatabaseName},
@@ -113,23 +116,19 @@ pub fn statements(role: &DatabaseName, rights: Option<&Rights>, by_socket: bool)
     statements
 }
 
-fn superuser(
-    reader: &Reader,
-    backup: &Backup,
-) -> Result<(Connection, std::path::PathBuf), ServerError> {
-    let identity = account(reader, SUPERUSER)?;
-    let clients = versions(reader, "psql")?;
-    let (_, bin) = clients.last_key_value().ok_or(ServerError::NoClient)?;
-    Ok((Connection::other(backup, identity, SUPERUSER, SUPERUSER), bin.clone()))
+/// The server's superuser: over its socket, or in its container.
+fn superuser(reader: &Reader, name: &str, backup: &Backup) -> Result<Way, ServerError> {
+    let login = Login { role: SUPERUSER, database: SUPERUSER };
+    reach_as(reader, name, backup, login, "psql")
 }
 
 /// What the role of a backup may do, as the server's superuser sees it; `None`: there is none.
 ///
 /// # Errors
 /// When the server cannot be asked.
-pub fn look(reader: &Reader, backup: &Backup) -> Result<Option<Rights>, ServerError> {
-    let (connection, bin) = superuser(reader, backup)?;
-    let answer = connection.ask(&bin, &question(&backup.role))?;
+pub fn look(reader: &Reader, name: &str, backup: &Backup) -> Result<Option<Rights>, ServerError> {
+    let way = superuser(reader, name, backup)?;
+    let answer = way.connection.ask(way.newest()?.1, &question(&backup.role))?;
     let answer = answer.trim();
     if answer.is_empty() {
         return Ok(None);
@@ -142,9 +141,15 @@ pub fn look(reader: &Reader, backup: &Backup) -> Result<Option<Rights>, ServerEr
 ///
 /// # Errors
 /// With the server's own words when it does not.
-pub fn make(reader: &Reader, backup: &Backup, statements: &[String]) -> Result<(), ServerError> {
-    let (connection, bin) = superuser(reader, backup)?;
-    connection.ask(&bin, &format!("BEGIN; {}; COMMIT", statements.join("; ")))?;
+pub fn make(
+    reader: &Reader,
+    name: &str,
+    backup: &Backup,
+    statements: &[String],
+) -> Result<(), ServerError> {
+    let way = superuser(reader, name, backup)?;
+    let all = format!("BEGIN; {}; COMMIT", statements.join("; "));
+    way.connection.ask(way.newest()?.1, &all)?;
     Ok(())
 }
 
@@ -152,11 +157,9 @@ pub fn make(reader: &Reader, backup: &Backup, statements: &[String]) -> Result<(
 ///
 /// # Errors
 /// With psql's words when it does not.
-pub fn log_in(reader: &Reader, backup: &Backup) -> Result<(), ServerError> {
-    let identity = account(reader, backup.role.as_str())?;
-    let clients = versions(reader, "psql")?;
-    let (_, bin) = clients.last_key_value().ok_or(ServerError::NoClient)?;
-    Connection::of(backup, identity).ask(bin, "SELECT 1").map(drop)
+pub fn log_in(reader: &Reader, name: &str, backup: &Backup) -> Result<(), ServerError> {
+    let way = reach(reader, name, backup, "psql")?;
+    way.connection.ask(way.newest()?.1, "SELECT 1").map(drop)
 }
 
 #[cfg(test)]

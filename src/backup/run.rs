@@ -8,16 +8,22 @@ use serde::Deserialize;
 
 use super::{
     catalogue::{self, ARCHIVE, Entry, MANIFEST},
+    connection::reach,
     dump::Dump,
     judge::{self, DKG_TABLE},
-    manifest::{Archive, Check, Drill, FORMAT, Link, Manifest, Outcome, Proof, Source, sign},
+    manifest::{Archive, Check, Drill, FORMAT, Link, Manifest, Outcome, Proof, Source, read, sign},
     prove::{self, Depth, ProveError, Sealed, lines},
-    server::{self, Connection, ServerError, Session},
+    server::{self, ServerError, Session},
     signing,
     stream::StreamError,
 };
 use crate::{
-    host::{HostError, Reader, clock, error::chain, secret, shelf::Shelf},
+    host::{
+        HostError, Reader, clock,
+        error::chain,
+        secret,
+        shelf::{OpenShelf, Shelf},
+    },
     profile::{
         schema::{Backup, Person},
         types::AgeRecipient,
@@ -34,6 +40,10 @@ pub enum RunError {
         "role {role} may not read all of {database}; run as a superuser: GRANT pg_read_all_data TO \"{role}\""
     )]
     NotPermitted { role: String, database: String },
+    #[error(
+        "there is not enough room: {free} bytes are free where it goes, the one before it has {last}, and {keep} must stay free"
+    )]
+    Room { free: u64, last: u64, keep: u64 },
     #[error("pg_dump made no whole dump")]
     Dump(#[source] HostError),
     #[error("no backup was written")]
@@ -111,23 +121,23 @@ pub fn run(reader: &Reader, job: Job<'_>, is_drill: bool) -> Result<Manifest, Ru
     secret::keep_in_memory()?;
     secret::idle_io()?;
     let recipients = recipients(job)?;
-    let identity = server::account(reader, backup.role.as_str())?;
-    let clients = server::versions(reader, "pg_dump")?;
-    let (newest, bin) = clients.last_key_value().ok_or(ServerError::NoClient)?;
+    let way = reach(reader, name, backup, "pg_dump")?;
+    let (connection, (newest, bin)) = (&way.connection, way.newest()?);
     let key = signing::host_key()?;
     let shelf = Shelf::at(backup.store.as_str()).open()?;
-    shelf.clear_unfinished()?;
+    clear(&shelf, &key)?;
     let before = catalogue(shelf.shelf(), name, &key)?;
+    room(&shelf, &before, backup)?;
 
     let limit = backup.time_limit.as_duration();
-    let connection = Connection::of(backup, identity);
-    let session = Session::begin(&connection, bin, limit)?;
+    connection.clear(bin)?;
+    let session = Session::begin(connection, bin, limit)?;
     let (session, _) = session.ask("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
     let (session, facts) = session.ask(FACTS)?;
     let facts: Facts = answer(&facts)?;
     let server = facts.version / 10_000;
-    let (client_major, bin) = server::choose(&clients, server)
-        .ok_or(ServerError::OldClient { server, newest: *newest })?;
+    let (client_major, bin) =
+        server::choose(&way.clients, server).ok_or(ServerError::OldClient { server, newest })?;
     if !facts.may_read {
         let (role, database) = (backup.role.to_string(), backup.database.to_string());
         return Err(RunError::NotPermitted { role, database });
@@ -139,7 +149,7 @@ pub fn run(reader: &Reader, job: Job<'_>, is_drill: bool) -> Result<Manifest, Ru
     let id = catalogue::id(name, begun);
     let drill = x25519::Identity::generate();
     let dump = Dump {
-        connection: &connection,
+        connection,
         bin,
         snapshot: snapshot.trim(),
         recipients: &recipients.values().cloned().collect::<Vec<_>>(),
@@ -147,7 +157,12 @@ pub fn run(reader: &Reader, job: Job<'_>, is_drill: bool) -> Result<Manifest, Ru
         backup,
     };
     let file = format!("{id}{ARCHIVE}");
-    let (unfinished, packed) = dump.write(&shelf, &file)?;
+    let written = dump.write(&shelf, &file);
+    if written.is_err() {
+        // What went wrong is said; that what is left of it could not be ended either is for the next run to say.
+        drop(connection.clear(bin));
+    }
+    let (unfinished, packed) = written?;
     // Only now: the snapshot lives as long as the transaction that exported it.
     session.end()?;
     let mut manifest = Manifest {
@@ -194,6 +209,34 @@ pub fn run(reader: &Reader, job: Job<'_>, is_drill: bool) -> Result<Manifest, Ru
     unfinished.finish()?;
     signed.finish()?;
     Ok(manifest)
+}
+
+/// Clears what a run left that was killed. Killed between naming its file and naming the manifest, all of it was done and on
+/// the disk: then that is finished.
+fn clear(shelf: &OpenShelf, key: &SigningKey) -> Result<(), HostError> {
+    let there = shelf.shelf().items()?;
+    for file in shelf.unfinished()? {
+        let Some(id) = file.becomes().strip_suffix(MANIFEST) else { continue };
+        let text = shelf.shelf().text(file.name()).unwrap_or_default();
+        let archive = format!("{id}{ARCHIVE}");
+        let is_signed = read::<Manifest>(&text, &key.verifying_key())
+            .is_ok_and(|(manifest, _)| manifest.archive.file == archive);
+        if is_signed && there.iter().any(|item| item.name == archive) {
+            file.finish()?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a file as large as the last one would fit. How large this one gets shows as it is written, and is looked at then.
+fn room(shelf: &OpenShelf, before: &[Entry], backup: &Backup) -> Result<(), RunError> {
+    let last = before.iter().rev().find_map(|entry| entry.manifest.as_ref());
+    let last = last.map_or(0, |(manifest, _)| manifest.archive.bytes);
+    let keep = backup.keep_free.bytes();
+    match shelf.shelf().free() {
+        Some(free) if free < keep.saturating_add(last) => Err(RunError::Room { free, last, keep }),
+        _ => Ok(()),
+    }
 }
 
 /// A drill of this backup: what its database takes on the disk, as much again for what is written ahead and sorted

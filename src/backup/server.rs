@@ -8,20 +8,18 @@ use std::{
     time::Duration,
 };
 
-use super::ephemeral::START_LIMIT;
-use crate::{
-    host::{
-        HostError, Reader,
-        stage::{Identity, Launch, Stage},
-    },
-    profile::schema::Backup,
+pub use super::connection::Connection;
+use super::{conninfo::ConninfoFault, ephemeral::START_LIMIT};
+use crate::host::{
+    HostError, Reader,
+    stage::{Identity, Stage},
 };
 
 /// Where Debian has the programs of each major version (postgresql-common).
 const VERSIONS: &str = "/usr/lib/postgresql";
 
 /// A question that is no dump.
-const QUESTION_LIMIT: Duration = Duration::from_secs(60);
+pub(super) const QUESTION_LIMIT: Duration = Duration::from_secs(60);
 
 /// What cannot be done with PostgreSQL.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +41,22 @@ pub enum ServerError {
     NoServer(u32),
     #[error("the ephemeral server did not start within {} s", START_LIMIT.as_secs())]
     NoStart,
+    #[error("{client} cannot be run in the container {name}: {said}")]
+    NoContainer { name: String, client: String, said: String },
+    #[error(
+        "there is no credential {0}; run: systemd-creds encrypt --name={0} - /etc/credstore.encrypted/{0}, and give it postgresql://role:password@host:port/database"
+    )]
+    NoCredential(String),
+    #[error("the credential {id} is no connection string")]
+    Credential {
+        id: String,
+        #[source]
+        fault: ConninfoFault,
+    },
+    #[error(
+        "the connection string in {id} is for another {what} than {meant}, which the profile says"
+    )]
+    OtherThanProfile { id: String, what: &'static str, meant: String },
     #[error("the server's answer is not what was asked for: {0}")]
     Answer(String),
     #[error(transparent)]
@@ -81,83 +95,8 @@ pub fn account(reader: &Reader, name: &str) -> Result<Identity, ServerError> {
     Ok(Identity { uid: found.uid, gid: found.gid })
 }
 
-/// How a server is reached, and as whom.
-#[derive(Debug, Clone)]
-pub struct Connection {
-    /// Whose processes ask.
-    pub identity: Identity,
-    /// Whether they are without any network.
-    pub isolated: bool,
-    pub(super) env: Vec<(&'static str, String)>,
-}
-
-impl Connection {
-    /// The server of a backup.
-    pub fn of(backup: &Backup, identity: Identity) -> Self {
-        let host = backup.host.as_ref().map_or(backup.socket.as_str(), |host| host.as_str());
-        let mut connection = Self::new(identity, host, backup.role.as_str());
-        connection.env.push(("PGPORT", backup.port.to_string()));
-        connection.env.push(("PGDATABASE", backup.database.to_string()));
-        if let Some(file) = &backup.password_file {
-            connection.env.push(("PGPASSFILE", file.to_string()));
-        }
-        connection
-    }
-
-    /// Another database of the same server, as another role.
-    pub fn other(backup: &Backup, identity: Identity, role: &str, database: &str) -> Self {
-        let mut connection = Self::of(backup, identity);
-        for (name, value) in &mut connection.env {
-            match *name {
-                "PGUSER" => role.clone_into(value),
-                "PGDATABASE" => database.clone_into(value),
-                _ => {}
-            }
-        }
-        connection
-    }
-
-    pub(super) fn new(identity: Identity, host: &str, role: &str) -> Self {
-        let env = vec![
-            ("PGHOST", host.to_owned()),
-            ("PGUSER", role.to_owned()),
-            ("PGAPPNAME", "holdfast".to_owned()),
-            ("PGCONNECT_TIMEOUT", "10".to_owned()),
-        ];
-        Self { identity, isolated: false, env }
-    }
-
-    /// A program that talks to the server.
-    pub fn launch<'a>(
-        &self,
-        program: &'a std::path::Path,
-        args: &[&str],
-        limit: Duration,
-    ) -> Launch<'a> {
-        Launch {
-            program,
-            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
-            env: self.env.clone(),
-            identity: Some(self.identity),
-            isolated: self.isolated,
-            limit,
-        }
-    }
-
-    /// One question, and its answer: what psql prints, without decoration.
-    ///
-    /// # Errors
-    /// When the server says no.
-    pub fn ask(&self, bin: &std::path::Path, sql: &str) -> Result<String, ServerError> {
-        let psql = bin.join("psql");
-        let output =
-            self.launch(&psql, PSQL, QUESTION_LIMIT).ask(format!("{sql};\n").as_bytes())?;
-        String::from_utf8(output).map_err(|_| ServerError::Answer("it is not UTF-8".into()))
-    }
-}
-
 /// psql as a program uses it: nobody's configuration, nothing but values, and an end at the first error.
-const PSQL: &[&str] = &[
+pub(super) const PSQL: &[&str] = &[
     "--no-psqlrc",
     "--quiet",
     "--tuples-only",

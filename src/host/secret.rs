@@ -1,16 +1,22 @@
-//! What keeps secrets in this process's memory, and makes its reading and writing wait for others'; and the host's own key.
+//! What keeps secrets in this process's memory, and makes its reading and writing wait for others'; the host's own key; and
+//! systemd's credentials.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, Permissions},
     io::{self, Read as _, Write as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    os::{
+        fd::AsRawFd as _,
+        unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown},
+    },
     path::Path,
+    time::Duration,
 };
 
 use nix::{
     fcntl::OFlag,
     libc,
     sys::{
+        memfd::{MFdFlags, memfd_create},
         mman::{MlockAllFlags, mlockall},
         prctl,
         resource::{RLIM_INFINITY, Resource, setrlimit},
@@ -18,7 +24,10 @@ use nix::{
 };
 use zeroize::Zeroizing;
 
-use super::HostError;
+use super::{
+    HostError,
+    stage::{Identity, Launch},
+};
 
 /// The seed of the key with which this host signs.
 pub const HOST_KEY: &str = "/var/lib/holdfast/host-key";
@@ -111,4 +120,88 @@ fn make_key() -> io::Result<Zeroizing<[u8; 32]>> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => read_key(),
     }
+}
+
+/// A text as a file in memory that an account can read and nobody else: for a program that is started with it open (see
+/// [`Launch::start_with`]). On no disk, in no argument and no variable.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn lend(text: &str, to: Identity) -> Result<File, HostError> {
+    let make = || {
+        let mut file = File::from(memfd_create("holdfast", MFdFlags::MFD_CLOEXEC)?);
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        file.write_all(text.as_bytes())?;
+        fchown(&file, Some(to.uid), Some(to.gid))?;
+        Ok(file)
+    };
+    make().map_err(HostError::file("make", "a file in memory"))
+}
+
+/// Where the program finds it.
+pub fn path_of(lent: &File) -> String {
+    format!("/proc/self/fd/{}", lent.as_raw_fd())
+}
+
+/// Where systemd's credentials are that are not encrypted, and where those that are.
+const CREDENTIALS: [&str; 2] = ["/etc/credstore", "/etc/credstore.encrypted"];
+
+/// A credential is a line.
+const CREDENTIAL_LIMIT: u64 = 64 << 10;
+
+/// How long systemd may take to open one: a TPM is slow.
+const DECRYPT_LIMIT: Duration = Duration::from_secs(60);
+
+/// A credential of systemd's, as a unit is given it, or, outside of a unit, as it is kept (systemd.exec(5), "Credentials").
+/// `None`: there is none of this name.
+///
+/// # Errors
+/// When it cannot be read, or others may read it, or it was not encrypted for this host.
+pub fn credential(name: &str) -> Result<Option<Zeroizing<String>>, HostError> {
+    let given =
+        std::env::var_os("CREDENTIALS_DIRECTORY").map(|folder| Path::new(&folder).join(name));
+    if let Some(path) = given.filter(|path| path.exists()) {
+        return own_text(&path).map(Some);
+    }
+    let [plain, encrypted] = CREDENTIALS.map(|folder| Path::new(folder).join(name));
+    if plain.exists() {
+        return own_text(&plain).map(Some);
+    }
+    if !encrypted.exists() {
+        return Ok(None);
+    }
+    let launch = Launch {
+        program: Path::new("/usr/bin/systemd-creds"),
+        args: vec![
+            "decrypt".to_owned(),
+            format!("--name={name}"),
+            encrypted.display().to_string(),
+            "-".to_owned(),
+        ],
+        env: Vec::new(),
+        identity: None,
+        isolated: false,
+        limit: DECRYPT_LIMIT,
+    };
+    let text = String::from_utf8(launch.ask(&[])?).map_err(io::Error::other);
+    let shown = encrypted.display().to_string();
+    Ok(Some(Zeroizing::new(text.map_err(HostError::file("read", shown))?)))
+}
+
+/// A small text that is root's, and that nobody else can read.
+fn own_text(path: &Path) -> Result<Zeroizing<String>, HostError> {
+    let read = || {
+        let mut options = OpenOptions::new();
+        let file = options.read(true).custom_flags(OFlag::O_NOFOLLOW.bits()).open(path)?;
+        let meta = file.metadata()?;
+        if meta.uid() != 0 || meta.mode() & 0o077 != 0 {
+            return Err(io::Error::other(
+                "it is not root's, or others can read it; run: chmod 600",
+            ));
+        }
+        let mut text = Zeroizing::new(String::new());
+        file.take(CREDENTIAL_LIMIT).read_to_string(&mut text)?;
+        Ok(text)
+    };
+    read().map_err(HostError::file("read", path.display().to_string()))
 }

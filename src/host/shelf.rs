@@ -88,7 +88,8 @@ impl Shelf {
         if name.ends_with(UNFINISHED) { self.folder.join(name) } else { self.finished.join(name) }
     }
 
-    fn shown(&self, name: &str) -> String {
+    /// Where a file of it is, in words.
+    pub fn shown(&self, name: &str) -> String {
         self.path(name).display().to_string()
     }
 
@@ -175,20 +176,37 @@ impl OpenShelf {
         &self.shelf
     }
 
-    /// Deletes what a killed run left unfinished, and names it.
+    /// What a killed run left unfinished. Each that is not finished is gone when it is dropped.
     ///
     /// # Errors
-    /// When it cannot.
-    pub fn clear_unfinished(&self) -> Result<Vec<String>, HostError> {
+    /// When it cannot be listed or opened.
+    pub fn unfinished(&self) -> Result<Vec<Unfinished<'_>>, HostError> {
         let folder = &self.shelf.folder;
         let list = fs::read_dir(folder)
             .map_err(HostError::file("list", folder.display().to_string()))?
             .filter_map(Result::ok)
-            .map(|entry| entry.file_name().to_string_lossy().into_owned())
-            .filter(|name| name.ends_with(UNFINISHED));
-        let names: Vec<String> = list.collect();
-        names.iter().try_for_each(|name| self.remove(name))?;
-        Ok(names)
+            .map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let resume = |name: String| {
+            let becomes = name.strip_suffix(UNFINISHED)?.to_owned();
+            let mut options = OpenOptions::new();
+            options.write(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits());
+            let file = options.open(self.shelf.path(&name));
+            let file = file.map_err(HostError::file("open", self.shelf.shown(&name)));
+            let (shelf, is_finished) = (self, false);
+            Some(file.map(|file| Unfinished { shelf, file, name, becomes, is_finished }))
+        };
+        list.filter_map(resume).collect()
+    }
+
+    /// Deletes all of that, and names it.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub fn clear_unfinished(&self) -> Result<Vec<String>, HostError> {
+        let left = self.unfinished()?;
+        left.into_iter()
+            .map(|file| self.remove(file.name()).map(|()| file.name().to_owned()))
+            .collect()
     }
 
     /// Begins a file, under a name that says that it is unfinished. Dropped before it is finished, it is gone.
@@ -274,6 +292,11 @@ impl Unfinished<'_> {
     /// What is written to.
     pub fn file(&self) -> &File {
         &self.file
+    }
+
+    /// The name that it will have.
+    pub fn becomes(&self) -> &str {
+        &self.becomes
     }
 
     /// Its name until it is finished, by which it can be read meanwhile.

@@ -4,8 +4,12 @@
 //! die with this process, however it ends. Started from the main thread only: what ends them is that thread's end.
 
 use std::{
+    fs::File,
     io::{Read as _, Write as _},
-    os::unix::process::CommandExt as _,
+    os::{
+        fd::{AsRawFd as _, BorrowedFd, RawFd},
+        unix::process::CommandExt as _,
+    },
     path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
     sync::{
@@ -18,6 +22,7 @@ use std::{
 };
 
 use nix::{
+    fcntl::{FcntlArg, FdFlag, fcntl},
     sched::{CloneFlags, unshare},
     sys::{prctl, signal::Signal},
     unistd::{Gid, Pid, Uid, getpid, getppid, setgid, setgroups, setuid},
@@ -41,6 +46,11 @@ pub struct Identity {
     pub uid: u32,
     /// Its only group.
     pub gid: u32,
+}
+
+impl Identity {
+    /// As holdfast itself.
+    pub const ROOT: Self = Self { uid: 0, gid: 0 };
 }
 
 /// How a program is started.
@@ -81,10 +91,19 @@ impl Launch<'_> {
     /// # Errors
     /// When it cannot be started.
     pub fn start(&self) -> Result<Stage, HostError> {
+        self.start_with(None)
+    }
+
+    /// The same with a file that it finds open, under the number that it has here: see [`super::secret::lend`].
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_with(&self, lent: Option<&File>) -> Result<Stage, HostError> {
         let name = self.program.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let command = std::iter::once(name.as_str()).chain(self.args.iter().map(String::as_str));
         let command = command.collect::<Vec<_>>().join(" ");
-        let mut child = self.command().spawn().map_err(|source| {
+        let lent = lent.map(|file| file.as_raw_fd());
+        let mut child = self.command(lent).spawn().map_err(|source| {
             let program = self.program.display().to_string();
             HostError::Start { program, source }
         })?;
@@ -113,7 +132,7 @@ impl Launch<'_> {
     }
 
     #[expect(unsafe_code, reason = "no safe way to leave the network and the account behind")]
-    fn command(&self) -> Command {
+    fn command(&self, lent: Option<RawFd>) -> Command {
         #[expect(clippy::disallowed_methods, reason = "the other permitted place")]
         let mut command = Command::new(self.program);
         command
@@ -129,7 +148,7 @@ impl Launch<'_> {
         let (identity, isolated, parent) = (self.identity, self.isolated, getpid());
         // SAFETY: between fork and exec only system calls are made, and nothing is allocated.
         unsafe {
-            command.pre_exec(move || Ok(become_stage(identity, isolated, parent)?));
+            command.pre_exec(move || Ok(become_stage(identity, isolated, parent, lent)?));
         }
         command
     }
@@ -139,7 +158,15 @@ impl Launch<'_> {
     /// # Errors
     /// When it cannot be started, fails, runs over its time or prints too much.
     pub fn ask(&self, input: &[u8]) -> Result<Vec<u8>, HostError> {
-        let mut stage = self.start()?;
+        self.ask_with(input, None)
+    }
+
+    /// The same with a file that it finds open.
+    ///
+    /// # Errors
+    /// As [`Launch::ask`].
+    pub fn ask_with(&self, input: &[u8], lent: Option<&File>) -> Result<Vec<u8>, HostError> {
+        let mut stage = self.start_with(lent)?;
         if let Some(mut pipe) = stage.stdin.take() {
             // A program that ends without reading all of it says why on stderr.
             drop(pipe.write_all(input));
@@ -151,7 +178,18 @@ impl Launch<'_> {
 }
 
 /// What the new process does before it becomes the program.
-fn become_stage(identity: Option<Identity>, isolated: bool, parent: Pid) -> nix::Result<()> {
+#[expect(unsafe_code, reason = "a file is known by its number on this side of fork")]
+fn become_stage(
+    identity: Option<Identity>,
+    isolated: bool,
+    parent: Pid,
+    lent: Option<RawFd>,
+) -> nix::Result<()> {
+    if let Some(lent) = lent {
+        // SAFETY: the parent holds the file open until the program has been started.
+        let lent = unsafe { BorrowedFd::borrow_raw(lent) };
+        fcntl(lent, FcntlArg::F_SETFD(FdFlag::empty()))?;
+    }
     if isolated {
         unshare(CloneFlags::CLONE_NEWNET)?;
     }
@@ -161,6 +199,8 @@ fn become_stage(identity: Option<Identity>, isolated: bool, parent: Pid) -> nix:
         setgid(gid)?;
         setuid(Uid::from_raw(uid))?;
     }
+    // No program of a stage becomes more than it is.
+    prctl::set_no_new_privs()?;
     // After the account has changed, which would forget it.
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     // Killed in between, nobody would be told.

@@ -2,7 +2,8 @@
 
 use super::*;
 
-const TIMERS: [&str; 2] = ["holdfast-backup@signer-db.timer", "holdfast-drill@signer-db.timer"];
+const TIMERS: [&str; 2] =
+    ["holdfast-backup@signer-db.timer", "holdfast-backup-drill@signer-db.timer"];
 
 fn outcomes(report: &Report) -> [&str; 4] {
     ["age", "proof", "drill", "shelf"]
@@ -13,6 +14,16 @@ on_hosts! {
     Image::Postgres;
     /// An apply enables the timers; what they start does its work in its sandbox; verify reads what came of it.
     fn timers_make_backups_and_verify_tells_of_them(host: &Host) {
+        for unit in ["backup", "backup-drill"] {
+            for kind in ["service", "timer"] {
+                let path = format!("/usr/lib/systemd/system/holdfast-{unit}@.{kind}");
+                let output = host.run(["systemd-analyze", "verify", &path]).unwrap().ok().unwrap();
+                assert!(!output.stderr.contains("holdfast"), "{}", output.stderr);
+            }
+            // systemd's own score, 0 (tight) to 10 (open): it becomes other accounts and reaches servers by TCP.
+            let path = format!("/usr/lib/systemd/system/holdfast-{unit}@.service");
+            host.run(["systemd-analyze", "security", "--offline=true", "--threshold=45", &path]).unwrap().ok().unwrap();
+        }
         prepare(host, &database(rows(&group())));
         let report = report(host, "apply");
         // What never ran is a finding from the beginning, and no reason to take the timers back.
@@ -32,7 +43,7 @@ on_hosts! {
         assert_eq!(exit, Some(0), "{log}");
         assert_eq!(outcomes(&verify(host)), ["pass", "pass", "fail", "pass"]);
         host.sh("sleep 1.1").unwrap().ok().unwrap();
-        let (exit, log) = started("holdfast-drill@signer-db.service");
+        let (exit, log) = started("holdfast-backup-drill@signer-db.service");
         assert_eq!(exit, Some(0), "{log}");
         let report = verify(host);
         assert_eq!(outcomes(&report), ["pass"; 4]);
@@ -48,33 +59,36 @@ on_hosts! {
         correct(host);
         host.run(["systemctl", "is-active", "--quiet", TIMERS[0]]).unwrap().ok().unwrap();
 
-        // A backup that is worth nothing fails its unit, and is said; what was good before still counts.
+        // Nor may somebody make another thing of a unit; what an operator adds to it is no fault.
+        assert_eq!(verify(host).outcome("backup.units/signer-db"), "pass");
+        let drop_in = "/etc/systemd/system/holdfast-backup@.service.d/own.conf";
+        for (text, outcome) in [("[Unit]\nOnFailure=page.service\n", "pass"), ("[Service]\nExecStart=\nExecStart=/bin/true\n", "drift")] {
+            host.push(drop_in, text, 0o644).unwrap();
+            host.run(["systemctl", "daemon-reload"]).unwrap().ok().unwrap();
+            let report = verify(host);
+            assert_eq!(report.outcome("backup.units/signer-db"), outcome, "{}", report.observed("backup.units/signer-db"));
+        }
+        assert!(verify(host).observed("backup.units/signer-db").contains("own.conf sets ExecStart"));
+        host.sh("rm -r /etc/systemd/system/holdfast-backup@.service.d; systemctl daemon-reload").unwrap().ok().unwrap();
+
+        // A backup that is worth nothing fails its unit, and is a finding at once; what was good before still counts.
         host.sh("sleep 1.1").unwrap().ok().unwrap();
         sql(host, "signer", "DELETE FROM sbtc_signer.dkg_shares");
         let (exit, log) = started("holdfast-backup@signer-db.service");
         assert_ne!(exit, Some(0), "{log}");
+        let filed = "for _ in $(seq 600); do
+                journalctl -q -o json MESSAGE_ID=2d6c8e9dff6542a2a8090d8846694e6d _SYSTEMD_UNIT=holdfast-verify.service |
+                    grep -q backup.proof/signer-db && exit 0
+                sleep 0.2
+            done; exit 1";
+        host.sh(filed).unwrap().ok().unwrap();
         let report = verify(host);
+        assert!(report.observed("backup.units/signer-db").contains("its last run failed"), "{:#}", report.json);
         assert_eq!(outcomes(&report)[0], "pass");
         assert_ne!(outcomes(&report)[1], "pass");
         assert!(report.observed("backup.proof/signer-db").contains("no DKG row"), "{:#}", report.json);
         host.sh(&format!("rm $(ls {STORE}/*.manifest.json | head -1)")).unwrap().ok().unwrap();
         let report = verify(host);
         assert!(report.observed("backup.shelf/signer-db").contains("has no manifest"), "{:#}", report.json);
-    }
-}
-
-on_hosts! {
-    Image::Postgres;
-    fn units_are_well_formed(host: &Host) {
-        for unit in ["backup", "drill"] {
-            for kind in ["service", "timer"] {
-                let path = format!("/usr/lib/systemd/system/holdfast-{unit}@.{kind}");
-                let output = host.run(["systemd-analyze", "verify", &path]).unwrap().ok().unwrap();
-                assert!(!output.stderr.contains("holdfast"), "{}", output.stderr);
-            }
-            // systemd's own score, 0 (tight) to 10 (open): it becomes other accounts and reaches servers by TCP.
-            let path = format!("/usr/lib/systemd/system/holdfast-{unit}@.service");
-            host.run(["systemd-analyze", "security", "--offline=true", "--threshold=45", &path]).unwrap().ok().unwrap();
-        }
     }
 }

@@ -4,7 +4,10 @@ use serde_json::json;
 
 use super::find;
 use crate::{
-    backup::restore::{Target, borrowed, identities, restore},
+    backup::{
+        by_hand::script,
+        restore::{Target, borrowed, identities, restore},
+    },
     cli::{
         Context,
         failure::{Exit, Failure},
@@ -22,12 +25,16 @@ pub(super) struct Args {
     id: String,
 
     /// The database, which must be there and be empty
-    #[arg(long, value_name = "DATABASE")]
-    into: DatabaseName,
+    #[arg(long, value_name = "DATABASE", required_unless_present = "print")]
+    into: Option<DatabaseName>,
 
     /// A file of identities that open it
-    #[arg(long, value_name = "FILE")]
-    identity: String,
+    #[arg(long, value_name = "FILE", required_unless_present = "print")]
+    identity: Option<String>,
+
+    /// Only print how to bring it back without holdfast, as a script
+    #[arg(long, conflicts_with_all = ["into", "identity", "role"])]
+    print: bool,
 
     /// The role that will own what is restored, and the account that restores it
     #[arg(long = "as", value_name = "ROLE", default_value = "postgres")]
@@ -36,14 +43,18 @@ pub(super) struct Args {
 
 pub(super) fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exit, Failure> {
     let (backup, _, manifest) = find(loaded, Some(&args.id))?;
-    let reader = Reader::live();
-    let identities = identities(&reader, &args.identity)?;
-    let target = Target { database: args.into.as_str(), role: args.role.as_str() };
     let shelf = Shelf::at(backup.store.as_str());
+    let (Some(into), Some(identity)) = (&args.into, &args.identity) else {
+        context.out.raw(&script(&manifest, &shelf.shown(&manifest.archive.file)))?;
+        return Ok(Exit::Ok);
+    };
+    let reader = Reader::live();
+    let identities = identities(&reader, identity)?;
+    let target = Target { database: into.as_str(), role: args.role.as_str() };
     restore(&reader, &shelf, &manifest, &borrowed(&identities), backup, target)?;
     let payload = json!({ "into": target.database, "as": target.role });
     record_act(context, kind::RESTORE, &manifest.id, payload);
-    let text = format!("{} is restored into {}, owned by {}.", manifest.id, args.into, args.role);
+    let text = format!("{} is restored into {}, owned by {}.", manifest.id, into, args.role);
     context.out.line(context.out.paint(Tone::Good, &text))?;
     context.out.say("Start no second signer on it: one key and two signers lose funds. See what it is worth first: holdfast backup prove");
     Ok(Exit::Ok)

@@ -33,8 +33,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exit, Failure> {
-    let backup = job(loaded, &args.name)?.backup;
-    let by_socket = backup.host.is_none();
+    let (name, backup) = (args.name.as_str(), job(loaded, &args.name)?.backup);
+    let by_socket = backup.host.is_none() && !backup.credential;
     if args.sql {
         for statement in statements(&backup.role, None, by_socket) {
             context.out.line(format!("{statement};"))?;
@@ -47,22 +47,25 @@ pub(super) fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exi
             .hint("give what `holdfast backup role NAME --sql` prints to who administers it"));
     }
     let reader = Reader::live();
-    let mut rights = look(&reader, backup)?;
+    let mut rights = look(&reader, name, backup)?;
     let todo = statements(&backup.role, rights.as_ref(), by_socket);
     let is_done = args.make && !todo.is_empty();
     if is_done {
-        make(&reader, backup, &todo)?;
-        rights = look(&reader, backup)?;
+        make(&reader, name, backup, &todo)?;
+        rights = look(&reader, name, backup)?;
     }
     let mut faults = faults(rights.as_ref(), by_socket);
     if rights.is_some() {
-        match log_in(&reader, backup) {
+        match log_in(&reader, name, backup) {
             Ok(()) => {}
             Err(error @ ServerError::NoAccount(_)) => faults.push(error.to_string()),
-            Err(error) => faults.push(format!(
-                "its account cannot log in as it; pg_hba.conf should have `local all all peer`: {}",
-                chain(&error)
-            )),
+            Err(error) => {
+                let way = if backup.container.is_some() { "trust" } else { "peer" };
+                let why = chain(&error);
+                faults.push(format!(
+                    "its account cannot log in as it; pg_hba.conf should have `local all all {way}`: {why}"
+                ));
+            }
         }
     }
     let exit = if faults.is_empty() { Exit::Ok } else { Exit::Findings };

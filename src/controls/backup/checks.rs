@@ -11,6 +11,9 @@ pub(super) const DRILL: &CheckMeta = &CHECKS[2];
 /// `backup.shelf/<name>`
 pub(super) const SHELF: &CheckMeta = &CHECKS[3];
 
+/// `backup.units/<name>`
+pub(super) const UNITS: &CheckMeta = &CHECKS[4];
+
 pub(super) static CHECKS: &[CheckMeta] = &[
     CheckMeta {
         id: "backup.age",
@@ -43,7 +46,7 @@ pub(super) static CHECKS: &[CheckMeta] = &[
         why: "Only a whole restore builds every index and key, and tells how long recovery takes. The quick proof of every \
               day does neither.",
         source: "Best practices for running a sBTC signer: verify backups by restoring them; PostgreSQL's documentation of pg_amcheck",
-        fix: "holdfast backup run --drill NAME; systemctl list-timers 'holdfast-drill@*'",
+        fix: "holdfast backup run --drill NAME; systemctl list-timers 'holdfast-backup-drill@*'",
     },
     CheckMeta {
         id: "backup.shelf",
@@ -55,5 +58,16 @@ pub(super) static CHECKS: &[CheckMeta] = &[
               the one before it, so that whoever removes or replaces one leaves a gap.",
         source: "https://words.filippo.io/dispatches/age-authentication/",
         fix: "holdfast backup list NAME; fetch the file from where the backups are copied to, and find out who did it",
+    },
+    CheckMeta {
+        id: "backup.units",
+        title: "what makes the backups is installed, unaltered, and did not fail",
+        severity: Severity::High,
+        evidence: Evidence::Effective,
+        practices: &["db.daily-backup"],
+        why: "A unit file in /etc, or a drop-in with another ExecStart, makes backups something else without touching the \
+              package. A run that failed made none, and shows in the ages only a day later.",
+        source: "systemd.unit(5), \"Unit File Load Path\"",
+        fix: "systemctl cat UNIT; remove what is in the way; systemctl daemon-reload; systemctl start holdfast-backup@NAME",
     },
 ];

@@ -1,9 +1,11 @@
 //! `backup`: whether the database can be had back. Only looks at the folder of the backups: names, sizes and signed
 //! manifests. Nothing is decrypted, and the database is not asked.
 //!
-//! What makes backups are timers, and those are units: the control `services` wants them enabled.
+//! What makes backups are timers, and those are units: the control `services` wants them enabled, and `units` judges
+//! whether they are holdfast's own.
 
 mod checks;
+mod units;
 
 use std::pin::Pin;
 
@@ -54,7 +56,7 @@ impl Control for BackupControl {
     fn observe<'a>(
         &'a self,
         profile: &'a Profile,
-        _sight: &'a Sight<'a>,
+        sight: &'a Sight<'a>,
     ) -> Pin<Box<dyn Future<Output = Box<dyn Comparison>> + 'a>> {
         Box::pin(async move {
             let now = clock::now();
@@ -62,7 +64,12 @@ impl Control for BackupControl {
                 let entries = entries(name.as_str(), rules).map_err(|error| error.chain());
                 Looked { name: name.to_string(), rules: rules.clone(), entries, now }
             });
-            Box::new(Compared(shelves.collect())) as Box<dyn Comparison>
+            let shelves = shelves.collect();
+            let mut seen = Vec::new();
+            for name in profile.backup.keys() {
+                seen.push((name.to_string(), units::look(name.as_str(), sight.host).await));
+            }
+            Box::new(Compared { shelves, units: seen }) as Box<dyn Comparison>
         })
     }
 }
@@ -86,11 +93,15 @@ struct Looked {
 
 /// All of them.
 #[derive(Debug)]
-struct Compared(Vec<Looked>);
+struct Compared {
+    shelves: Vec<Looked>,
+    units: Vec<(String, Vec<units::Seen>)>,
+}
 
 impl Comparison for Compared {
     fn judge(&self) -> Vec<Judgement> {
-        self.0.iter().flat_map(Looked::judge).collect()
+        let units = self.units.iter().map(|(name, seen)| units::judge(name, seen));
+        self.shelves.iter().flat_map(Looked::judge).chain(units).collect()
     }
 
     fn plan(&self, _wanted: &Wanted<'_>) -> Vec<Step> {

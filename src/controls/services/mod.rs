@@ -67,7 +67,7 @@ impl Control for Services {
 }
 
 /// The timers of a backup: what makes it and what restores all of it.
-const BACKUP_TIMERS: [&str; 2] = ["holdfast-backup", "holdfast-drill"];
+const BACKUP_TIMERS: [&str; 2] = ["holdfast-backup", "holdfast-backup-drill"];
 
 fn wishes(profile: &Profile) -> Vec<(Wish, String)> {
     let lists = profile.services.iter().flat_map(|services| {

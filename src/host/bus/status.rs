@@ -43,6 +43,8 @@ pub struct UnitStatus {
     pub begun: u64,
     /// Where its unit file is; empty where it has none.
     pub fragment: String,
+    /// Where its drop-ins are.
+    pub drop_ins: Vec<String>,
     /// The units that start it together with themselves: what wants, requires or upholds it.
     pub wanted_by: Vec<String>,
     /// The sockets, timers and paths that can start it at any time.
@@ -80,6 +82,7 @@ pub(super) struct UnitProperties {
     active_enter_timestamp: Option<u64>,
     inactive_exit_timestamp: Option<u64>,
     fragment_path: Option<String>,
+    drop_in_paths: Option<Vec<String>>,
     required_by: Option<Vec<String>>,
     requisite_of: Option<Vec<String>>,
     wanted_by: Option<Vec<String>>,
@@ -106,6 +109,7 @@ impl From<UnitProperties> for UnitStatus {
             started: found.active_enter_timestamp.unwrap_or_default(),
             begun: found.inactive_exit_timestamp.unwrap_or_default(),
             fragment: found.fragment_path.unwrap_or_default(),
+            drop_ins: found.drop_in_paths.unwrap_or_default(),
             wanted_by: pulled.into_iter().flatten().flatten().collect(),
             triggered_by: found.triggered_by.unwrap_or_default(),
             unmet: failed

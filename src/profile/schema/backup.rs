@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::profile::types::{
-    DatabaseName, FilePath, SignerPublicKey, Size, TableName, Text, TimeSpan, UserName,
+    ContainerName, DatabaseName, FilePath, SignerPublicKey, Size, TableName, Text, TimeSpan,
+    UserName,
 };
 
 /// A signer's PostgreSQL database: how it is reached, who can open its backups, what each is held to,
@@ -31,7 +32,7 @@ pub struct Backup {
     #[serde(default = "Backup::default_socket")]
     pub socket: FilePath,
 
-    /// The server's address, for one that is reached by TCP: in a container, for one.
+    /// The server's address, for one that is reached by TCP: in a container that publishes its port, for one.
     /// Absent: it is reached by its socket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<Text>,
@@ -45,6 +46,17 @@ pub struct Backup {
     /// for a server that asks for a password. Absent: none is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_file: Option<FilePath>,
+
+    /// Whether the server is the one that a credential of systemd's names: `holdfast-backup.NAME`, with
+    /// `postgresql://role:password@host:port/database?sslmode=verify-full` in it. It comes before `host`, `port` and `socket`;
+    /// its role and database, where it has them, must be those of the profile.
+    #[serde(default)]
+    pub credential: bool,
+
+    /// The Docker or Podman container that has the server, for one that nothing else reaches: the clients of PostgreSQL
+    /// in it are used, by the engine's `exec`. Absent: it is reached by socket or TCP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<ContainerName>,
 
     /// The folder of the backups: ciphertext and manifests, nothing else. It should not be on the database's
     /// own disk.

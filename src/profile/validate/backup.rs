@@ -2,7 +2,7 @@
 
 use super::{At, distinct};
 use crate::profile::diagnostic::Diagnostic;
-use crate::profile::schema::Profile;
+use crate::profile::schema::{Backup, Profile};
 
 /// Wrong file systems are found where there is a host; here only what the profile itself says.
 const WHOLE: u8 = 100;
@@ -43,11 +43,36 @@ pub(super) fn validate(profile: &Profile, at: At<'_>, complete: bool, found: &mu
                 );
             }
         }
-        if backup.password_file.is_some() && backup.host.is_none() {
+        ways(backup, here, found);
+        if backup.password_file.is_some() && backup.host.is_none() && !backup.credential {
             let span = here.key("password_file").span;
             found.push(
                 Diagnostic::warning(span, "the server's socket asks for no password")
                     .help("say `host`, or leave the file out"),
+            );
+        }
+    }
+}
+
+/// There is one way to a server: by its container, by a credential, or as the other keys say.
+fn ways(backup: &Backup, here: At<'_>, found: &mut Vec<Diagnostic>) {
+    let first = match (&backup.container, backup.credential) {
+        (Some(_), _) => "container",
+        (None, true) => "credential",
+        (None, false) => return,
+    };
+    let others = [
+        ("credential", backup.credential && first == "container"),
+        ("host", backup.host.is_some()),
+        ("password_file", backup.password_file.is_some()),
+    ];
+    for (other, is_there) in others {
+        if is_there {
+            let text = format!("`{first}` already says how the server is reached");
+            found.push(
+                Diagnostic::error(here.key_span(other), text)
+                    .and(here.key_span(first), "here")
+                    .help(format!("leave out `{first}` or `{other}`")),
             );
         }
     }

@@ -1,0 +1,90 @@
+//! A server in a container that nothing but the engine's `exec` reaches.
+
+use super::*;
+
+/// A container without any network that has this host's own programs, and a server in it as the image `postgres` sets one
+/// up: `trust` on its socket.
+const START: &str = r#"
+set -e
+if [ $engine = podman ]; then
+    # As in the tests of the firewall: not every machine that tests may count processes in a container.
+    printf '[containers]\npids_limit = 0\n[engine]\nruntime = "runc"\n' >/etc/containers/containers.conf
+fi
+bin=$(echo /usr/lib/postgresql/*/bin)
+rm -rf /srv/db /srv/root
+install -d -o postgres /srv/db
+mkdir -p /srv/root/usr /srv/root/etc /srv/root/var /srv/root/run /srv/root/tmp
+for name in bin sbin lib lib64; do ln -s usr/$name /srv/root/$name; done
+ln -s /run /srv/root/var/run
+tar -C /srv/root -c . | $engine import - base >/dev/null
+runuser -u postgres -- $bin/initdb --auth-local=trust --encoding=UTF8 --locale=C -D /srv/db >/dev/null
+$engine run --detach --name signer-postgres --network none -v /usr:/usr:ro -v /etc:/etc:ro -v /srv/db:/srv/db \
+    --tmpfs /run --tmpfs /tmp base sh -c "
+        mkdir /run/postgresql && chown postgres /run/postgresql &&
+        exec setpriv --reuid postgres --regid postgres --clear-groups $bin/postgres -D /srv/db -c listen_addresses=" >/dev/null
+for _ in $(seq 600); do $engine exec signer-postgres psql -U postgres -c 'SELECT 1' >/dev/null 2>&1 && break; sleep 0.2; done
+$engine exec signer-postgres psql -U postgres -v ON_ERROR_STOP=1 -qc "CREATE DATABASE signer ENCODING 'UTF8' TEMPLATE template0"
+$engine exec signer-postgres psql -U postgres -v ON_ERROR_STOP=1 -qc 'CREATE DATABASE back TEMPLATE template0'
+"#;
+
+fn backed_up(host: &Host, engine: &str) {
+    let script = START.replace("$engine", engine);
+    host.command(["sh", "-c", &script]).unwrap().run().unwrap().ok().unwrap();
+    let words = [engine, "exec", "-i", "signer-postgres", "psql", "-U", "postgres", "-q1", "-v", "ON_ERROR_STOP=1", "signer"];
+    let data = Database { stacks_blocks: 150_000, ..database(rows(&group())) };
+    host.command(words).unwrap().stdin(data.sql()).run().unwrap().ok().unwrap();
+
+    assert_eq!(backup(host, &["role", "signer-db"]).0, 2);
+    assert_eq!(backup(host, &["role", "signer-db", "--make"]).0, 0);
+    let manifest = make(host, true);
+    assert_eq!(manifest["rows"]["sbtc_signer.stacks_blocks"], 150_000);
+
+    // From its unit, whose sandbox would not let it enter a container itself.
+    let started = host.run(["systemctl", "start", "holdfast-backup@signer-db.service"]).unwrap();
+    let log = host.sh("journalctl -q -o cat -u holdfast-backup@signer-db.service").unwrap().stdout;
+    assert_eq!(started.status, Some(0), "{log}");
+
+    // What a killed run leaves in the container is ended by the next one.
+    let connections = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'holdfast signer-db'";
+    let count = || {
+        let words = [engine, "exec", "signer-postgres", "psql", "-U", "postgres", "-AtXc", connections];
+        host.run(words).unwrap().ok().unwrap().stdout.trim().to_owned()
+    };
+    let leave = "holdfast backup run signer-db >/tmp/out 2>&1 & run=$!
+        for _ in $(seq 6000); do
+            pkill -STOP -x pg_dump && break
+            kill -0 $run 2>/dev/null || exit 99
+            sleep 0.01
+        done
+        kill -9 $run; wait $run; exit 0";
+    let met = (0..5).any(|_| host.sh(leave).unwrap().status == Some(0));
+    assert!(met, "it was over too soon each time");
+    assert_ne!(count(), "0");
+    make(host, true);
+    assert_eq!(count(), "0");
+    host.sh("pkill -KILL -x pg_dump || :").unwrap().ok().unwrap();
+
+    // Back into the container.
+    let id = manifest["id"].as_str().unwrap();
+    let words = ["backup", "restore", id, "--into", "back", "--identity", "/root/bob.txt"];
+    let restored = holdfast(host, &words);
+    assert_eq!(restored.status, Some(0), "{}", restored.stderr);
+
+    host.run([engine, "rm", "--force", "signer-postgres"]).unwrap().ok().unwrap();
+    let output = holdfast(host, &["backup", "run", "signer-db"]);
+    assert!(output.stderr.contains("pg_dump cannot be run in the container signer-postgres"), "{}", output.stderr);
+    host.sh(&format!("rm -rf {STORE}")).unwrap().ok().unwrap();
+}
+
+on_hosts! {
+    Image::PostgresInContainers;
+    fn a_server_in_a_container_is_backed_up_by_exec(host: &Host) {
+        host.sh(SETUP).unwrap().ok().unwrap();
+        let profile = String::from_utf8(host.read(PROFILE).unwrap()).unwrap();
+        give(host, &format!("{profile}container = \"signer-postgres\"\n"));
+        // The host's own server is no help.
+        host.sh("systemctl disable --now postgresql; systemctl stop 'postgresql@*'").unwrap().ok().unwrap();
+        backed_up(host, "docker");
+        backed_up(host, "podman");
+    }
+}
