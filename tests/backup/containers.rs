@@ -30,7 +30,19 @@ $engine exec signer-postgres psql -U postgres -v ON_ERROR_STOP=1 -qc 'CREATE DAT
 fn backed_up(host: &Host, engine: &str) {
     let script = START.replace("$engine", engine);
     host.command(["sh", "-c", &script]).unwrap().run().unwrap().ok().unwrap();
-    let words = [engine, "exec", "-i", "signer-postgres", "psql", "-U", "postgres", "-q1", "-v", "ON_ERROR_STOP=1", "signer"];
+    let words = [
+        engine,
+        "exec",
+        "-i",
+        "signer-postgres",
+        "psql",
+        "-U",
+        "postgres",
+        "-q1",
+        "-v",
+        "ON_ERROR_STOP=1",
+        "signer",
+    ];
     let data = Database { stacks_blocks: 150_000, ..database(rows(&group())) };
     host.command(words).unwrap().stdin(data.sql()).run().unwrap().ok().unwrap();
 
@@ -45,9 +57,11 @@ fn backed_up(host: &Host, engine: &str) {
     assert_eq!(started.status, Some(0), "{log}");
 
     // What a killed run leaves in the container is ended by the next one.
-    let connections = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'holdfast signer-db'";
+    let connections =
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'holdfast signer-db'";
     let count = || {
-        let words = [engine, "exec", "signer-postgres", "psql", "-U", "postgres", "-AtXc", connections];
+        let words =
+            [engine, "exec", "signer-postgres", "psql", "-U", "postgres", "-AtXc", connections];
         host.run(words).unwrap().ok().unwrap().stdout.trim().to_owned()
     };
     let leave = "holdfast backup run signer-db >/tmp/out 2>&1 & run=$!
@@ -72,7 +86,11 @@ fn backed_up(host: &Host, engine: &str) {
 
     host.run([engine, "rm", "--force", "signer-postgres"]).unwrap().ok().unwrap();
     let output = holdfast(host, &["backup", "run", "signer-db"]);
-    assert!(output.stderr.contains("pg_dump cannot be run in the container signer-postgres"), "{}", output.stderr);
+    assert!(
+        output.stderr.contains("pg_dump cannot be run in the container signer-postgres"),
+        "{}",
+        output.stderr
+    );
     host.sh(&format!("rm -rf {STORE}")).unwrap().ok().unwrap();
 }
 

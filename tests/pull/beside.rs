@@ -67,6 +67,13 @@ on_hosts! {
         give(host, &format!("{rest}{}", puller.section()));
         assert_well(&verify(host));
 
+        // What the firewall keeps out fetches nothing.
+        let block = format!("[[firewall.block]]\nname = \"others\"\nnetworks = [\"{}/32\"]\n", puller.peer.v4());
+        assert_eq!(verify(host).outcome("pull.path"), "pass");
+        give(host, &format!("{rest}{}{block}", puller.section()));
+        assert!(verify(host).observed("pull.path").ends_with("firewall.block others lists it"));
+        give(host, &format!("{rest}{}", puller.section()));
+
         // What somebody changes.
         let drop_in = "/etc/ssh/sshd_config.d/00-holdfast-pull.conf";
         do_in(host, &format!("sed -i '/ForceCommand/d' {drop_in}; echo '{}' >>/etc/ssh/holdfast-pull.keys", admin.public()));
@@ -107,6 +114,12 @@ on_hosts! {
                 "pull.store",
                 "/var/backups/holdfast/finished/link is no regular file",
                 "rm /var/backups/holdfast/finished/link",
+            ),
+            (
+                "install -m 644 /etc/passwd /var/backups/holdfast/finished/signer.dump",
+                "pull.store",
+                "/var/backups/holdfast/finished/signer.dump is of no backup",
+                "rm /var/backups/holdfast/finished/signer.dump",
             ),
             (
                 "printf 'UsePAM no\\n' >/etc/ssh/sshd_config.d/00-bbb.conf",

@@ -12,8 +12,10 @@ pub(super) const CONFIG: &CheckMeta = &CHECKS[2];
 pub(super) const KEYS: &CheckMeta = &CHECKS[3];
 /// `pull.effective`
 pub(super) const EFFECTIVE: &CheckMeta = &CHECKS[4];
+/// `pull.path`
+pub(super) const PATH: &CheckMeta = &CHECKS[5];
 /// `pull.session`
-pub(super) const SESSION: &CheckMeta = &CHECKS[5];
+pub(super) const SESSION: &CheckMeta = &CHECKS[6];
 
 const PRACTICES: &[&str] = &["db.daily-backup", "access.least-privilege"];
 
@@ -75,6 +77,17 @@ pub(super) static CHECKS: &[CheckMeta] = &[
         source: "sshd(8), -T and -C; sshd_config(5)",
         fix: "`sshd -T -C user=holdfast-pull,host=ADDR,addr=ADDR,laddr=ADDR,lport=22` shows the same; take what \
               overrides it out of /etc/ssh/sshd_config",
+    },
+    CheckMeta {
+        id: "pull.path",
+        title: "the profile's firewall lets those who fetch reach sshd",
+        severity: Severity::High,
+        evidence: Evidence::Configured,
+        practices: &["db.daily-backup"],
+        why: "A section that names who fetches opens no port: where no entry of firewall.allow does, or a block lists them, \
+              no backup leaves this host.",
+        source: "holdfast's own rule: nothing but [firewall] opens a port",
+        fix: "Name the sources of pull.from in an entry of [[firewall.allow]] for sshd's port, then: holdfast apply.",
     },
     CheckMeta {
         id: "pull.session",

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use super::{
-    checks::{CHECKS, SESSION},
+    checks::{CHECKS, PATH, SESSION},
     judge, observe,
     observed::Observed,
     plan,
@@ -35,9 +35,9 @@ impl Control for PullControl {
         matches!(change, Change::Run { .. })
     }
 
-    /// Nobody else's coming and going is.
+    /// Nobody else's coming and going is, and the firewall is a section of its own.
     fn is_mended_by_steps(&self, check: &str) -> bool {
-        check != SESSION.id
+        ![PATH.id, SESSION.id].contains(&check)
     }
 
     fn mode(&self, profile: &Profile) -> Option<Mode> {

@@ -1,10 +1,10 @@
 //! From what was seen to verdicts. Pure.
 
 use super::{
-    checks::{ACCOUNT, CONFIG, EFFECTIVE, KEYS, SESSION, STORE},
+    checks::{ACCOUNT, CONFIG, EFFECTIVE, KEYS, PATH, SESSION, STORE},
     desired::{self, DROP_IN, Desired},
     observed::{Account, Folder, Observed},
-    session,
+    path, session,
 };
 use crate::{
     controls::{dropin, login::matches, ssh::Effective},
@@ -25,7 +25,7 @@ pub(super) fn judge(seen: &Observed) -> Vec<Judgement> {
             let verdict = Verdict::NotApplicable { why: why.to_owned() };
             Judgement::new(meta, "nothing is served", verdict)
         };
-        return [ACCOUNT, STORE, CONFIG, KEYS, EFFECTIVE].map(not).into();
+        return [ACCOUNT, STORE, CONFIG, KEYS, EFFECTIVE, PATH].map(not).into();
     };
     let s = if wanted.key_count == 1 { "" } else { "s" };
     let mut all = vec![
@@ -58,6 +58,7 @@ pub(super) fn judge(seen: &Observed) -> Vec<Judgement> {
             format!("{} reads {} by SFTP and does nothing else", desired::ACCOUNT, wanted.root()),
             effective(seen, wanted),
         ),
+        Judgement::new(PATH, "those who fetch reach sshd past the firewall", path::judge(seen)),
     ];
     if let Some((within, found, now)) = &seen.sessions {
         let expected = format!("{} has logged in within {within}", desired::ACCOUNT);

@@ -7,6 +7,7 @@
 //! - [`desired`]: sshd's drop-in, the file of keys, and what sshd must say of the account
 //! - [`observe`]: reads the host; [`observed`]: that as data
 //! - [`judge`], [`plan`]: pure
+//! - [`path`]: whether the firewall lets them reach sshd
 //! - [`session`]: when somebody last came to fetch
 //! - [`checks`]: what is checked, and why
 //!
@@ -20,6 +21,7 @@ mod desired;
 mod judge;
 mod observe;
 mod observed;
+mod path;
 mod plan;
 mod session;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use futures_util::future::join_all;
+use ipnet::IpNet;
 
 use super::{
     desired::{self, DROP_IN, DROP_IN_DIR, Desired},
@@ -10,12 +11,17 @@ use super::{
     session,
 };
 use crate::{
+    backup::catalogue,
     controls::{
         Sight,
+        firewall::{Facts, model::Model},
         ssh::{self, Answers, Effective, Login, Tree},
     },
     host::{Files, HostError, Reader, accounts::Password, clock, process},
-    profile::{schema::Profile, types::Port},
+    profile::{
+        schema::{Mode, Profile},
+        types::Port,
+    },
 };
 
 /// A process for each, 27 ms of CPU each.
@@ -34,9 +40,13 @@ pub(super) async fn observe(profile: &Profile, sight: &Sight<'_>) -> Observed {
         _ => (Vec::new(), false),
     };
     let strange = wanted.as_ref().map(|wanted| strange(files, &wanted.root()));
-    let within = profile.pull.as_ref().and_then(|pull| pull.fetched_within);
-    let within = within.filter(|_| wanted.is_some());
+    let pull = profile.pull.as_ref();
+    let within = pull.and_then(|pull| pull.fetched_within).filter(|_| wanted.is_some());
+    let from = pull.and_then(|pull| pull.from.as_ref());
     Observed {
+        firewall: firewall(profile, sight).await,
+        ports: ports(profile, &answers),
+        from: from.map(|from| from.iter().map(|cidr| cidr.net()).collect::<Vec<IpNet>>()),
         sessions: within.map(|within| (within, session::read(files), clock::now())),
         absent,
         account: account(host),
@@ -50,6 +60,27 @@ pub(super) async fn observe(profile: &Profile, sight: &Sight<'_>) -> Observed {
         has_no_runtime_dir,
         wanted,
     }
+}
+
+async fn firewall(profile: &Profile, sight: &Sight<'_>) -> Result<Model, String> {
+    let section = profile.firewall.as_ref();
+    let none = Facts::default();
+    let facts = match section {
+        Some(section) => sight.facts(section).await.as_ref().map_err(Clone::clone)?,
+        None => &none,
+    };
+    Ok(Model::of(section, facts, clock::now()))
+}
+
+/// Where sshd will listen: where the profile says, or else where sshd does.
+fn ports(profile: &Profile, answers: &[(String, Result<Effective, String>)]) -> Vec<Port> {
+    let managed = profile.ssh.as_ref().filter(|ssh| ssh.mode == Mode::Enforce);
+    if let Some(ports) = managed.and_then(|ssh| ssh.ports.clone()) {
+        return ports;
+    }
+    let answer = answers.iter().find_map(|(_, answer)| answer.as_ref().ok());
+    let ports = answer.map(Effective::ports).unwrap_or_default();
+    ports.into_iter().filter_map(Port::new).collect()
 }
 
 fn account(host: &Reader) -> Result<Option<Account>, String> {
@@ -95,7 +126,7 @@ fn way(files: &Files, wanted: &Desired) -> Vec<Folder> {
     ends.map(folder).collect()
 }
 
-/// What is in the served folder and is not a file of root's that everybody may read and nobody else may write.
+/// What is in the served folder and is not a file of a backup, root's, that everybody may read and nobody else may write.
 fn strange(files: &Files, root: &str) -> Result<Vec<String>, String> {
     let mut found = Vec::new();
     for name in files.list(root).map_err(|error| error.chain())? {
@@ -107,6 +138,9 @@ fn strange(files: &Files, root: &str) -> Result<Vec<String>, String> {
                 Some("can be written by others than root")
             }
             Ok(Some(kind)) if kind.mode & 0o004 == 0 => Some("cannot be read by the account"),
+            Ok(Some(_)) if catalogue::name_of(&name).is_none() => {
+                Some("is of no backup, and leaves this host with the next pull")
+            }
             Ok(Some(_)) => None,
             Err(error) => return Err(HostError::chain(&error)),
         };

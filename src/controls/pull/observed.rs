@@ -1,9 +1,14 @@
 //! What was seen, beside what is wanted. Plain data: judged and planned for without a host.
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 
 use super::{desired::Desired, session::Sessions};
-use crate::{controls::ssh::Effective, engine::change::FileState, profile::types::TimeSpan};
+use crate::{
+    controls::{firewall::model::Model, ssh::Effective},
+    engine::change::FileState,
+    profile::types::{Port, TimeSpan},
+};
 
 /// Everything judged and planned from.
 #[derive(Debug)]
@@ -28,6 +33,12 @@ pub(super) struct Observed {
     pub(super) keys: Result<FileState, String>,
     /// What sshd would do with the account, by where it comes from.
     pub(super) answers: Vec<(String, Result<Effective, String>)>,
+    /// What the profile's firewall lets in.
+    pub(super) firewall: Result<Model, String>,
+    /// Where sshd listens.
+    pub(super) ports: Vec<Port>,
+    /// Where those who fetch come from; `None`: not said.
+    pub(super) from: Option<Vec<IpNet>>,
     /// How long ago the last login may be, when it was, and what time it is; `None`: the profile does not ask.
     pub(super) sessions: Option<(TimeSpan, Result<Sessions, String>, Timestamp)>,
     /// Whether the directory is missing without which sshd answers nothing.

@@ -9,12 +9,16 @@ use super::{
     plan::plan,
 };
 use crate::{
-    controls::{Wanted, ssh::Effective},
+    controls::{
+        Wanted,
+        firewall::{Facts, model::Model},
+        ssh::Effective,
+    },
     engine::{
         change::{AccountState, Change, FileState, Gate, RunVerb},
         check::Verdict,
     },
-    profile::schema::Profile,
+    profile::{schema::Profile, types::Port},
 };
 
 const KEY: &str =
@@ -48,7 +52,7 @@ fn answer(wanted: &Desired) -> String {
 }
 
 /// A host on which all is well.
-fn well() -> Observed {
+pub(super) fn well() -> Observed {
     let wanted = desired("/srv/kept", "");
     Observed {
         absent: None,
@@ -72,6 +76,9 @@ fn well() -> Observed {
         is_included: true,
         keys: Ok(FileState::config(&*wanted.keys)),
         answers: vec![("192.0.2.1".to_owned(), Ok(Effective::parse(&answer(&wanted))))],
+        firewall: Ok(Model::of(None, &Facts::default(), jiff::Timestamp::UNIX_EPOCH)),
+        ports: vec![Port::SSH],
+        from: None,
         sessions: None,
         has_no_runtime_dir: false,
         wanted: Some(wanted),

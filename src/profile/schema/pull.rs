@@ -19,7 +19,8 @@ pub struct Pull {
     /// Empty: nobody fetches.
     pub keys: Vec<SshKey>,
 
-    /// Where those who fetch come from. The firewall does not follow by itself: allow them there too. Absent: anywhere.
+    /// Where those who fetch come from. The firewall does not follow by itself: allow them there, too; `pull.path` tells where
+    /// it keeps them out. Absent: anywhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub from: Option<Vec<Cidr>>,
