@@ -176,7 +176,13 @@ on_hosts! {
         let said = told.observed("logs.forecast");
         assert!(said.contains("MaxRetentionSec=") && said.contains("entries of 60.5 days can go"), "{said}");
         sh(host, "echo MaxFileSec=1day >> /etc/systemd/journald.conf.d/x.conf");
+        // The file that is there spans 20 days all the same.
+        let told = report(host, "logs");
+        outcomes(&told, &[("logs.forecast", "fail")]);
+        assert!(told.observed("logs.forecast").contains("entries of 71.0 days can go"), "{}", told.observed("logs.forecast"));
+        sh(host, "rm /var/log/journal/*/system@*");
         outcomes(&report(host, "logs"), &[("logs.forecast", "accumulating")]);
+        forge(host, 1, (20, 0), 3600);
 
         sh(host, "printf '[Journal]\nStorage=volatile\n' > /etc/systemd/journald.conf.d/x.conf
                   systemctl restart systemd-journald
@@ -229,17 +235,30 @@ on_hosts! {
     fn a_file_that_was_removed(host: &Host) {
         sh(host, "useradd -m alice; mkdir -p /var/log/journal; systemctl restart systemd-journald; journalctl --flush");
         give(host, "[logs]\n");
-        for how in ["journalctl --rotate", "systemctl restart systemd-journald", "systemctl kill -s KILL systemd-journald", "true"] {
+        let killed = "old=$(systemctl show -P MainPID systemd-journald); systemctl kill -s KILL systemd-journald
+                      until test $(systemctl show -P MainPID systemd-journald) != $old; do sleep 0.1; done";
+        for how in ["journalctl --rotate", "systemctl restart systemd-journald", killed, "true"] {
             for _ in 0..2 {
+                // A journald that was started too often in a short time stays down.
                 sh(host, &format!("
                     seq 200 | logger -t talks; setpriv --reuid=alice --regid=alice --clear-groups sh -c 'seq 50 | logger'
-                    journalctl --sync || true
-                    {how}; until logger back && journalctl --sync; do sleep 0.2; done; journalctl --rotate"));
+                    timeout 20 journalctl --sync || true
+                    {how}
+                    until logger back && timeout 20 journalctl --sync; do
+                        sleep 0.2; systemctl reset-failed systemd-journald || true; systemctl start systemd-journald || true
+                    done
+                    journalctl --rotate"));
             }
         }
         let told = report(host, "logs");
         outcomes(&told, &[("logs.files", "pass")]);
-        sh(host, "cd /var/log/journal/$(cat /etc/machine-id); rm $(ls system@*.journal | sort -t - -k 3 | sed -n 2p)");
+        // Not the first, and not one of the few entries between a rotation and the next.
+        sh(host, "cd /var/log/journal/$(cat /etc/machine-id); before=
+                  for file in $(ls system@*.journal | sort -t - -k 3 | sed 1d); do
+                      number=$((0x$(echo $file | cut -d - -f 2)))
+                      if test -n \"$before\" && test $((number - begin)) -gt 100; then rm $before; exit; fi
+                      before=$file begin=$number
+                  done; false");
         let told = report(host, "logs");
         outcomes(&told, &[("logs.files", "fail"), ("logs.gaps", "pass")]);
         let said = told.observed("logs.files");

@@ -6,7 +6,10 @@
 use super::checks;
 use crate::{
     controls::{Obstacle, logs::measured::Space},
-    profile::{schema::Journal, types::Size},
+    profile::{
+        schema::Journal,
+        types::{Size, TimeSpan},
+    },
 };
 
 /// Why limits must not be applied to a journal in this folder as it is now; `parts` is into how many journals a budget is
@@ -33,7 +36,7 @@ pub(super) fn obstacle(dir: &str, now: &Space, wanted: &Journal, parts: u64) -> 
         let remedy = format!("journal.max_files has to be {} at least", now.files);
         (format!("{max_files} files (SystemMaxFiles=)"), remedy)
     } else {
-        return None;
+        return ceiling(dir, now, wanted);
     };
     let why = format!(
         "{dir} takes {} in {} files; given {room}, journald would delete its oldest entries at once, for good: {remedy}; see: \
@@ -41,9 +44,28 @@ pub(super) fn obstacle(dir: &str, now: &Space, wanted: &Journal, parts: u64) -> 
         in_words(now.used),
         now.files,
     );
+    Some(because(why))
+}
+
+/// Why files must not be given an age at which they go: those that are there may span more time than those to come.
+fn ceiling(dir: &str, now: &Space, wanted: &Journal) -> Option<Obstacle> {
+    let age = wanted.max_retention.filter(|age| age.as_secs() > 0)?;
+    let floor = age.as_secs().saturating_sub(now.longest);
+    if floor >= now.keep || now.floor.is_some_and(|now| now <= floor) {
+        return None;
+    }
+    let (longest, keep) = (TimeSpan::from_secs(now.longest), TimeSpan::from_secs(now.keep));
+    let least = TimeSpan::from_secs(now.longest.saturating_add(now.keep));
+    Some(because(format!(
+        "a file of {dir} spans {longest}; given {age} (MaxRetentionSec=), journald would delete entries that are to be kept for \
+         {keep}, for good: leave journal.max_retention out, or make it {least}; see: holdfast explain logs.space",
+    )))
+}
+
+fn because(why: String) -> Obstacle {
     // Both write what journald is set to.
     let guards = &["journal", "logs"];
-    Some(Obstacle { check: checks::SPACE.id.to_owned(), why, overridable: true, guards })
+    Obstacle { check: checks::SPACE.id.to_owned(), why, overridable: true, guards }
 }
 
 /// Bytes in whole MiB, rounded up.
@@ -68,6 +90,7 @@ mod tests {
             file: 128 * M,
             files: 240,
             max_files: 400,
+            longest: 30 * 86_400,
             floor: None,
             files_per_hundred_days: 100,
             others_per_day: None,
@@ -106,6 +129,22 @@ mod tests {
             said.contains("given 239 files") && said.contains("journal.max_files has to be 240"),
             "{said}"
         );
+    }
+
+    /// As files of a month are, which journald makes where it is told nothing else.
+    #[test]
+    fn an_age_is_given_that_the_files_there_allow() {
+        let given = |days: u64| {
+            let age = Some(TimeSpan::from_secs(days * 86_400));
+            Journal { max_retention: age, ..Journal::default() }
+        };
+        assert_eq!(why(&now(), &given(120), 1), None);
+        assert_eq!(why(&now(), &given(0), 1), None, "none");
+        let said = why(&now(), &given(119), 1).unwrap();
+        assert!(said.contains("spans 30d; given 119d") && said.contains("make it 120d"), "{said}");
+        let as_it_is = Space { floor: Some(89 * 86_400), ..now() };
+        assert_eq!(why(&as_it_is, &given(119), 1), None, "nothing changes");
+        assert!(why(&as_it_is, &given(118), 1).is_some());
     }
 
     /// At its limits a journal is a little over them at times, and an apply of something else goes on.

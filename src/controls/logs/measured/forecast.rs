@@ -31,6 +31,8 @@ pub(in crate::controls::logs) struct Space {
     pub(in crate::controls::logs) files: u64,
     /// How many files it may have.
     pub(in crate::controls::logs) max_files: u64,
+    /// The longest time that one of its files spans.
+    pub(in crate::controls::logs) longest: u64,
     /// How old entries are at least when they go for their age; `None` where none do.
     pub(in crate::controls::logs) floor: Option<u64>,
     /// How many files are begun in a hundred days; 0 where none was yet.
@@ -140,6 +142,7 @@ mod tests {
             file: G / 8,
             files: 60,
             max_files: 1000,
+            longest: DAY,
             floor: None,
             files_per_hundred_days: 100,
             others_per_day: None,

@@ -34,6 +34,8 @@ pub(in crate::controls::logs) struct Journal {
     pub(in crate::controls::logs) used: u64,
     /// What the largest takes.
     pub(in crate::controls::logs) largest: u64,
+    /// The longest time that one of its files spans, in seconds.
+    pub(in crate::controls::logs) longest: u64,
     /// When anybody wrote.
     pub(in crate::controls::logs) all: Series,
     /// Entries were numbered before the oldest one that is kept, and are gone.
@@ -164,6 +166,8 @@ impl Journal {
         };
         let oldest = files.iter().filter(|(_, contents)| contents.entries > 0).min_by_key(begins);
         self.has_lost_its_beginning = oldest.is_some_and(|(_, oldest)| oldest.head_seqnum > 1);
+        let spans = files.iter().map(|(_, contents)| contents.tail.saturating_sub(contents.head));
+        self.longest = spans.max().unwrap_or(0);
         self.holes = numbers::holes(files.iter().filter_map(range));
         let said = files.iter().filter(|(_, contents)| contents.limits.is_some());
         let newest = said.max_by_key(|(_, contents)| contents.tail);

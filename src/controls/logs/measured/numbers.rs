@@ -26,6 +26,21 @@ pub(super) struct Range {
     pub(super) is_closed: bool,
 }
 
+impl Range {
+    /// How many of its entries can be among those between two files of another count: journald 252 begins a count for a
+    /// user's file that it opens anew, and goes on with the numbers of the system's.
+    fn between(&self, before: &Self, after: &Self) -> u64 {
+        if self.last < before.last || self.first > after.first {
+            return 0;
+        }
+        let (head, tail) = (
+            self.head.max(before.tail.saturating_add(1)),
+            self.tail.min(after.head.saturating_sub(1)),
+        );
+        tail.saturating_add(1).saturating_sub(head)
+    }
+}
+
 /// Entries that are missing between two files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::controls::logs) struct Hole {
@@ -41,15 +56,21 @@ pub(in crate::controls::logs) struct Hole {
 pub(super) fn holes(ranges: impl IntoIterator<Item = Range>) -> Vec<Hole> {
     let mut ranges: Vec<Range> = ranges.into_iter().collect();
     ranges.sort_unstable_by_key(|range| (range.count, range.head, range.tail));
+    let users: Vec<Range> = ranges.iter().filter(|range| !range.is_systems).copied().collect();
     let mut holes = Vec::new();
     // What has been seen of a count: up to which number, until when, and whether anything of the system's.
     let mut seen: Option<Range> = None;
     for range in ranges {
+        let elsewhere = |so_far: &Range| -> u64 {
+            let of_users = users.iter().filter(|user| user.count != range.count);
+            of_users.map(|user| user.between(so_far, &range)).sum()
+        };
         let Some(so_far) = seen.as_mut().filter(|so_far| so_far.count == range.count) else {
             seen = Some(range);
             continue;
         };
         let missing = range.head.saturating_sub(so_far.tail).saturating_sub(1);
+        let missing = missing.saturating_sub(elsewhere(so_far));
         if missing > TOLERATED && so_far.is_systems && (range.is_systems || range.is_closed) {
             holes.push(Hole { from: so_far.last, to: range.first, entries: missing });
         }
@@ -91,6 +112,12 @@ mod tests {
             []
         );
         assert_eq!(holes([range(1, 1, 100), Range { is_closed: false, ..user(200, 300) }]), []);
+        // A count of a user's own, with the numbers of the system's; and one of another time.
+        let own = |head, tail| Range { count: 2, ..user(head, tail) };
+        assert_eq!(holes([range(1, 1, 100), own(101, 150), range(1, 153, 400)]), []);
+        assert_eq!(holes([range(1, 1, 100), own(90, 120), own(121, 200), range(1, 153, 400)]), []);
+        let of_another = Range { first: 9000, last: 9100, ..own(101, 150) };
+        assert_eq!(holes([range(1, 1, 100), of_another, range(1, 153, 400)]).len(), 1);
         // One that was not written to for long outlives the system's of its time.
         assert_eq!(holes([user(40, 50), range(1, 5000, 6000)]), []);
     }

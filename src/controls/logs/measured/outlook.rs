@@ -55,7 +55,7 @@ fn forecast(space: Option<Space>, what: &str, now: u64) -> Verdict {
         Forecast::Ceiling { floor } => Verdict::Differs {
             observed: format!(
                 "journald deletes by age (MaxRetentionSec=), a file as soon as its first entry is old enough: entries of {} \
-                 can go (MaxFileSec=)",
+                 can go (MaxFileSec=, and what its files span)",
                 days(floor)
             ),
         },

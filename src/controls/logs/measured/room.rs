@@ -35,6 +35,7 @@ impl Measured {
             file: 0,
             files: text.files,
             max_files: u64::MAX,
+            longest: 0,
             floor: None,
             files_per_hundred_days: 0,
             others_per_day: None,
@@ -85,7 +86,11 @@ impl Measured {
                 file: journal.largest,
                 files: journal.files,
                 max_files: set.max_files,
-                floor: set.ceiling.map(|age| age.saturating_sub(set.file_age.unwrap_or(age))),
+                longest: journal.longest,
+                // A file may be older than the limit of its age and span more than that allows.
+                floor: set.ceiling.map(|age| {
+                    age.saturating_sub(set.file_age.unwrap_or(age).max(journal.longest))
+                }),
                 files_per_hundred_days: journal.files_per_hundred_days,
                 others_per_day: samples.growth(&look),
             });
