@@ -30,7 +30,7 @@ for link in sysinit.target.wants/holdfast-early.service multi-user.target.wants/
     install -d -m 755 "$stage/usr/lib/systemd/system/${link%/*}"
     ln -s "../${link##*/}" "$stage/usr/lib/systemd/system/$link"
 done
-for file in README.md docs/profile.md packaging/debian/copyright; do
+for file in README.md docs/profile.md docs/pull.md packaging/debian/copyright; do
     install -D -m 644 "$file" "$stage/usr/share/doc/holdfast/${file##*/}"
 done
 gzip -9n <CHANGELOG.md >"$stage/usr/share/doc/holdfast/changelog.gz"

@@ -45,14 +45,17 @@ PROFILE
 chmod 600 /etc/holdfast/profile.toml
 "#;
 
-/// Where backups are.
-pub(crate) const STORE: &str = "/var/backups/holdfast";
+/// Where backups are: the lock and what is not finished.
+const FOLDER: &str = "/var/backups/holdfast";
+
+/// And what is.
+pub(crate) const STORE: &str = "/var/backups/holdfast/finished";
 
 pub(crate) fn group() -> Group {
     Group::new("backup", 5, 3)
 }
 
-fn rows(group: &Group) -> Vec<Row> {
+pub(crate) fn rows(group: &Group) -> Vec<Row> {
     [1, 2].map(|number| group.round(number).row(0)).into()
 }
 
@@ -144,7 +147,7 @@ on_hosts! {
         assert_eq!(manifest["newest_block"]["height"], 900_050);
         let file = manifest["archive"]["file"].as_str().unwrap();
         let head = host.sh(&format!("head -c 21 {STORE}/{file}; stat -c ' %a %U' {STORE}/{file}"));
-        assert_eq!(head.unwrap().ok().unwrap().stdout, "age-encryption.org/v1 600 root\n");
+        assert_eq!(head.unwrap().ok().unwrap().stdout, "age-encryption.org/v1 644 root\n");
         let names = host.sh(&format!("ls {STORE} | wc -l")).unwrap().ok().unwrap().stdout;
         assert_eq!(names.trim(), "2", "the file and its manifest");
 
@@ -361,7 +364,7 @@ on_hosts! {
             let output = holdfast(host, &["backup", "run", "signer-db"]);
             assert_eq!(output.status, Some(1), "{why}: {}", output.stdout);
             assert!(output.stderr.contains(why), "not {why:?}: {}", output.stderr);
-            let script = format!("cd {STORE} && sha256sum * && ! ls -A | grep unfinished");
+            let script = format!("cd {STORE} && sha256sum * && ! ls -A {FOLDER} | grep unfinished");
             let after = host.sh(&script).unwrap().ok().unwrap().stdout;
             assert_eq!(after, before, "{why}");
             assert_nothing_left(host);

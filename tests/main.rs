@@ -39,6 +39,7 @@ mod logs_room;
 mod logs_sources;
 mod neighbours;
 mod package;
+mod pull;
 mod recovery;
 mod services;
 mod ssh;

@@ -46,6 +46,8 @@ pub enum Fault {
     NoArchive,
     #[error("its file has {found} bytes and not {said}")]
     Size { found: u64, said: u64 },
+    #[error("its bytes are not those that the host signed")]
+    Bytes,
     #[error("the manifest before it, {0}, is gone")]
     NoPrevious(String),
     #[error("the manifest before it, {0}, is not the one that it was made after")]
@@ -81,6 +83,13 @@ pub fn id_of<'a>(file: &'a str, name: &str) -> Option<&'a str> {
         && time.starts_with('-')
         && time[1..].chars().all(|c| c.is_ascii_digit() || "TZ".contains(c));
     is_time.then_some(id)
+}
+
+/// The name of the backup that a file is of, if it is of one.
+pub fn name_of(file: &str) -> Option<&str> {
+    let id = [ARCHIVE, MANIFEST, TOMBSTONE].iter().find_map(|end| file.strip_suffix(end))?;
+    let name = id.get(..id.len().checked_sub(TIME)?)?;
+    id_of(file, name).map(|_| name)
 }
 
 /// The backups of a name, in the order in which they were made.
@@ -240,6 +249,13 @@ mod tests {
     fn another_backups_files_are_not_this_ones() {
         assert_eq!(id_of("signer-db-two-20261121T010000Z.manifest.json", "signer-db"), None);
         assert_eq!(id_of("signer-db-20261121T010000Z.txt", "signer-db"), None);
+        let two = "signer-db-two-20261121T010000Z.manifest.json";
+        assert_eq!(name_of(two), Some("signer-db-two"));
+        for none in
+            ["x.manifest.json", "-20261121T010000Z.txt", "ä20261121T010000Z.deleted.json", ""]
+        {
+            assert_eq!(name_of(none), None, "{none}");
+        }
         assert_eq!(id_of("signer-db-20261121T010000Z.manifest.json", "signer-db"), Some(IDS[0]));
     }
 

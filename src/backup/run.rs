@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use age::x25519;
-use ed25519_dalek::SigningKey;
+use ed25519_dalek::{SigningKey, VerifyingKey};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
@@ -75,6 +75,18 @@ pub struct Job<'a> {
 /// # Errors
 /// When the folder or a manifest cannot be read.
 pub fn catalogue(shelf: &Shelf, name: &str, key: &SigningKey) -> Result<Vec<Entry>, HostError> {
+    catalogue_of(shelf, name, &key.verifying_key())
+}
+
+/// The same by the public half of the key.
+///
+/// # Errors
+/// As [`catalogue`].
+pub fn catalogue_of(
+    shelf: &Shelf,
+    name: &str,
+    key: &VerifyingKey,
+) -> Result<Vec<Entry>, HostError> {
     let mut files = Vec::new();
     for item in shelf.items()? {
         if catalogue::id_of(&item.name, name).is_none() {
@@ -85,7 +97,7 @@ pub fn catalogue(shelf: &Shelf, name: &str, key: &SigningKey) -> Result<Vec<Entr
         let text = if is_archive { None } else { Some(shelf.text(&item.name).unwrap_or_default()) };
         files.push(catalogue::File { name: item.name, bytes: item.bytes, text });
     }
-    Ok(catalogue::read_shelf(&files, name, &key.verifying_key()))
+    Ok(catalogue::read_shelf(&files, name, key))
 }
 
 /// What the database says of itself in the transaction that is dumped.

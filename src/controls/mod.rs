@@ -8,6 +8,7 @@ pub mod firewall;
 pub mod journal;
 pub mod login;
 pub mod logs;
+pub mod pull;
 pub mod services;
 mod sight;
 pub mod ssh;
@@ -33,7 +34,7 @@ pub const ALL: &[&dyn Control] = &[
     &sysctl::Sysctl,
     &services::Services,
     &ssh::Ssh,
-    &backup::BackupControl,
+    &pull::PullControl,
     &firewall::FirewallControl,
     &login::LoginControl,
     &backup::BackupControl,

@@ -160,6 +160,19 @@ pub struct Folder {
     pub mtime: FileTime,
 }
 
+/// The state of an account that a control may need.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AccountState {
+    /// Neither it nor a group of its name.
+    Absent,
+    /// A system account with a group of its name, `/` for its home, no shell and no password.
+    System {
+        /// What `/etc/passwd` says that it is for.
+        about: String,
+    },
+}
+
 /// How a unit file is to be set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -206,6 +219,13 @@ pub enum Change {
         path: String,
         /// What is to be there.
         to: FileState,
+    },
+    /// Make an account, or take it away with all that it runs.
+    Account {
+        /// Its name, and that of its group.
+        name: String,
+        /// What is to be there.
+        to: AccountState,
     },
     /// Set a kernel parameter now.
     Sysctl {

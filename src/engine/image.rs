@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use super::{
-    change::{Change, FileState, RunVerb, Step, TableState},
+    change::{AccountState, Change, FileState, RunVerb, Step, TableState},
     listing,
     store::{Before, Image, Resource},
 };
@@ -13,6 +13,7 @@ use crate::host::{HostError, Reader, clock, nft::Listing, unit_links::unit_links
 pub fn resource_of(change: &Change) -> Option<Resource> {
     match change {
         Change::Put { path, .. } => Some(Resource::Path(path.clone())),
+        Change::Account { name, .. } => Some(Resource::Account(name.clone())),
         Change::Sysctl { key, .. } => Some(Resource::Sysctl(key.clone())),
         Change::Table { .. } => Some(Resource::Table),
         Change::UnitFile { unit, .. } | Change::UnitLinks { unit, .. } => {
@@ -51,6 +52,7 @@ pub async fn look(resource: &Resource, reader: &Reader) -> Result<Image, HostErr
                 parent_mtime: reader.files().modified_at(parent)?,
             }
         }
+        Resource::Account(name) => Image::Account { exists: reader.has_account(name)? },
         Resource::Sysctl(key) => Image::Sysctl(reader.sysctl(key)?),
         Resource::Table => {
             let text = reader.own_table_text(Listing::Exact).await?;
@@ -99,6 +101,10 @@ pub fn undo(steps: &[Step], before: &[Before], begun: usize) -> Vec<Step> {
         let change = match (resource, image) {
             (Resource::Path(path), Image::Path { state, .. }) => {
                 Change::Put { path: path.clone(), to: state.clone() }
+            }
+            // One that was there already has not been made.
+            (Resource::Account(name), Image::Account { exists: false }) => {
+                Change::Account { name: name.clone(), to: AccountState::Absent }
             }
             (Resource::Table, Image::Table(state)) => Change::Table { to: state.clone() },
             (Resource::UnitLinks(unit), Image::UnitLinks(links)) => {

@@ -21,6 +21,8 @@ pub(super) const FORMAT: u32 = 1;
 pub enum Resource {
     /// A path.
     Path(String),
+    /// An account and the group of its name.
+    Account(String),
     /// A kernel parameter's live value.
     Sysctl(String),
     /// holdfast's own nftables table.
@@ -41,6 +43,11 @@ pub enum Image {
         state: FileState,
         /// Modification time of the directory, where there was one.
         parent_mtime: Option<FileTime>,
+    },
+    /// Of an account.
+    Account {
+        /// Whether there is one, or a group of its name.
+        exists: bool,
     },
     /// Of a kernel parameter.
     Sysctl(Option<String>),

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    change::{Change, FileState, FileTime, RunVerb, Step},
+    change::{AccountState, Change, FileState, FileTime, RunVerb, Step},
     image::{self, is_restored, parent_times, undo},
     record::{Before, Begin, Cause, End, Ending, Image, Record, Resource, Standing},
     store::{Store, StoreError},
@@ -321,6 +321,9 @@ async fn is_as_wanted(writer: &Writer, change: &Change) -> bool {
     let Ok(found) = image::look(&resource, writer.reader()).await else { return false };
     match (change, found) {
         (Change::Put { to, .. }, Image::Path { state, .. }) => *to == state,
+        (Change::Account { to, .. }, Image::Account { exists }) => {
+            exists == matches!(to, AccountState::System { .. })
+        }
         (Change::Sysctl { value, .. }, Image::Sysctl(now)) => now.as_ref() == Some(value),
         (Change::Table { to }, Image::Table(now)) => *to == now,
         (Change::UnitLinks { to, .. }, Image::UnitLinks(now)) => to.links == now.links,
@@ -331,6 +334,7 @@ async fn is_as_wanted(writer: &Writer, change: &Change) -> bool {
 fn name(resource: &Resource) -> String {
     match resource {
         Resource::Path(path) => path.clone(),
+        Resource::Account(name) => format!("the account {name}"),
         Resource::Sysctl(key) => format!("sysctl {key}"),
         Resource::Table => "table inet holdfast".to_owned(),
         Resource::UnitLinks(unit) => format!("the links of {unit}"),

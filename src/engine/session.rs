@@ -196,7 +196,7 @@ pub fn broken(
 
 /// One line that says what a change does.
 pub fn describe(change: &Change) -> String {
-    use super::change::{FileState, Gate, TableState, UnitVerb};
+    use super::change::{AccountState, FileState, Gate, TableState, UnitVerb};
     match change {
         Change::Put { path, to } => match to {
             FileState::Absent => format!("remove {path}"),
@@ -204,6 +204,8 @@ pub fn describe(change: &Change) -> String {
             FileState::Symlink { target, .. } => format!("link {path} to {target}"),
             FileState::Directory { .. } => format!("make {path}/"),
         },
+        Change::Account { name, to: AccountState::Absent } => format!("remove the account {name}"),
+        Change::Account { name, .. } => format!("make the account {name}"),
         Change::Sysctl { key, value } => format!("set {key} = {value}"),
         Change::Table { to: TableState::Absent } => "remove table inet holdfast".to_owned(),
         Change::Table { .. } => "replace table inet holdfast".to_owned(),

@@ -164,16 +164,15 @@ impl Files {
     /// # Errors
     /// When it cannot be looked at.
     pub fn access(&self, path: &str) -> Result<Option<Access>, HostError> {
-        match fs::metadata(self.locate(path)) {
-            Ok(meta) => Ok(Some(Access {
-                uid: meta.uid(),
-                gid: meta.gid(),
-                mode: meta.permissions().mode() & 0o7777,
-                is_file: meta.is_file(),
-            })),
-            Err(error) if is_absent(&error) => Ok(None),
-            Err(error) => Err(HostError::file("look at", path)(error)),
-        }
+        access(fs::metadata(self.locate(path)), path)
+    }
+
+    /// The same of what is at the path itself, be it a link.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    pub fn access_itself(&self, path: &str) -> Result<Option<Access>, HostError> {
+        access(fs::symlink_metadata(self.locate(path)), path)
     }
 
     /// The size in bytes of what a path leads to; `None` when it leads nowhere.
@@ -324,6 +323,19 @@ fn inode_flags(file: &fs::File) -> nix::libc::c_long {
     match unsafe { get_flags(file.as_raw_fd(), &raw mut flags) } {
         Ok(_) => flags,
         Err(_) => 0,
+    }
+}
+
+fn access(found: io::Result<fs::Metadata>, path: &str) -> Result<Option<Access>, HostError> {
+    match found {
+        Ok(meta) => Ok(Some(Access {
+            uid: meta.uid(),
+            gid: meta.gid(),
+            mode: meta.permissions().mode() & 0o7777,
+            is_file: meta.is_file(),
+        })),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(HostError::file("look at", path)(error)),
     }
 }
 

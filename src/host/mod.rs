@@ -4,6 +4,7 @@
 //! there is at most one on a host. Nothing outside this module opens a host's file, starts a program, asks the bus or
 //! looks at the clock.
 
+mod account_writer;
 pub mod accounts;
 pub mod ancestry;
 pub mod break_glass;

@@ -79,6 +79,18 @@ impl Reader {
         Ok(parse_passwd(&self.files.text("/etc/passwd")?.unwrap_or_default()))
     }
 
+    /// Whether there is an account of this name, or a group.
+    ///
+    /// # Errors
+    /// When `/etc/passwd` or `/etc/group` cannot be read.
+    pub fn has_account(&self, name: &str) -> Result<bool, HostError> {
+        let has = |path| -> Result<bool, HostError> {
+            let text = self.files.text(path)?.unwrap_or_default();
+            Ok(text.lines().any(|line| line.split(':').next() == Some(name)))
+        };
+        Ok(has("/etc/passwd")? || has("/etc/group")?)
+    }
+
     /// The names of an account's groups, as `/etc/group` has them.
     ///
     /// # Errors

@@ -1,11 +1,22 @@
 //! The folder that backups are kept in: the one place outside [`Writer`](super::Writer)'s transactions to which holdfast
 //! writes. A dump takes as long as it takes, and the lock of transactions must not be held for it; so a shelf has a lock of
 //! its own, and can write nowhere else.
+//!
+//! ```text
+//! STORE            0700  the lock, and what is not finished
+//! STORE/finished   0755  finished files, 0644
+//! ```
+//!
+//! Nobody but root gets into the outer folder, so nobody of this host reads the inner one. sshd does, as root, and locks
+//! the account that fetches backups into it (`[pull]`): what is not finished is not hidden from that account by its mode,
+//! it is nowhere.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
     io::{self, Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::{
+        DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+    },
     path::{Path, PathBuf},
 };
 
@@ -19,6 +30,9 @@ use super::HostError;
 /// The file that is locked. It stays: one that is deleted while held would let two in.
 const LOCK: &str = ".lock";
 
+/// The folder of what is finished, in the folder of backups.
+pub const FINISHED: &str = "finished";
+
 /// What an unfinished file's name ends in.
 const UNFINISHED: &str = ".unfinished";
 
@@ -29,6 +43,7 @@ const SMALL: u64 = 16 << 20;
 #[derive(Debug)]
 pub struct Shelf {
     folder: PathBuf,
+    finished: PathBuf,
 }
 
 /// The same, for writing: there is one at a time.
@@ -60,11 +75,17 @@ pub struct Item {
 impl Shelf {
     /// The folder, whether or not it is there.
     pub fn at(folder: &str) -> Self {
-        Self { folder: PathBuf::from(folder) }
+        let folder = PathBuf::from(folder);
+        Self { finished: folder.join(FINISHED), folder }
+    }
+
+    /// A folder that finished files were fetched into from another host.
+    pub fn fetched(folder: &str) -> Self {
+        Self { finished: PathBuf::from(folder), folder: PathBuf::from(folder) }
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+        if name.ends_with(UNFINISHED) { self.folder.join(name) } else { self.finished.join(name) }
     }
 
     /// Where a file of it is, in words.
@@ -79,7 +100,7 @@ impl Shelf {
     pub fn items(&self) -> Result<Vec<Item>, HostError> {
         let list = || -> io::Result<Vec<Item>> {
             let mut items = Vec::new();
-            for entry in fs::read_dir(&self.folder)? {
+            for entry in fs::read_dir(&self.finished)? {
                 let entry = entry?;
                 let name = entry.file_name().to_string_lossy().into_owned();
                 let meta = entry.metadata()?;
@@ -92,7 +113,7 @@ impl Shelf {
         };
         match list() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            other => other.map_err(HostError::file("list", self.folder.display().to_string())),
+            other => other.map_err(HostError::file("list", self.finished.display().to_string())),
         }
     }
 
@@ -133,20 +154,11 @@ impl Shelf {
     pub fn open(self) -> Result<OpenShelf, HostError> {
         let shown = self.folder.display().to_string();
         let failed = |action| HostError::file(action, shown.clone());
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.folder)
-            .map_err(failed("make the folder"))?;
-        let meta = fs::symlink_metadata(&self.folder).map_err(failed("look at"))?;
-        if !meta.is_dir() || meta.uid() != 0 || meta.mode() & 0o022 != 0 {
-            return Err(HostError::Refused(format!(
-                "{shown} must be a folder that belongs to root and that nobody else may write to"
-            )));
-        }
+        own_folder(&self.folder, 0o700)?;
+        own_folder(&self.finished, 0o755)?;
         let mut options = OpenOptions::new();
         options.read(true).append(true).create(true).mode(0o600);
-        let lock = options.custom_flags(OFlag::O_NOFOLLOW.bits()).open(self.path(LOCK));
+        let lock = options.custom_flags(OFlag::O_NOFOLLOW.bits()).open(self.folder.join(LOCK));
         let lock = lock.map_err(failed("open the lock of"))?;
         match lock.try_lock() {
             Ok(()) => Ok(OpenShelf { shelf: self, _lock: lock }),
@@ -235,10 +247,34 @@ impl OpenShelf {
     }
 
     fn sync(&self) -> Result<(), HostError> {
-        let folder: &Path = &self.shelf.folder;
-        let synced = File::open(folder).and_then(|folder| folder.sync_all());
-        synced.map_err(HostError::file("write to the disk", folder.display().to_string()))
+        [&self.shelf.finished, &self.shelf.folder].into_iter().try_for_each(|folder| {
+            let synced = File::open(folder).and_then(|folder| folder.sync_all());
+            synced.map_err(HostError::file("write to the disk", folder.display().to_string()))
+        })
     }
+}
+
+/// Makes a folder that is there only for backups, if it is not there, and sees that it is root's and has this mode.
+fn own_folder(folder: &Path, mode: u32) -> Result<(), HostError> {
+    let shown = folder.display().to_string();
+    let failed = |action| HostError::file(action, shown.clone());
+    DirBuilder::new()
+        .recursive(true)
+        .mode(mode)
+        .create(folder)
+        .map_err(failed("make the folder"))?;
+    let meta = fs::symlink_metadata(folder).map_err(failed("look at"))?;
+    if !meta.is_dir() || meta.uid() != 0 || meta.mode() & 0o022 != 0 {
+        return Err(HostError::Refused(format!(
+            "{shown} must be a folder that belongs to root and that nobody else may write to"
+        )));
+    }
+    // Others may have been let in by whoever made it, or kept out by the umask.
+    if meta.mode() & 0o7777 != mode {
+        fs::set_permissions(folder, Permissions::from_mode(mode))
+            .map_err(failed("set the mode of"))?;
+    }
+    Ok(())
 }
 
 impl Unfinished<'_> {
@@ -271,8 +307,12 @@ impl Unfinished<'_> {
     /// # Errors
     /// When it cannot be written to the disk or renamed.
     pub fn finish(mut self) -> Result<(), HostError> {
-        self.sync()?;
         let shelf = &self.shelf.shelf;
+        // Before it has its name: who reads the folder finds nothing there that cannot be read.
+        self.file
+            .set_permissions(Permissions::from_mode(0o644))
+            .map_err(HostError::file("set the mode of", shelf.shown(&self.becomes)))?;
+        self.sync()?;
         let (from, to) = (shelf.path(&self.name), shelf.path(&self.becomes));
         renameat2(AT_FDCWD, &from, AT_FDCWD, &to, RenameFlags::RENAME_NOREPLACE).map_err(
             |error| HostError::file("rename to", shelf.shown(&self.becomes))(error.into()),

@@ -20,8 +20,8 @@ use nix::{
 };
 
 use super::{
-    HostError, Reader, clock, lock::Lock, process, reader::sysctl_path, seen::Known,
-    unit_links::unit_links,
+    HostError, Reader, account_writer::put_account, clock, lock::Lock, process,
+    reader::sysctl_path, seen::Known, unit_links::unit_links,
 };
 use crate::engine::{
     change::{Change, FileState, FileTime, Folder, Gate, RunVerb, TableState, UnitLinks, UnitVerb},
@@ -57,6 +57,7 @@ impl Writer {
     pub async fn carry_out(&self, change: &Change) -> Result<(), HostError> {
         match change {
             Change::Put { path, to } => self.put(path, to),
+            Change::Account { name, to } => put_account(&self.reader, name, to).await,
             Change::Sysctl { key, value } => self.set_sysctl(key, value),
             Change::Table { to } => self.put_table(to).await,
             Change::UnitFile { unit, verb } => self.set_unit_file(unit, *verb).await,

@@ -71,9 +71,11 @@ fn backed_up(host: &Host, engine: &str) {
     }
 
     // What a killed run leaves in the container is ended by the next one.
-    let connections = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'holdfast signer-db'";
+    let connections =
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'holdfast signer-db'";
     let count = || {
-        let words = [engine, "exec", "signer-postgres", "psql", "-U", "postgres", "-AtXc", connections];
+        let words =
+            [engine, "exec", "signer-postgres", "psql", "-U", "postgres", "-AtXc", connections];
         host.run(words).unwrap().ok().unwrap().stdout.trim().to_owned()
     };
     let leave = "holdfast backup run signer-db >/tmp/out 2>&1 & run=$!
@@ -104,7 +106,11 @@ fn backed_up(host: &Host, engine: &str) {
 
     host.run([engine, "rm", "--force", "signer-postgres"]).unwrap().ok().unwrap();
     let output = holdfast(host, &["backup", "run", "signer-db"]);
-    assert!(output.stderr.contains("pg_dump cannot be run in the container signer-postgres"), "{}", output.stderr);
+    assert!(
+        output.stderr.contains("pg_dump cannot be run in the container signer-postgres"),
+        "{}",
+        output.stderr
+    );
     host.sh(&format!("rm -rf {STORE}")).unwrap().ok().unwrap();
 }
 

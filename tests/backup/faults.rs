@@ -54,7 +54,7 @@ const PATIENCE: Duration = Duration::from_secs(400);
 fn assert_only_what_was(host: &Host, before: &str) {
     let quiet = "for _ in $(seq 600); do pgrep -u holdfast-backup,holdfast-proof >/dev/null || exit 0; sleep 0.1; done; ps aux; exit 1";
     host.sh(quiet).unwrap().ok().unwrap();
-    let names = format!("cd {STORE} && sha256sum $(ls | grep -v unfinished)");
+    let names = format!("cd {STORE} && sha256sum *");
     assert_eq!(host.sh(&names).unwrap().ok().unwrap().stdout, before);
     assert_eq!(backup(host, &["list"]).0, 0);
 }
@@ -68,14 +68,14 @@ on_hosts! {
     Image::Postgres;
     /// The dump is cut off: its program is killed, its server goes away, the disk is filled by somebody else.
     fn a_dump_that_is_cut_off_is_no_backup(host: &Host) {
-        host.sh(&format!("mkdir -p {STORE} && mount -t tmpfs -o size=256M,mode=700 tmpfs {STORE}")).unwrap().ok().unwrap();
+        host.sh(&format!("mkdir -p {FOLDER} && mount -t tmpfs -o size=256M,mode=700 tmpfs {FOLDER}")).unwrap().ok().unwrap();
         large(host);
         make(host, true);
         let amid_dump = |when: &str, act: &str| {
             let (before, exit, said) = amid(host, "", "holdfast-backup", "pg_dump", when, act);
             assert_eq!(exit, 1, "{act}: {said}");
             assert_eq!(shelf(host), before, "{act}: {said}");
-            let left = host.sh(&format!("ls -A {STORE} | grep unfinished")).unwrap().stdout;
+            let left = host.sh(&format!("ls -A {FOLDER} | grep unfinished")).unwrap().stdout;
             assert_eq!(left, "", "{act}");
             said
         };
@@ -83,12 +83,12 @@ on_hosts! {
         let said = amid_dump(WHENEVER, &format!("{class}; pkill -KILL -u holdfast-backup -x pg_dump"));
         assert_eq!(host.read("/tmp/class").unwrap(), b"idle\n");
         assert!(said.contains("pg_dump made no whole dump"), "{said}");
-        let flowing = format!("test $(stat -c %s {STORE}/*.unfinished 2>/dev/null || echo 0) -gt 0");
-        let said = amid_dump(&flowing, &format!("dd if=/dev/zero of={STORE}/.filler bs=1M 2>/dev/null || :"));
+        let flowing = format!("test $(stat -c %s {FOLDER}/*.unfinished 2>/dev/null || echo 0) -gt 0");
+        let said = amid_dump(&flowing, &format!("dd if=/dev/zero of={FOLDER}/.filler bs=1M 2>/dev/null || :"));
         // Whichever comes first: that it looks how much is free, or that it cannot write.
         assert!(said.contains("not enough room") || said.contains("No space left"), "{said}");
         eprintln!("filled amid the dump: {said}");
-        host.sh(&format!("rm {STORE}/.filler")).unwrap().ok().unwrap();
+        host.sh(&format!("rm {FOLDER}/.filler")).unwrap().ok().unwrap();
         let said = amid_dump(WHENEVER, "systemctl kill -s QUIT 'postgresql@*.service'");
         assert!(said.contains("pg_dump made no whole dump"), "{said}");
         let again = "systemctl reset-failed 'postgresql@*' || :; systemctl restart postgresql@$(pg_lsclusters -h | cut -d' ' -f1)-main
@@ -116,11 +116,11 @@ on_hosts! {
             let (before, exit, said) = amid(host, args, account, program, WHENEVER, KILL);
             assert_eq!(exit, 137, "{program}: {said}");
             assert_only_what_was(host, &before);
-            let left = host.sh(&format!("ls -A {STORE} | grep -c unfinished")).unwrap().stdout;
+            let left = host.sh(&format!("ls -A {FOLDER} | grep -c unfinished")).unwrap().stdout;
             assert_eq!(left.trim(), "1", "{program}: it was met before it was finished");
             let manifest = make(host, true);
             assert_nothing_left(host);
-            let left = host.sh(&format!("ls -A {STORE} | grep unfinished")).unwrap().stdout;
+            let left = host.sh(&format!("ls -A {FOLDER} | grep unfinished")).unwrap().stdout;
             assert_eq!(left, "", "{program}");
             assert!(!before.contains(manifest["id"].as_str().unwrap()));
         }
@@ -145,7 +145,7 @@ on_hosts! {
             make(host, true);
             let (exit, there, list) = proven();
             assert_eq!((exit, there), (0, before + more), "killed at call {call}: {list}");
-            assert_eq!(host.sh(&format!("ls -A {STORE} | grep unfinished")).unwrap().stdout, "");
+            assert_eq!(host.sh(&format!("ls -A {FOLDER} | grep unfinished")).unwrap().stdout, "");
         }
     }
 }

@@ -57,7 +57,7 @@ fn word(entry: &Entry) -> (&'static str, Tone) {
     }
 }
 
-fn text_of(context: &Context, entry: &Entry) -> String {
+pub(super) fn text_of(context: &Context, entry: &Entry) -> String {
     let (word, tone) = word(entry);
     let mut line = format!("{} {}", entry.id, context.out.paint(tone, word));
     if let Some((manifest, _)) = &entry.manifest {
@@ -69,7 +69,7 @@ fn text_of(context: &Context, entry: &Entry) -> String {
     line
 }
 
-fn json_of(entry: &Entry) -> Value {
+pub(super) fn json_of(entry: &Entry) -> Value {
     let faults: Vec<_> = entry.faults.iter().map(ToString::to_string).collect();
     json!({
         "id": entry.id,

@@ -1,5 +1,6 @@
 //! `holdfast backup`: backups of a signer's database, and what they are worth.
 
+mod check;
 mod list;
 mod prove;
 mod prune;
@@ -52,6 +53,8 @@ enum BackupCommand {
     Status(NamesArg),
     /// Prove that a backup's file is the one that was made; with an identity, that it can be restored
     Prove(prove::Args),
+    /// On a host that fetched backups: say whether each is whole and as the host that made it signed it
+    Check(check::Args),
     /// Delete the backups that no rule of the profile keeps
     Prune(prune::Args),
     /// Bring a backup back into an empty database
@@ -82,12 +85,16 @@ struct NamesArg {
 
 /// Runs one of them.
 pub(super) async fn run(context: &Context, args: &BackupArgs) -> Result<Exit, Failure> {
+    if let BackupCommand::Check(args) = &args.command {
+        return check::run(context, args);
+    }
     host::require_root(context)?;
     let loaded = host::load(context, &args.profile, Trust::Enforced)?;
     match &args.command {
         BackupCommand::Run(args) => run::run(context, &loaded, args).await,
         BackupCommand::List(args) => list::list(context, &loaded, args.name.as_deref()),
         BackupCommand::Status(args) => list::status(context, &loaded, args.name.as_deref()),
+        BackupCommand::Check(args) => check::run(context, args),
         BackupCommand::Prove(args) => prove::run(context, &loaded, args).await,
         BackupCommand::Prune(args) => prune::run(context, &loaded, args),
         BackupCommand::Restore(args) => restore::run(context, &loaded, args),

@@ -30,3 +30,4 @@ mod observed;
 mod patterns;
 
 pub use control::LoginControl;
+pub(in crate::controls) use patterns::matches;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 /// `match_pattern`: `*` and `?`, nothing else is special.
-pub(super) fn matches(pattern: &str, text: &str) -> bool {
+pub(in crate::controls) fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) =
         (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);

@@ -28,7 +28,7 @@ impl Effective {
     }
 
     /// The ports sshd listens on: those of its addresses, which may name others than `Port` does.
-    pub(super) fn ports(&self) -> BTreeSet<u16> {
+    pub(in crate::controls) fn ports(&self) -> BTreeSet<u16> {
         let addresses = self.values("listenaddress").iter();
         let ports: BTreeSet<u16> = addresses
             .filter_map(|address| listen_port(address.split(' ').next().unwrap_or(address)))

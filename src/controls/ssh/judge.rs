@@ -9,9 +9,12 @@ use super::{
     settings::{self, DROP_IN, Seen, Setting},
     tree::Line,
 };
-use crate::engine::{
-    change::FileState,
-    check::{Judgement, Verdict},
+use crate::{
+    controls::pull,
+    engine::{
+        change::FileState,
+        check::{Judgement, Verdict},
+    },
 };
 
 /// Lines and logins named in one finding; the rest are counted.
@@ -218,7 +221,10 @@ impl super::tree::Tree {
         let concerns = |line: &&Line| {
             line.keyword == key || (key == "port" && line.keyword == "listenaddress")
         };
-        let is_wrong = |line: &&Line| !setting.agrees(&line.keyword, &line.args);
+        let is_wrong = |line: &&Line| {
+            let is_about_pull = line.scope.as_deref().is_some_and(pull::is_about_account);
+            !is_about_pull && !setting.agrees(&line.keyword, &line.args)
+        };
         let lines: Vec<&Line> = self.lines.iter().filter(concerns).collect();
         let (global, scoped): (Vec<&Line>, Vec<&Line>) =
             lines.into_iter().partition(|line| line.scope.is_none());

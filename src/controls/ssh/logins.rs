@@ -14,7 +14,7 @@ use crate::{
 pub(super) const MOST_LOGINS: usize = 16;
 
 /// Addresses nobody has (RFC 5737, RFC 3849): they stand for "anywhere".
-const ANYWHERE: [IpAddr; 2] = [
+pub(in crate::controls) const ANYWHERE: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
     IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
 ];

@@ -33,8 +33,9 @@ mod wire;
 
 pub use control::Ssh;
 pub(in crate::controls) use effective::Effective;
-pub(in crate::controls) use logins::Login;
+pub(in crate::controls) use logins::{ANYWHERE, Login};
 pub(in crate::controls) use observe::{ask, effective};
 pub(in crate::controls) use observed::Answers;
+pub(in crate::controls) use plan::{RUNTIME_DIR, UNIT};
 pub(in crate::controls) use settings::{Setting, wanted};
 pub(in crate::controls) use tree::Tree;

@@ -25,10 +25,10 @@ use crate::{
 const SET_ASIDE: &str = ".set-aside-by-holdfast";
 
 /// Where sshd goes without privilege; systemd makes it when it starts ssh.service, and takes it over if it is there.
-const RUNTIME_DIR: &str = "/run/sshd";
+pub(in crate::controls) const RUNTIME_DIR: &str = "/run/sshd";
 
 /// The unit, as Debian names it.
-const UNIT: &str = "ssh.service";
+pub(in crate::controls) const UNIT: &str = "ssh.service";
 
 /// The steps for the wanted checks.
 pub(super) fn plan(seen: &Observed, wanted: Wanted<'_>) -> Vec<Step> {

@@ -6,7 +6,10 @@
 use std::collections::BTreeSet;
 
 use super::glob;
-use crate::host::{Files, HostError};
+use crate::{
+    controls::pull,
+    host::{Files, HostError},
+};
 
 /// Where sshd begins to read.
 pub(super) const MAIN: &str = "/etc/ssh/sshd_config";
@@ -109,7 +112,7 @@ pub(in crate::controls) struct Tree {
     pub(super) dirs: BTreeSet<String>,
     /// The patterns of every `Include`, absolute.
     pub(super) patterns: Vec<String>,
-    /// Where there are `Match` lines.
+    /// Where there are `Match` lines, those left out that are about nobody but the account that fetches backups.
     pub(in crate::controls) matches: Vec<String>,
     /// What could not be read, and why.
     pub(in crate::controls) unreadable: Vec<String>,
@@ -123,8 +126,18 @@ impl Tree {
         tree
     }
 
+    /// The same with this text in one file, whatever is there.
+    pub(in crate::controls) fn read_with(
+        source: &dyn Source,
+        dir: &str,
+        path: &str,
+        text: &str,
+    ) -> Self {
+        Self::read(&With { inner: source, dir, path, text })
+    }
+
     /// Whether sshd reads this file for every login.
-    pub(super) fn includes(&self, path: &str) -> bool {
+    pub(in crate::controls) fn includes(&self, path: &str) -> bool {
         self.files.iter().any(|(file, is_global)| file == path && *is_global)
     }
 
@@ -152,8 +165,10 @@ impl Tree {
             }
             match keyword.as_str() {
                 "match" => {
-                    self.matches.push(format!("{path}:{}", index + 1));
                     let inner = args.join(" ");
+                    if outer.is_some() || !pull::is_about_account(&inner) {
+                        self.matches.push(format!("{path}:{}", index + 1));
+                    }
                     scope = Some(outer.map_or(inner.clone(), |outer| format!("{outer}, {inner}")));
                 }
                 "include" => {

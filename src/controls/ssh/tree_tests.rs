@@ -53,6 +53,29 @@ fn a_match_ends_with_its_file() {
 }
 
 #[test]
+fn a_match_for_nobody_but_the_account_that_fetches_backups_divides_no_other_logins() {
+    let path = "/etc/ssh/sshd_config.d/00-holdfast-pull.conf";
+    for (text, count) in [
+        ("Match User holdfast-pull\n  PermitTTY no\n", 0),
+        ("match  user holdfast-pull\n", 1),
+        ("Match User holdfast-pull,root\n", 1),
+        ("Match User holdfast-pull Address 10.0.0.0/8\n", 1),
+        ("Match User holdfast-pul?\n", 1),
+        ("Match !User holdfast-pull\n", 1),
+        ("Match Group holdfast-pull\n", 1),
+    ] {
+        let tree = Tree::read(&Fake::new([(MAIN, DEBIAN), (path, text)]));
+        assert_eq!(tree.matches.len(), count, "{text}");
+        assert!(tree.setting("permittty").all(|line| line.scope.is_some()));
+    }
+    let within = Tree::read(&Fake::new([
+        (MAIN, "Match Address 10.0.0.0/8\nInclude more\n"),
+        ("/etc/ssh/more", "Match User holdfast-pull\n"),
+    ]));
+    assert_eq!(within.matches.len(), 2);
+}
+
+#[test]
 fn one_more_file() {
     let fake = Fake::new([(MAIN, DEBIAN)]);
     let path = "/etc/ssh/sshd_config.d/00-holdfast.conf";

@@ -16,6 +16,7 @@ mod journal;
 mod login;
 mod logs;
 mod people;
+mod pull;
 mod services;
 mod ssh;
 mod sysctl;
@@ -35,6 +36,7 @@ pub use self::journal::{Journal, Storage};
 pub use self::login::Login;
 pub use self::logs::{LogSource, Logs};
 pub use self::people::{About, Person, Waiver};
+pub use self::pull::Pull;
 pub use self::services::Services;
 pub use self::ssh::{
     Admitted, GatewayPorts, LogLevel, PermitRootLogin, PermitTunnel, Ssh, TcpForwarding,
@@ -99,6 +101,11 @@ pub struct Profile {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("propertyNames" = {"format": "holdfast-rule-name"}))]
     pub backup: BTreeMap<RuleName, Backup>,
+
+    /// Who fetches finished backups from this host. Absent: the account for it is not managed; one that was made stays, with
+    /// its keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull: Option<Pull>,
 
     /// Checks that may fail for a while, each with a reason, an approver and an end.
     /// Absent: nothing is waived.

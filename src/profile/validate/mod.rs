@@ -10,6 +10,7 @@ mod firewall;
 mod journal;
 mod lists;
 mod logs;
+mod pull;
 
 use jiff::{Timestamp, civil, tz::TimeZone};
 
@@ -50,6 +51,9 @@ pub(crate) fn validate(
         lists::sysctl(section, at.key("sysctl"), found);
     }
     backup::validate(profile, at.key("backup"), complete, found);
+    if let Some(section) = &profile.pull {
+        pull::validate(profile, section, at, complete, found);
+    }
     access::people(profile, at, found);
     access::waivers(profile, at, today, complete, found);
     if complete {
