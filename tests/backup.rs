@@ -46,7 +46,7 @@ chmod 600 /etc/holdfast/profile.toml
 "#;
 
 /// Where backups are: the lock and what is not finished.
-const FOLDER: &str = "/var/backups/holdfast";
+pub(crate) const FOLDER: &str = "/var/backups/holdfast";
 
 /// And what is.
 pub(crate) const STORE: &str = "/var/backups/holdfast/finished";

@@ -235,7 +235,7 @@ on_hosts! {
         assert_eq!(outcomes(0), words("pass", "pass"));
 
         // Backups that somebody deletes are none.
-        host.sh("rm /var/backups/holdfast/dkg-rows/signer-db/*.age").unwrap().ok().unwrap();
+        host.sh("rm /var/backups/holdfast/finished/*.dkg-rows.zst.age").unwrap().ok().unwrap();
         assert_eq!(outcomes(0), words("fail", "fail"));
         watch();
         assert_eq!(outcomes(0), words("pass", "pass"));

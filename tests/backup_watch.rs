@@ -7,12 +7,12 @@ use holdfast_test_dkg::{Database, Row, Status};
 use serde_json::Value;
 
 use crate::{
-    backup::{backup, database, group, prepare, sql},
+    backup::{FOLDER, STORE, backup, database, group, prepare, sql},
     support::*,
 };
 
-/// Where backups of rows are.
-const FOLDER: &str = "/var/backups/holdfast/dkg-rows/signer-db";
+/// Where what is not finished is.
+const UNFINISHED: &str = "/var/backups/holdfast/dkg-rows/signer-db";
 
 /// All rows, as JSON that does not depend on where they are.
 const ALL: &str = "SELECT json_agg(d ORDER BY aggregate_key) FROM sbtc_signer.dkg_shares d";
@@ -91,10 +91,10 @@ on_hosts! {
         host.sh("systemctl stop holdfast-backup-watch@signer-db.timer").unwrap().ok().unwrap();
         host.sh("systemctl is-failed holdfast-backup-watch@signer-db.service && exit 1 || :").unwrap().ok().unwrap();
 
-        // Only ciphertext and signed statements, which nobody else reads; no plain row anywhere.
-        let listing = host.sh(&format!("cd {FOLDER} && stat -c '%a %U %n' * && ! grep -l {} -r /var/backups /var/lib/holdfast /run/holdfast", hex(&row(1).encrypted_private_shares[..16])));
+        // Only ciphertext and signed statements, in a folder that nobody else gets into; no plain row anywhere.
+        let listing = host.sh(&format!("cd {STORE} && stat -c '%a %U %n' * && ! grep -l {} -r /var/backups /var/lib/holdfast /run/holdfast", hex(&row(1).encrypted_private_shares[..16])));
         let listing = listing.unwrap().ok().unwrap().stdout;
-        assert!(listing.lines().all(|line| line.starts_with("600 root ")), "{listing}");
+        assert!(listing.lines().all(|line| line.starts_with("644 root ")), "{listing}");
 
         // The rule: of three that hold the same rows but for a status, the older ones go once they are old enough.
         let profile = String::from_utf8(host.read(PROFILE).unwrap()).unwrap();
@@ -133,7 +133,7 @@ on_hosts! {
 
         // As the file itself says, without holdfast.
         migrated(host, "by_hand");
-        let open = format!("age -d -i /root/alice.txt {FOLDER}/{file} | zstd -dq");
+        let open = format!("age -d -i /root/alice.txt {STORE}/{file} | zstd -dq");
         let head = host.sh(&format!("{open} | head -1")).unwrap().ok().unwrap().stdout;
         let head: Value = serde_json::from_str(&head).unwrap();
         let by_hand: Vec<_> = head["by_hand"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
@@ -183,9 +183,9 @@ on_hosts! {
         assert!(holdfast(host, &mallory).stderr.contains("it is not for this identity"));
 
         // What was done to the file shows before anything is opened.
-        host.sh(&format!("cp {FOLDER}/{file} /root/kept; printf x | dd of={FOLDER}/{file} bs=1 seek=300 conv=notrunc status=none")).unwrap().ok().unwrap();
+        host.sh(&format!("cp {STORE}/{file} /root/kept; printf x | dd of={STORE}/{file} bs=1 seek=300 conv=notrunc status=none")).unwrap().ok().unwrap();
         assert!(restore("by_hand", &[]).stderr.contains("is not the one that its manifest is of"));
-        host.sh(&format!("rm {FOLDER}/{file}")).unwrap().ok().unwrap();
+        host.sh(&format!("rm {STORE}/{file}")).unwrap().ok().unwrap();
         let gone = restore("by_hand", &[]);
         assert!(gone.stderr.contains("its file is gone"), "{}", gone.stderr);
         assert_eq!(backup(host, &["rows"]).0, 2);
@@ -219,7 +219,7 @@ on_hosts! {
                 }
             }
         }
-        let left = host.sh(&format!("ls -A {FOLDER} | grep -c unfinished || :; pgrep -u holdfast-backup -l || :")).unwrap();
+        let left = host.sh(&format!("ls -A {UNFINISHED} | grep -c unfinished || :; pgrep -u holdfast-backup -l || :")).unwrap();
         assert_eq!(left.ok().unwrap().stdout.trim(), "0");
         // What was on the disk when it was killed is finished, and nothing is damaged.
         assert!(whole(host).len() >= 2);
@@ -243,7 +243,7 @@ fn assert_true(host: &Host, when: &str) {
     {
         let file = each["manifest"]["archive"]["file"].as_str().unwrap();
         let script = format!(
-            "set -o pipefail; age -d -i /root/alice.txt {FOLDER}/{file} | zstd -dq | tail -n +2 | wc -l"
+            "set -o pipefail; age -d -i /root/alice.txt {STORE}/{file} | zstd -dq | tail -n +2 | wc -l"
         );
         let lines = host
             .run(["bash", "-c", &script])
@@ -274,7 +274,7 @@ on_hosts! {
         sql(host, "signer", &row(2).insert());
         host.sh(&format!("dd if=/dev/zero of={FOLDER}/.filling bs=1k 2>/dev/null || :")).unwrap().ok().unwrap();
         fails("No space left on device");
-        host.sh(&format!("rm {FOLDER}/.filling && ! ls -A {FOLDER} | grep unfinished")).unwrap().ok().unwrap();
+        host.sh(&format!("rm {FOLDER}/.filling && ! ls -A {UNFINISHED} | grep unfinished")).unwrap().ok().unwrap();
 
         // The server is down.
         host.sh("systemctl stop 'postgresql@*'").unwrap().ok().unwrap();

@@ -5,6 +5,7 @@
 //! ```text
 //! STORE            0700  the lock, and what is not finished
 //! STORE/finished   0755  finished files, 0644
+//! STORE/NAME       0700  the same for what must not wait for a dump: a lock and unfinished files of its own
 //! ```
 //!
 //! Nobody but root gets into the outer folder, so nobody of this host reads the inner one. sshd does, as root, and locks
@@ -77,6 +78,12 @@ impl Shelf {
     pub fn at(folder: &str) -> Self {
         let folder = PathBuf::from(folder);
         Self { finished: folder.join(FINISHED), folder }
+    }
+
+    /// The same folder of finished files, filled from a folder in it, with a lock of its own.
+    pub fn beside(folder: &str, name: &str) -> Self {
+        let folder = PathBuf::from(folder);
+        Self { finished: folder.join(FINISHED), folder: folder.join(name) }
     }
 
     /// A folder that finished files were fetched into from another host.

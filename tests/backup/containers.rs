@@ -54,7 +54,19 @@ done
 
 fn backed_up(host: &Host, engine: &str) {
     host.sh(&START.replace("ENGINE", engine)).unwrap().ok().unwrap();
-    let words = [engine, "exec", "-i", "signer-postgres", "psql", "-U", "postgres", "-q1", "-v", "ON_ERROR_STOP=1", "signer"];
+    let words = [
+        engine,
+        "exec",
+        "-i",
+        "signer-postgres",
+        "psql",
+        "-U",
+        "postgres",
+        "-q1",
+        "-v",
+        "ON_ERROR_STOP=1",
+        "signer",
+    ];
     let data = Database { stacks_blocks: 150_000, ..database(rows(&group())) };
     host.command(words).unwrap().stdin(data.sql()).run().unwrap().ok().unwrap();
 
@@ -101,7 +113,8 @@ fn backed_up(host: &Host, engine: &str) {
     let id = rows["backups"][0]["id"].as_str().unwrap();
     let words = ["restore-rows", id, "--into", "back", "--identity", "/root/bob.txt"];
     let (exit, put) = backup(host, &words);
-    let put: Vec<_> = put["rows"].as_array().unwrap().iter().map(|row| row["what"].as_str().unwrap()).collect();
+    let put: Vec<_> =
+        put["rows"].as_array().unwrap().iter().map(|row| row["what"].as_str().unwrap()).collect();
     assert_eq!((exit, put), (0, vec!["there"; 2]));
 
     host.run([engine, "rm", "--force", "signer-postgres"]).unwrap().ok().unwrap();
@@ -127,7 +140,10 @@ fn by_exec(suite: Suite) {
     host.sh(SETTLE).unwrap().ok().unwrap();
     backed_up(&host, "docker");
     // What Docker leaves behind would be in Podman's way.
-    host.sh("systemctl stop docker.service docker.socket; nft flush ruleset").unwrap().ok().unwrap();
+    host.sh("systemctl stop docker.service docker.socket; nft flush ruleset")
+        .unwrap()
+        .ok()
+        .unwrap();
     backed_up(&host, "podman");
 }
 

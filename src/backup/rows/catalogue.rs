@@ -44,9 +44,26 @@ pub fn next_number(entries: &[Entry]) -> u64 {
     known.map(|(manifest, _)| manifest.number).max().unwrap_or_default().saturating_add(1)
 }
 
-/// The id that a file's name begins with, if it is one of the kinds that lie here.
-fn id_of(file: &str) -> Option<&str> {
-    [ARCHIVE, TOMBSTONE, MANIFEST].iter().find_map(|end| file.strip_suffix(end))
+/// What an id has after the name, in shape.
+const REST: &str = "-rows-20260102T030405.678Z";
+
+/// The id that a file's name begins with, if it is one of the rows' of this backup.
+pub fn id_of<'a>(file: &'a str, name: &str) -> Option<&'a str> {
+    let id = [ARCHIVE, TOMBSTONE, MANIFEST].iter().find_map(|end| file.strip_suffix(end))?;
+    let rest = id.strip_prefix(name)?;
+    let is_alike = |(one, shape): (u8, u8)| match shape {
+        b'0'..=b'9' => one.is_ascii_digit(),
+        _ => one == shape,
+    };
+    let has_shape = rest.len() == REST.len() && rest.bytes().zip(REST.bytes()).all(is_alike);
+    has_shape.then_some(id)
+}
+
+/// The name of the backup whose rows a file has or is about, if it is of any.
+pub fn name_of(file: &str) -> Option<&str> {
+    let id = [ARCHIVE, TOMBSTONE, MANIFEST].iter().find_map(|end| file.strip_suffix(end))?;
+    let name = id.get(..id.len().checked_sub(REST.len())?)?;
+    id_of(file, name).map(|_| name)
 }
 
 /// Whether the text of a file of this name is wanted.
@@ -58,7 +75,7 @@ pub fn is_statement(file: &str) -> bool {
 pub fn read_folder(files: &[File], name: &str, key: &VerifyingKey) -> Vec<Entry> {
     let mut by_id: BTreeMap<&str, Vec<&File>> = BTreeMap::new();
     for file in files {
-        if let Some(id) = id_of(&file.name) {
+        if let Some(id) = id_of(&file.name, name) {
             by_id.entry(id).or_default().push(file);
         }
     }
@@ -160,7 +177,7 @@ mod tests {
         Manifest {
             format: super::super::manifest::FORMAT,
             id: id.to_owned(),
-            number: id.bytes().last().map_or(0, |digit| u64::from(digit - b'0')),
+            number: IDS.iter().position(|each| *each == id).unwrap() as u64 + 1,
             name: of.name,
             database: of.database,
             begun: of.begun,
@@ -181,7 +198,11 @@ mod tests {
         }
     }
 
-    const IDS: [&str; 3] = ["a-rows-1", "a-rows-2", "a-rows-3"];
+    const IDS: [&str; 3] = [
+        "signer-db-rows-20261121T010000.000Z",
+        "signer-db-rows-20261121T020000.000Z",
+        "signer-db-rows-20261121T030000.000Z",
+    ];
 
     fn folder() -> Vec<File> {
         let (mut files, mut previous) = (Vec::new(), None);
@@ -209,9 +230,17 @@ mod tests {
     fn ids_are_in_order_and_name_a_moment() {
         let at = "2026-11-21T14:30:15.123456Z".parse().unwrap();
         assert_eq!(id("signer-db", at), "signer-db-rows-20261121T143015.123Z");
-        assert_eq!(id_of("a-rows-1.dkg-rows.deleted.json"), Some("a-rows-1"));
-        assert_eq!(id_of("a-rows-1.dkg-rows.json"), Some("a-rows-1"));
-        assert_eq!(id_of("a-rows-1.dkg-rows.zst.age.unfinished"), None);
+        for end in [ARCHIVE, MANIFEST, TOMBSTONE] {
+            let file = format!("{}{end}", IDS[0]);
+            assert_eq!(id_of(&file, "signer-db"), Some(IDS[0]));
+            assert_eq!(name_of(&file), Some("signer-db"));
+            assert_eq!(id_of(&file, "signer"), None);
+            // Neither is taken for the other.
+            assert_eq!(crate::backup::catalogue::name_of(&file), None);
+        }
+        let others =
+            ["x.unfinished", "signer-db-20261121T010000Z.manifest.json", "rows.dkg-rows.json"];
+        assert_eq!(others.map(name_of), [None; 3]);
     }
 
     /// The newest is the one that was made last, whatever the clock said then: else every look would make it anew.

@@ -18,7 +18,9 @@ pub mod put;
 pub mod text;
 pub mod watch;
 
-/// Where the rows of a backup are kept: beside its dumps, with a lock of their own, so that no dump is waited for.
-pub fn folder(store: &str, name: &str) -> String {
-    format!("{}/dkg-rows/{name}", store.trim_end_matches('/'))
+use crate::host::shelf::Shelf;
+
+/// Where the rows of a backup are kept: among its dumps, with a lock of their own, so that no dump is waited for.
+pub fn shelf(store: &str, name: &str) -> Shelf {
+    Shelf::beside(store, &format!("dkg-rows/{name}"))
 }

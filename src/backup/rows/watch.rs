@@ -9,16 +9,17 @@ use std::{
 };
 
 use age::x25519;
-use ed25519_dalek::SigningKey;
+use ed25519_dalek::{SigningKey, VerifyingKey};
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::{
     catalogue::{self, ARCHIVE, Entry, MANIFEST, TOMBSTONE},
-    folder, keep,
+    keep,
     manifest::{FORMAT, Manifest},
     note::Note,
     print::{self, Change, Print},
+    shelf,
     text::{self, TextFault},
 };
 use crate::{
@@ -86,15 +87,23 @@ pub struct Looked {
 /// # Errors
 /// When the folder cannot be read.
 pub fn entries(store: &str, name: &str, key: &SigningKey) -> Result<Vec<Entry>, HostError> {
-    let shelf = Shelf::at(&folder(store, name));
-    let files = shelf.items()?.into_iter().map(|item| {
+    entries_of(&shelf(store, name), name, &key.verifying_key())
+}
+
+/// The same of any folder, and what was signed with any key.
+///
+/// # Errors
+/// As [`entries`].
+pub fn entries_of(shelf: &Shelf, name: &str, key: &VerifyingKey) -> Result<Vec<Entry>, HostError> {
+    let items = shelf.items()?.into_iter();
+    let files = items.filter(|item| catalogue::id_of(&item.name, name).is_some()).map(|item| {
         let is_text = catalogue::is_statement(&item.name);
         // One that cannot be read as text is one that cannot be believed.
         let text = is_text.then(|| shelf.text(&item.name).unwrap_or_default());
         File { name: item.name, bytes: item.bytes, text }
     });
     let files: Vec<_> = files.collect();
-    Ok(catalogue::read_folder(&files, name, &key.verifying_key()))
+    Ok(catalogue::read_folder(&files, name, key))
 }
 
 /// What the database has.
@@ -121,7 +130,7 @@ pub fn look(reader: &Reader, job: Job<'_>) -> Result<Looked, WatchError> {
     let note = Note { at: seen.begun, rows: seen.prints.clone(), height: seen.height, chain: None };
     let mut looked = Looked { note, changes: Vec::new(), made: None, gone: Vec::new() };
     if !seen.changes.is_empty() {
-        let shelf = Shelf::at(&folder(store, job.name)).open()?;
+        let shelf = shelf(store, job.name).open()?;
         run::clear(&shelf, &key, [ARCHIVE, MANIFEST], |made: &Manifest| &made.archive.file)?;
         // Again, now that nobody else writes: another look may have made it meanwhile.
         let entries = entries(store, job.name, &key)?;

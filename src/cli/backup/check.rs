@@ -7,11 +7,13 @@ use ed25519_dalek::VerifyingKey;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::list::{json_of, text_of};
+use super::{list, rows};
 use crate::{
     backup::{
-        catalogue::{Entry, Fault, name_of},
+        catalogue::{self, Entry, Fault},
         curve::unhex,
+        manifest::Archive,
+        rows::{catalogue as rows_catalogue, watch::entries_of},
         run::catalogue_of,
         stream,
     },
@@ -47,21 +49,26 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
     })?;
     let (shelf, now) = (Shelf::fetched(&args.folder), clock::now());
     let items = shelf.items()?;
-    let names: BTreeSet<&str> = items.iter().filter_map(|item| name_of(&item.name)).collect();
-    if names.is_empty() {
+    let names = |of: fn(&str) -> Option<&str>| -> BTreeSet<&str> {
+        items.iter().filter_map(|item| of(&item.name)).collect()
+    };
+    let (dumps, of_rows) = (names(catalogue::name_of), names(rows_catalogue::name_of));
+    if dumps.is_empty() && of_rows.is_empty() {
         return Err(Failure::new(Exit::Data, format!("there is no backup in {}", args.folder)));
     }
     let (mut exit, mut documents, mut old) = (Exit::Ok, Vec::new(), Vec::new());
-    for name in names {
+    for name in dumps {
         let mut entries = catalogue_of(&shelf, name, &key)?;
         for entry in &mut entries {
-            compare(&shelf, entry)?;
+            let archive = entry.manifest.as_ref().map(|(manifest, _)| &manifest.archive);
+            let fault = compare(&shelf, archive, entry.deleted, &entry.faults)?;
+            entry.faults.extend(fault);
             if !entry.faults.is_empty() {
                 exit = Exit::Findings;
             }
             match context.format {
-                Format::Json => documents.push(json_of(entry)),
-                Format::Text => context.out.line(text_of(context, entry))?,
+                Format::Json => documents.push(list::json_of(entry)),
+                Format::Text => context.out.line(list::text_of(context, entry))?,
             }
         }
         let Some(within) = args.newest_within else { continue };
@@ -70,9 +77,24 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
             old.push(format!("{name}: {why}"));
         }
     }
+    let mut rows_documents = Vec::new();
+    for name in of_rows {
+        for mut entry in entries_of(&shelf, name, &key)? {
+            let archive = entry.manifest.as_ref().map(|(manifest, _)| &manifest.archive);
+            let fault = compare(&shelf, archive, entry.deleted.is_some(), &entry.faults)?;
+            entry.faults.extend(fault);
+            if !entry.faults.is_empty() {
+                exit = Exit::Findings;
+            }
+            match context.format {
+                Format::Json => rows_documents.push(rows::json_of(&entry)),
+                Format::Text => context.out.line(rows::text_of(context, &entry))?,
+            }
+        }
+    }
     match context.format {
         Format::Json => {
-            let body = json!({ "backups": documents, "too_old": old });
+            let body = json!({ "backups": documents, "rows": rows_documents, "too_old": old });
             context.out.raw(&report::json::document("backup check", body))?;
         }
         Format::Text => {
@@ -84,24 +106,24 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-/// Reads the whole file and notes where it is not the one that its manifest is about.
-fn compare(shelf: &Shelf, entry: &mut Entry) -> Result<(), HostError> {
-    let Some((manifest, _)) = &entry.manifest else { return Ok(()) };
-    let missing = [Fault::NoArchive];
-    if entry.faults.iter().any(|fault| missing.contains(fault)) {
-        return Ok(());
-    }
-    let archive = &manifest.archive;
+/// Reads the whole file: whether it is the one that its manifest is about.
+fn compare(
+    shelf: &Shelf,
+    archive: Option<&Archive>,
+    is_deleted: bool,
+    known: &[Fault],
+) -> Result<Option<Fault>, HostError> {
+    let Some(archive) = archive.filter(|_| !known.contains(&Fault::NoArchive)) else {
+        return Ok(None);
+    };
     let file = match shelf.read(&archive.file) {
         // Of one that `prune` deleted the file need not have been fetched.
-        Err(_) if entry.deleted => return Ok(()),
+        Err(_) if is_deleted => return Ok(None),
         opened => opened?,
     };
     let digest = stream::digest(file).map_err(HostError::file("read", archive.file.as_str()))?;
-    if digest != (archive.sha256.clone(), archive.bytes) {
-        entry.faults.push(Fault::Bytes);
-    }
-    Ok(())
+    let is_it = digest == (archive.sha256.clone(), archive.bytes);
+    Ok((!is_it).then_some(Fault::Bytes))
 }
 
 /// Why the newest proven one is not new enough.

@@ -8,8 +8,8 @@ use crate::{
         restore::{Target, borrowed, identities},
         rows::{
             catalogue::Entry,
-            folder,
             put::{Put, PutError, put, rows},
+            shelf,
             watch::entries,
         },
         signing,
@@ -21,7 +21,7 @@ use crate::{
         out::Tone,
     },
     evidence::record::kind,
-    host::{Reader, error::chain, shelf::Shelf},
+    host::{Reader, error::chain},
     profile::{Loaded, types::DatabaseName},
     report,
 };
@@ -59,7 +59,7 @@ fn word(entry: &Entry) -> (&'static str, Tone) {
     }
 }
 
-fn text_of(context: &Context, entry: &Entry) -> String {
+pub(super) fn text_of(context: &Context, entry: &Entry) -> String {
     let (word, tone) = word(entry);
     let mut line = format!("{} {}", entry.id, context.out.paint(tone, word));
     if let Some((manifest, _)) = &entry.manifest {
@@ -72,7 +72,7 @@ fn text_of(context: &Context, entry: &Entry) -> String {
     line
 }
 
-fn json_of(entry: &Entry) -> Value {
+pub(super) fn json_of(entry: &Entry) -> Value {
     let faults: Vec<_> = entry.faults.iter().map(ToString::to_string).collect();
     json!({
         "id": entry.id,
@@ -120,7 +120,7 @@ pub(super) fn restore(context: &Context, loaded: &Loaded, args: &Args) -> Result
         };
         let reader = Reader::live();
         let identities = identities(&reader, &args.identity)?;
-        let rows = rows(&Shelf::at(&folder(store, job.name)), manifest, &borrowed(&identities))?;
+        let rows = rows(&shelf(store, job.name), manifest, &borrowed(&identities))?;
         let target = Target { database: args.into.as_str(), role: args.role.as_str() };
         let puts = put(&reader, &rows, (job.name, job.backup), target, args.dry_run)?;
         if !args.dry_run {

@@ -11,7 +11,7 @@ use super::{
     session,
 };
 use crate::{
-    backup::catalogue,
+    backup::{catalogue, rows},
     controls::{
         Sight,
         firewall::{Facts, model::Model},
@@ -138,7 +138,11 @@ fn strange(files: &Files, root: &str) -> Result<Vec<String>, String> {
                 Some("can be written by others than root")
             }
             Ok(Some(kind)) if kind.mode & 0o004 == 0 => Some("cannot be read by the account"),
-            Ok(Some(_)) if catalogue::name_of(&name).is_none() => {
+            Ok(Some(_))
+                if [catalogue::name_of, rows::catalogue::name_of]
+                    .iter()
+                    .all(|of| of(&name).is_none()) =>
+            {
                 Some("is of no backup, and leaves this host with the next pull")
             }
             Ok(Some(_)) => None,
