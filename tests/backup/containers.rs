@@ -7,7 +7,7 @@ use super::*;
 const SETTLE: &str = r#"
 set -e
 cp --archive --no-clobber /srv/image/usr/. /usr/
-for account in postgres _age; do grep "^$account:" /srv/image/etc/passwd >>/etc/passwd || :; done
+grep ^postgres: /srv/image/etc/passwd >>/etc/passwd
 grep ^postgres: /srv/image/etc/group >>/etc/group
 systemd-sysusers /usr/share/holdfast/accounts.conf
 for who in alice bob; do age-keygen -o /root/$who.txt 2>/dev/null; done
