@@ -142,12 +142,12 @@ on_hosts! {
         };
         let wrong = [
             (Reply::json(r#"{"okay":false,"cause":"Unchecked(NoSuchContract)"}"#), "could not make the call: Unchecked(NoSuchContract)"),
-            (Reply::Cut, "no conversation with"),
+            (Reply::Cut, "/v2/contracts/call-read/"),
             (Reply::Flood, "sent more than"),
             (Reply::Elsewhere("http://127.0.0.1:9/".into()), "sends on to another address"),
-            (Reply::Noise, "does not speak HTTP"),
+            (Reply::Noise, "/v2/contracts/call-read/"),
             (Reply::json("{\"okay\":true,\"result\":\"0x0200000020\"}"), "it says that it has 32 bytes"),
-            (Reply::json(format!("{{\"okay\":true,\"result\":\"0x0200000021{}\"}}", "02".repeat(33))), "is no compressed public key"),
+            (Reply::json(format!("{{\"okay\":true,\"result\":\"0x0200000021{}\"}}", "ff".repeat(33))), "is no compressed public key"),
             (Reply::json("<html>"), "not what a Stacks node gives"),
         ];
         for (call, words) in wrong {
