@@ -42,8 +42,6 @@ pub enum Image {
     Containers,
     /// With a PostgreSQL server: 15 on Debian 12, 17 on Debian 13.
     Postgres,
-    /// With both: a server in a container, and one of the host's own.
-    PostgresInContainers,
     /// With systemd-journal-remote, which makes journals of any age.
     Journals,
     /// With a kernel of its own: for [`crate::Machine`].
@@ -53,16 +51,6 @@ pub enum Image {
 }
 
 impl Image {
-    /// Whether it has container engines.
-    pub(crate) fn has_engines(self) -> bool {
-        matches!(self, Image::Containers | Image::PostgresInContainers)
-    }
-
-    /// Whether it has a PostgreSQL server.
-    pub(crate) fn has_server(self) -> bool {
-        matches!(self, Image::Postgres | Image::PostgresInContainers)
-    }
-
     /// What it has beyond [`PACKAGES`].
     fn more(self, suite: Suite) -> String {
         match (self, suite) {
@@ -71,9 +59,6 @@ impl Image {
             (Image::Containers, Suite::Trixie) => format!(",{ENGINES},docker-cli"),
             (Image::Containers, Suite::Bookworm) => format!(",{ENGINES}"),
             (Image::Postgres, _) => format!(",{DATABASE}"),
-            (Image::PostgresInContainers, _) => {
-                format!("{}{}", Image::Containers.more(suite), Image::Postgres.more(suite))
-            }
             (Image::Journals, _) => format!(",{JOURNALS}"),
             (Image::Machine, _) => format!(",{KERNEL}"),
             (Image::Rotation, _) => format!(",{ROTATION}"),

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use crate::inside::MACHINE_WIDE;
-use crate::{Inside, Options, Suite, cache, machine};
+use crate::{Image, Inside, Options, Suite, cache, machine};
 
 /// Where container engines store images and layers; each is a directory of `storage`.
 const STORAGE: [(&str, &str); 2] =
@@ -182,13 +182,13 @@ fn nspawn(run: &Path, id: &str, suite: Suite, options: &Options) -> Vec<String> 
     words.push(format!("--hostname={}", options.hostname(suite)));
     // For chattr +i, which nspawn's default set leaves out.
     let mut capabilities = vec!["CAP_LINUX_IMMUTABLE".to_owned()];
-    if options.image.has_server() {
+    if options.image == Image::Postgres {
         // To lock memory, as root may on a host of its own.
         capabilities.push("CAP_IPC_LOCK".to_owned());
     }
     capabilities.extend(options.capabilities.iter().cloned());
     words.push(format!("--capability={}", capabilities.join(",")));
-    if options.image.has_engines() {
+    if options.image == Image::Containers {
         // runc keeps keys apart, and devices from a container by a BPF program on its cgroup.
         words.push("--system-call-filter=add_key keyctl bpf".into());
         for (part, place) in STORAGE {

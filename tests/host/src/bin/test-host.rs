@@ -20,7 +20,7 @@ usage: test-host image [OPTION...]                    make the image now rather 
        test-host list                                 the hosts that are up
        test-host stop NAME                            take it down, with all that was in it
 OPTION is --suite SUITE (bookworm, or trixie, the default), --containers (with Docker and Podman), --postgres (with a server),
---postgres-in-containers (with all of those), --journals (with systemd-journal-remote), --machine (with a kernel) or --blank (without holdfast).";
+--journals (with systemd-journal-remote), --machine (with a kernel) or --blank (without holdfast).";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -72,9 +72,6 @@ fn parse(mut words: &[&str]) -> Result<(Suite, Options)> {
             ["--suite", name, rest @ ..] => (suite, words) = (name.parse()?, rest),
             ["--blank", rest @ ..] => (options.blank, words) = (true, rest),
             ["--machine", rest @ ..] => (options.image, words) = (Image::Machine, rest),
-            ["--postgres-in-containers", rest @ ..] => {
-                (options.image, words) = (Image::PostgresInContainers, rest);
-            }
             ["--postgres", rest @ ..] => (options.image, words) = (Image::Postgres, rest),
             ["--journals", rest @ ..] => (options.image, words) = (Image::Journals, rest),
             ["--containers", rest @ ..] => (options.image, words) = (Image::Containers, rest),
