@@ -126,26 +126,26 @@ fn way(files: &Files, wanted: &Desired) -> Vec<Folder> {
     ends.map(folder).collect()
 }
 
+/// Whether a file's name is neither a dump's nor that of rows.
+fn is_of_none(name: &str) -> bool {
+    catalogue::name_of(name).is_none() && rows::catalogue::name_of(name).is_none()
+}
+
 /// What is in the served folder and is not a file of a backup, root's, that everybody may read and nobody else may write.
 fn strange(files: &Files, root: &str) -> Result<Vec<String>, String> {
     let mut found = Vec::new();
     for name in files.list(root).map_err(|error| error.chain())? {
         let path = format!("{root}/{name}");
         let fault = match files.access_itself(&path) {
-            Ok(None) => None,
             Ok(Some(kind)) if !kind.is_file => Some("is no regular file"),
             Ok(Some(kind)) if kind.uid != 0 || kind.mode & 0o022 != 0 => {
                 Some("can be written by others than root")
             }
             Ok(Some(kind)) if kind.mode & 0o004 == 0 => Some("cannot be read by the account"),
-            Ok(Some(_))
-                if [catalogue::name_of, rows::catalogue::name_of]
-                    .iter()
-                    .all(|of| of(&name).is_none()) =>
-            {
+            Ok(Some(_)) if is_of_none(&name) => {
                 Some("is of no backup, and leaves this host with the next pull")
             }
-            Ok(Some(_)) => None,
+            Ok(_) => None,
             Err(error) => return Err(HostError::chain(&error)),
         };
         found.extend(fault.map(|fault| format!("{path} {fault}")));

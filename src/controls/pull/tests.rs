@@ -40,6 +40,9 @@ fn directory(mode: u32) -> FileState {
     FileState::Directory { mode, uid: 0, gid: 0, xattrs: BTreeMap::new() }
 }
 
+/// What somebody has done to the account.
+type Spoil = fn(&mut Account);
+
 fn folder(path: &str, mode: Option<u32>) -> Folder {
     let found = mode.unwrap_or(0o755);
     Folder { path: path.to_owned(), state: Ok(directory(found)), access: Some((0, found)), mode }
@@ -153,7 +156,7 @@ fn an_account_that_could_do_more() {
         }
         seen
     };
-    let cases: [(fn(&mut Account), &str); 5] = [
+    let cases: [(Spoil, &str); 5] = [
         (|a| a.uid = 0, "its uid is root's"),
         (|a| (a.shell, a.can_log_in) = ("/bin/sh".to_owned(), true), "its shell is /bin/sh"),
         (|a| a.has_password = Ok(true), "a password fits"),
