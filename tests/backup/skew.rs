@@ -71,7 +71,11 @@ fn a_server_is_dumped_by_a_newer_client_and_not_by_an_older_one() {
         let profile = String::from_utf8(host.read(PROFILE).unwrap()).unwrap();
         give(host, &format!("{profile}credential = true\n"));
         let output = holdfast(host, &["backup", "run", "signer-db"]);
-        assert!(output.stderr.contains("no credential holdfast-backup.signer-db"), "{}", output.stderr);
+        assert!(
+            output.stderr.contains("no credential holdfast-backup.signer-db"),
+            "{}",
+            output.stderr
+        );
     }
     let string = format!("postgresql://holdfast-backup:{ENCODED}@127.0.0.1:{PORT}/signer");
     let credential = "/etc/credstore/holdfast-backup.signer-db";
@@ -84,7 +88,11 @@ fn a_server_is_dumped_by_a_newer_client_and_not_by_an_older_one() {
         old.push(credential, &string, 0o600).unwrap();
         let output = holdfast(&old, &["backup", "run", "signer-db"]);
         assert_eq!(output.status, Some(1), "{}", output.stdout);
-        assert!(output.stderr.contains("of version 17, and the newest client here of 15"), "{}", output.stderr);
+        assert!(
+            output.stderr.contains("of version 17, and the newest client here of 15"),
+            "{}",
+            output.stderr
+        );
         assert_eq!(old.sh(&format!("ls {STORE}")).unwrap().stdout, "");
     });
 
@@ -92,7 +100,10 @@ fn a_server_is_dumped_by_a_newer_client_and_not_by_an_older_one() {
         new.push(credential, &string, 0o600).unwrap();
         let manifest = make(&new, true);
         assert_eq!(manifest["server_version"].as_u64().unwrap() / 10_000, 15);
-        assert_eq!((&manifest["client_major"], &manifest["proof"]["server_major"]), (&17.into(), &17.into()));
+        assert_eq!(
+            (&manifest["client_major"], &manifest["proof"]["server_major"]),
+            (&17.into(), &17.into())
+        );
 
         // Encrypted for this host, and opened by systemd for the unit alone; the password is in no process's arguments or
         // environment while it is used.
@@ -104,7 +115,11 @@ fn a_server_is_dumped_by_a_newer_client_and_not_by_an_older_one() {
         new.sh(&encrypt).unwrap().ok().unwrap();
         make(&new, true);
         new.run(["systemctl", "start", "holdfast-backup@signer-db.service"]).unwrap().ok().unwrap();
-        sql(&old, "signer", "INSERT INTO sbtc_signer.stacks_blocks SELECT sha256(n::text::bytea), n, sha256(n::text::bytea), '\\x01' FROM generate_series(1000000, 1150000) n");
+        sql(
+            &old,
+            "signer",
+            "INSERT INTO sbtc_signer.stacks_blocks SELECT sha256(n::text::bytea), n, sha256(n::text::bytea), '\\x01' FROM generate_series(1000000, 1150000) n",
+        );
         let seen = "holdfast backup run signer-db >/tmp/out 2>&1 & run=$!
             for _ in $(seq 6000); do
                 pkill -STOP -u holdfast-backup -x pg_dump && break
