@@ -81,8 +81,7 @@ on_hosts! {
         // Nobody asked: OnFailure= did.
         let filed = format!(
             "for _ in $(seq 300); do
-                journalctl -q -o cat --after-cursor='{}' MESSAGE_ID=2d6c8e9dff6542a2a8090d8846694e6d \
-                    HOLDFAST_CHECK=backup.proof/signer-db | grep -q . && exit
+                journalctl -q -o cat --after-cursor='{}' HOLDFAST_CHECK=backup.proof/signer-db | grep -q . && exit
                 sleep 0.2
             done
             systemctl status holdfast-verify.service; exit 1",
