@@ -83,8 +83,8 @@ on_hosts! {
         let run = |name: &str, script: &str| sh(host, &format!(
             "docker run -d --name {name} --log-driver none -v /srv/node:/log box /bin/sh -c '{script}' >/dev/null"));
         run("mortal", "/bin/busybox sleep 10000; exit");
-        run("node", "trap \"exec >>/log/debug.log\" HUP; exec >>/log/debug.log; n=0
-            while :; do n=$((n + 1)); echo \"$(/bin/busybox date -u +%Y-%m-%dT%H:%M:%SZ) $n\"; /bin/busybox usleep 5000; done");
+        run("node", "trap \"exec 3>>/log/debug.log\" HUP; exec 3>>/log/debug.log; n=0
+            while :; do n=$((n + 1)); echo \"$(/bin/busybox date -u +%Y-%m-%dT%H:%M:%SZ) $n\" >&3; /bin/busybox usleep 5000; done");
         sh(host, "until test -s /srv/node/debug.log; do sleep 0.1; done");
         let source = |container: &str| format!(
             "[logs]\n[[logs.source]]\nname = \"node\"\nfile = \"/srv/node/debug.log\"\nreopened_by_container = \"{container}\"\n");

@@ -85,7 +85,7 @@ masked = ["fixed.service", "inst@two.service", "absent.socket"]
             "services.enabled/inst@one.service", "services.enabled/plain.service",
             "services.masked/fixed.service", "services.masked/inst@two.service",
         ]);
-        assert_eq!(report.with("not-applicable"), ["services.disabled/absent.service", "services.masked/absent.socket"]);
+        assert_eq!(report.with("not-applicable"), ["evidence.log", "services.disabled/absent.service", "services.masked/absent.socket"]);
         assert_eq!(report.observed("services.enabled/plain.service"), "masked, inactive");
 
         let id = apply(host).transaction();
