@@ -79,14 +79,21 @@ on_hosts! {
         // A backup that is worth nothing fails its unit, and is a finding at once; what was good before still counts.
         host.sh("sleep 1.1").unwrap().ok().unwrap();
         sql(host, "signer", "DELETE FROM sbtc_signer.dkg_shares");
+        let cursor = "journalctl --sync; journalctl -q -n 1 --show-cursor -o cat | sed -n 's/^-- cursor: //p'";
+        let cursor = host.sh(cursor).unwrap().ok().unwrap().stdout;
         let (exit, log) = started("holdfast-backup@signer-db.service");
         assert_ne!(exit, Some(0), "{log}");
-        let filed = "for _ in $(seq 600); do
-                journalctl -q -o json MESSAGE_ID=2d6c8e9dff6542a2a8090d8846694e6d _SYSTEMD_UNIT=holdfast-verify.service |
-                    grep -q backup.proof/signer-db && exit 0
+        // Nobody asked: OnFailure= did.
+        let filed = format!(
+            "for _ in $(seq 300); do
+                journalctl -q -o cat --after-cursor='{}' MESSAGE_ID=2d6c8e9dff6542a2a8090d8846694e6d \
+                    HOLDFAST_CHECK=backup.proof/signer-db | grep -q . && exit
                 sleep 0.2
-            done; exit 1";
-        host.sh(filed).unwrap().ok().unwrap();
+            done
+            systemctl status holdfast-verify.service; exit 1",
+            cursor.trim()
+        );
+        host.sh(&filed).unwrap().ok().unwrap();
         let report = verify(host);
         assert!(report.observed("backup.units/signer-db").contains("its last run failed"), "{:#}", report.json);
         assert_eq!(outcomes(&report)[0], "pass");
