@@ -112,7 +112,8 @@ fn backed_up(host: &Host, engine: &str) {
     let id = rows["backups"][0]["id"].as_str().unwrap();
     let words = ["restore-rows", id, "--into", "back", "--identity", "/root/bob.txt"];
     let (exit, put) = backup(host, &words);
-    let put: Vec<_> = put["rows"].as_array().unwrap().iter().map(|row| row["what"].as_str().unwrap()).collect();
+    let put: Vec<_> =
+        put["rows"].as_array().unwrap().iter().map(|row| row["what"].as_str().unwrap()).collect();
     assert_eq!((exit, put), (0, vec!["there"; 2]));
 
     host.run([engine, "rm", "--force", "signer-postgres"]).unwrap().ok().unwrap();
