@@ -6,7 +6,7 @@ use super::*;
 
 /// A database whose dump takes long enough to be met in its middle.
 fn large(host: &Host) {
-    let database = Database { stacks_blocks: 150_000, ..database(rows(&group())) };
+    let database = Database { stacks_blocks: 60_000, ..database(rows(&group())) };
     prepare(host, &database);
 }
 
