@@ -127,7 +127,8 @@ impl Seen {
         };
         // What was on chain an hour ago still must be in a backup; that it is the newest is known no more.
         let age = self.now.as_second().saturating_sub(answer.at.as_second());
-        let patience = i64::try_from(every.as_secs().saturating_mul(3)).unwrap_or(i64::MAX);
+        let patience = every.as_secs().saturating_mul(3).max(self.within.as_secs());
+        let patience = i64::try_from(patience).unwrap_or(i64::MAX);
         let verdict = verdict(saved, answer, note.height);
         match verdict.judged() {
             Verdict::Holds { .. } if !(0..=patience).contains(&age) => {
