@@ -45,8 +45,8 @@ on_hosts! {
         assert_eq!(told.status, Some(255), "{told}");
 
         // Nobody confirms by fetching; an administrator does.
-        let more = "[sysctl.values]\n\"net.ipv4.ip_default_ttl\" = 65\n";
-        give(host, &format!("{rest}{}{more}", puller.section()));
+        let rest = format!("{rest}[sysctl.values]\n\"net.ipv4.ip_default_ttl\" = 65\n");
+        give(host, &format!("{rest}{}", puller.section()));
         let output = host.run(["holdfast", "apply", "--confirm-within", "1h"]).unwrap();
         assert!(output.stdout.contains("not confirmed yet"), "{output}");
         puller.sftp("ls").ok().unwrap();
@@ -60,7 +60,7 @@ on_hosts! {
 
         // With no administrator's way left there is nobody's: the account is none.
         let keys = do_in(host, "cat /root/.ssh/authorized_keys; rm /root/.ssh/authorized_keys; passwd -q -l root");
-        give(host, &format!("{rest}{}[sysctl.values]\n\"net.ipv4.ip_default_ttl\" = 63\n", puller.section()));
+        give(host, &format!("{}{}", rest.replace("= 65", "= 63"), puller.section()));
         let output = holdfast(host, &["apply"]);
         assert!(output.status == Some(1) && output.stderr.contains("login.path"), "{output}");
         host.push("/root/.ssh/authorized_keys", keys, 0o600).unwrap();
