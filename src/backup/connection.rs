@@ -118,7 +118,7 @@ fn way(
         let text = secret::credential(&id)?.ok_or_else(|| ServerError::NoCredential(id.clone()))?;
         let given = Conninfo::read(&text)
             .map_err(|fault| ServerError::Credential { id: id.clone(), fault })?;
-        connection.take(&id, given, is_own)?;
+        connection.take(&id, &given, is_own)?;
     }
     Ok(Way { connection, clients: versions(reader, client)? })
 }
@@ -169,7 +169,7 @@ impl Connection {
     }
 
     /// Takes a connection string: all of it as the backup's own role, the server alone as another.
-    fn take(&mut self, id: &str, given: Conninfo, is_own: bool) -> Result<(), ServerError> {
+    fn take(&mut self, id: &str, given: &Conninfo, is_own: bool) -> Result<(), ServerError> {
         for (name, value) in &given.env {
             self.set(name, value);
         }
@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn a_connection_string_names_the_server_and_not_another_role_or_database() {
         let mut connection = Connection::of(&rules("credential = true"), Identity::ROOT);
-        connection.take("c", given("postgresql://db:5433?sslmode=require"), true).unwrap();
+        connection.take("c", &given("postgresql://db:5433?sslmode=require"), true).unwrap();
         assert_eq!(value(&connection, "PGHOST"), Some("db"));
         assert_eq!(value(&connection, "PGPORT"), Some("5433"));
         assert_eq!(value(&connection, "PGSSLMODE"), Some("require"));
@@ -286,19 +286,19 @@ mod tests {
         for (uri, what) in
             [("postgresql://admin@db", "role"), ("postgresql://db/other", "database")]
         {
-            let refused = connection.take("c", given(uri), true);
+            let refused = connection.take("c", &given(uri), true);
             let Err(ServerError::OtherThanProfile { what: said, .. }) = refused else {
                 panic!("{uri}")
             };
             assert_eq!(said, what);
-            connection.take("c", given(uri), false).unwrap();
+            connection.take("c", &given(uri), false).unwrap();
         }
     }
 
     #[test]
     fn a_password_is_in_no_variable_and_no_argument() {
         let mut connection = Connection::of(&rules("credential = true"), Identity::ROOT);
-        connection.take("c", given("postgresql://:not-so-secret@db"), true).unwrap();
+        connection.take("c", &given("postgresql://:not-so-secret@db"), true).unwrap();
         let client = connection.launch(Path::new("/usr/bin/psql"), PSQL, QUESTION_LIMIT);
         assert!(!format!("{client:?} {connection:?}").contains("not-so-secret"));
         assert!(value(&connection, "PGPASSFILE").unwrap().starts_with("/proc/self/fd/"));

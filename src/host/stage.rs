@@ -7,7 +7,7 @@ use std::{
     fs::File,
     io::{Read as _, Write as _},
     os::{
-        fd::{AsRawFd as _, BorrowedFd, RawFd},
+        fd::{AsRawFd, BorrowedFd, RawFd},
         unix::process::CommandExt as _,
     },
     path::Path,
@@ -102,7 +102,7 @@ impl Launch<'_> {
         let name = self.program.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let command = std::iter::once(name.as_str()).chain(self.args.iter().map(String::as_str));
         let command = command.collect::<Vec<_>>().join(" ");
-        let lent = lent.map(|file| file.as_raw_fd());
+        let lent = lent.map(AsRawFd::as_raw_fd);
         let mut child = self.command(lent).spawn().map_err(|source| {
             let program = self.program.display().to_string();
             HostError::Start { program, source }

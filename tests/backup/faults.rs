@@ -62,7 +62,8 @@ fn assert_only_what_was(host: &Host, before: &str) {
 const WHENEVER: &str = ":";
 
 /// Kills holdfast. One that has ended meanwhile was met too late: what was held still was going away already.
-const KILL: &str = "kill -9 $run || { echo 'it was over already' >&2; cat /tmp/run.err >&2; exit 99; }";
+const KILL: &str =
+    "kill -9 $run || { echo 'it was over already' >&2; cat /tmp/run.err >&2; exit 99; }";
 
 on_hosts! {
     Image::Postgres;
