@@ -3,6 +3,60 @@
 use super::{BACKUP, Puller, apply, assert_well, do_in, fill};
 use crate::support::*;
 
+/// What it does not put right itself, it says.
+fn what_it_does_not_put_right(host: &Host) {
+    for (script, check, says, back) in [
+        (
+            "printf 'Match User holdfast-pull\\nPermitTTY yes\\n' >/etc/ssh/sshd_config.d/00-aaa.conf",
+            "pull.effective",
+            "permittty is yes, expected no",
+            "rm /etc/ssh/sshd_config.d/00-aaa.conf",
+        ),
+        (
+            "printf 'DenyUsers hold*\\n' >/etc/ssh/sshd_config.d/99-zzz.conf",
+            "pull.effective",
+            "denyusers hold* keeps it out",
+            "rm /etc/ssh/sshd_config.d/99-zzz.conf",
+        ),
+        (
+            "usermod -s /bin/bash -aG adm holdfast-pull",
+            "pull.account",
+            "its shell is /bin/bash; it is in other groups: adm",
+            "usermod -s /usr/sbin/nologin -G '' holdfast-pull",
+        ),
+        (
+            "ln -s /etc/shadow /var/backups/holdfast/finished/link",
+            "pull.store",
+            "/var/backups/holdfast/finished/link is no regular file",
+            "rm /var/backups/holdfast/finished/link",
+        ),
+        (
+            "install -m 644 /etc/passwd /var/backups/holdfast/finished/signer.dump",
+            "pull.store",
+            "/var/backups/holdfast/finished/signer.dump is of no backup",
+            "rm /var/backups/holdfast/finished/signer.dump",
+        ),
+        (
+            "printf 'UsePAM no\\n' >/etc/ssh/sshd_config.d/00-bbb.conf",
+            "pull.effective",
+            "usepam is no",
+            "rm /etc/ssh/sshd_config.d/00-bbb.conf",
+        ),
+        (
+            "chmod 777 /var/backups",
+            "pull.store",
+            "others may write to /var/backups (mode 0777), so sshd refuses the login",
+            "chmod 755 /var/backups",
+        ),
+    ] {
+        do_in(host, script);
+        let seen = verify(host);
+        assert_eq!(seen.outcome(check), "drift", "{script}");
+        assert!(seen.observed(check).contains(says), "{script}: {}", seen.observed(check));
+        do_in(host, back);
+    }
+}
+
 on_hosts! {
     /// Beside a profile that manages sshd and names who may log in: each gets in as before, nobody counts the account among
     /// the administrators, and what is changed about it shows and is put back.
@@ -89,57 +143,7 @@ on_hosts! {
         assert_well(&verify(host));
         puller.sftp("get *").ok().unwrap();
 
-        // What it does not put right itself, it says.
-        for (script, check, says, back) in [
-            (
-                "printf 'Match User holdfast-pull\\nPermitTTY yes\\n' >/etc/ssh/sshd_config.d/00-aaa.conf",
-                "pull.effective",
-                "permittty is yes, expected no",
-                "rm /etc/ssh/sshd_config.d/00-aaa.conf",
-            ),
-            (
-                "printf 'DenyUsers hold*\\n' >/etc/ssh/sshd_config.d/99-zzz.conf",
-                "pull.effective",
-                "denyusers hold* keeps it out",
-                "rm /etc/ssh/sshd_config.d/99-zzz.conf",
-            ),
-            (
-                "usermod -s /bin/bash -aG adm holdfast-pull",
-                "pull.account",
-                "its shell is /bin/bash; it is in other groups: adm",
-                "usermod -s /usr/sbin/nologin -G '' holdfast-pull",
-            ),
-            (
-                "ln -s /etc/shadow /var/backups/holdfast/finished/link",
-                "pull.store",
-                "/var/backups/holdfast/finished/link is no regular file",
-                "rm /var/backups/holdfast/finished/link",
-            ),
-            (
-                "install -m 644 /etc/passwd /var/backups/holdfast/finished/signer.dump",
-                "pull.store",
-                "/var/backups/holdfast/finished/signer.dump is of no backup",
-                "rm /var/backups/holdfast/finished/signer.dump",
-            ),
-            (
-                "printf 'UsePAM no\\n' >/etc/ssh/sshd_config.d/00-bbb.conf",
-                "pull.effective",
-                "usepam is no",
-                "rm /etc/ssh/sshd_config.d/00-bbb.conf",
-            ),
-            (
-                "chmod 777 /var/backups",
-                "pull.store",
-                "others may write to /var/backups (mode 0777), so sshd refuses the login",
-                "chmod 755 /var/backups",
-            ),
-        ] {
-            do_in(host, script);
-            let seen = verify(host);
-            assert_eq!(seen.outcome(check), "drift", "{script}");
-            assert!(seen.observed(check).contains(says), "{script}: {}", seen.observed(check));
-            do_in(host, back);
-        }
+        what_it_does_not_put_right(host);
         // The drop-ins above were never read by sshd; files that came and went leave it behind the folder's time.
         do_in(host, "systemctl reload ssh");
         assert_well(&verify(host));

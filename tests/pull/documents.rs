@@ -21,7 +21,7 @@ fn set_up(host: &Host, puller: &Puller) -> String {
     do_in(host, &format!("echo '{to} signer-1.example.org' >>/etc/hosts\nset -e\n{once}"));
     for name in ["fetch-backups", "check-backups"] {
         let script = block(&format!("`/usr/local/bin/{name}` (mode 755):"));
-        host.push(&format!("/usr/local/bin/{name}"), script, 0o755).unwrap();
+        host.push(format!("/usr/local/bin/{name}"), script, 0o755).unwrap();
     }
     do_in(host, "cat /srv/signer-1/key.pub").trim().to_owned()
 }
