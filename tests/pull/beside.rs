@@ -139,7 +139,8 @@ on_hosts! {
         assert!(seen.observed("pull.effective").contains("forcecommand is none"), "{}", seen.observed("pull.effective"));
         do_in(host, "userdel -f holdfast-pull");
         assert_eq!(verify(host).outcome("pull.account"), "drift");
-        do_in(host, "systemctl start holdfast-correct.service");
+        // It ends with 2: there is no backup yet.
+        do_in(host, "systemctl start holdfast-correct.service; test \"$(systemctl show -P ExecMainStatus holdfast-correct)\" = 2");
         assert_well(&verify(host));
         puller.sftp("get *").ok().unwrap();
 
