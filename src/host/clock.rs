@@ -10,6 +10,13 @@ pub fn now() -> Timestamp {
     whole(Timestamp::now())
 }
 
+/// Now to the millisecond, for names of what may come several times in a second.
+#[expect(clippy::disallowed_methods, reason = "the one permitted place")]
+pub fn now_in_milliseconds() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+}
+
 /// A time in whole seconds: finer ones are noise to people and break text comparisons of reports and records.
 pub fn whole(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)

@@ -8,7 +8,7 @@ use crate::{backup, support::*};
 
 /// The block of docs/pull.md that comes after these words.
 fn block(after: &str) -> String {
-    let text = std::fs::read_to_string(repository("docs/pull.md")).unwrap();
+    let text = repository("docs/pull.md");
     let rest = text.split_once(after).unwrap().1;
     let rest = rest.split_once("```").unwrap().1;
     rest.split_once('\n').unwrap().1.split_once("```").unwrap().0.to_owned()

@@ -207,7 +207,7 @@ fn make(
     let recipients = run::recipients(job)?;
     let to: Vec<_> = recipients.values().cloned().collect();
     let started = Instant::now();
-    let id = catalogue::id(name, clock::now());
+    let id = catalogue::id(name, clock::now_in_milliseconds());
     let file_name = format!("{id}{ARCHIVE}");
     let drill = x25519::Identity::generate();
     let plain = zeroize::Zeroizing::new(text::write(

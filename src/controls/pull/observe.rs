@@ -136,17 +136,18 @@ fn strange(files: &Files, root: &str) -> Result<Vec<String>, String> {
     let mut found = Vec::new();
     for name in files.list(root).map_err(|error| error.chain())? {
         let path = format!("{root}/{name}");
-        let fault = match files.access_itself(&path) {
-            Ok(Some(kind)) if !kind.is_file => Some("is no regular file"),
-            Ok(Some(kind)) if kind.uid != 0 || kind.mode & 0o022 != 0 => {
-                Some("can be written by others than root")
-            }
-            Ok(Some(kind)) if kind.mode & 0o004 == 0 => Some("cannot be read by the account"),
-            Ok(Some(_)) if is_of_none(&name) => {
-                Some("is of no backup, and leaves this host with the next pull")
-            }
-            Ok(_) => None,
-            Err(error) => return Err(HostError::chain(&error)),
+        let found_there = files.access_itself(&path).map_err(|error| HostError::chain(&error))?;
+        let Some(kind) = found_there else { continue };
+        let fault = if !kind.is_file {
+            Some("is no regular file")
+        } else if kind.uid != 0 || kind.mode & 0o022 != 0 {
+            Some("can be written by others than root")
+        } else if kind.mode & 0o004 == 0 {
+            Some("cannot be read by the account")
+        } else if is_of_none(&name) {
+            Some("is of no backup, and leaves this host with the next pull")
+        } else {
+            None
         };
         found.extend(fault.map(|fault| format!("{path} {fault}")));
     }

@@ -49,8 +49,8 @@ pub(super) fn plan(seen: &Observed, wanted: Wanted<'_>) -> Vec<Step> {
     // Written where nothing includes it, it would do nothing, and the whole would be rolled back.
     let is_to_be_written = is_wrong(DROP_IN, &seen.drop_in, &desired.drop_in) && seen.is_included;
     if wanted.has(CONFIG.id) && is_to_be_written {
-        let because: &[&str] =
-            if wanted.has(EFFECTIVE.id) { &[CONFIG.id, EFFECTIVE.id] } else { &[CONFIG.id] };
+        let both: &[&str] = &[CONFIG.id, EFFECTIVE.id];
+        let because = if wanted.has(EFFECTIVE.id) { both } else { &both[..1] };
         for change in dropin::write(DROP_IN_DIR, seen.has_dir, DROP_IN, &desired.drop_in) {
             add(change, because);
         }

@@ -40,9 +40,6 @@ fn directory(mode: u32) -> FileState {
     FileState::Directory { mode, uid: 0, gid: 0, xattrs: BTreeMap::new() }
 }
 
-/// What somebody has done to the account.
-type Spoil = fn(&mut Account);
-
 fn folder(path: &str, mode: Option<u32>) -> Folder {
     let found = mode.unwrap_or(0o755);
     Folder { path: path.to_owned(), state: Ok(directory(found)), access: Some((0, found)), mode }
@@ -149,14 +146,15 @@ fn without_a_backup_there_is_nothing_to_serve() {
 
 #[test]
 fn an_account_that_could_do_more() {
-    let with = |change: fn(&mut Account)| {
+    type Spoiled = fn(&mut Account);
+    let with = |change: Spoiled| {
         let mut seen = well();
         if let Ok(Some(account)) = &mut seen.account {
             change(account);
         }
         seen
     };
-    let cases: [(Spoil, &str); 5] = [
+    let cases: [(Spoiled, &str); 5] = [
         (|a| a.uid = 0, "its uid is root's"),
         (|a| (a.shell, a.can_log_in) = ("/bin/sh".to_owned(), true), "its shell is /bin/sh"),
         (|a| a.has_password = Ok(true), "a password fits"),
