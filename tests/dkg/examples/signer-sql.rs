@@ -1,5 +1,4 @@
 //! Prints the SQL of a signer's database: `signer-sql STACKS_BLOCKS`, for measuring by hand and in `tests/bench-backup.sh`.
-#![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 
 use std::io::{self, Write as _};
 
