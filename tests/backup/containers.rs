@@ -89,7 +89,7 @@ fn backed_up(host: &Host, engine: &str) {
     };
     let leave = "holdfast backup run signer-db >/tmp/out 2>&1 & run=$!
         for _ in $(seq 6000); do
-            pkill -STOP -x pg_dump && break
+            test $(cat /var/backups/holdfast/*.unfinished 2>/dev/null | wc -c) -gt 100000 && pkill -STOP -x pg_dump && break
             kill -0 $run 2>/dev/null || exit 99
             sleep 0.01
         done
