@@ -104,7 +104,7 @@ fn watch_a_backup_being_made(host: &Host, puller: &Puller) {
     let script =
         format!("cd {}/look{} && sha256sum -c ../SUMS", puller.folder.path().display(), looks - 1);
     puller.peer.run(["sh", "-c", &script]).unwrap().ok().unwrap();
-    assert_eq!(sums.lines().count(), 4, "{sums}");
+    assert_eq!(sums.lines().count(), 6, "{sums}");
 }
 
 on_hosts! {
@@ -123,8 +123,11 @@ on_hosts! {
         );
         give(host, &format!("{profile}{pull}"));
         let id = apply(host).transaction();
-        let manifest = backup::make(host, true);
         assert_well(&verify(host));
+        // Two dumps and the rows, and nothing that comes by itself meanwhile.
+        do_in(host, "systemctl stop holdfast-backup-watch@signer-db.timer holdfast-backup-watch@signer-db.service && holdfast -q backup watch signer-db");
+        let manifest = backup::make(host, true);
+        assert_eq!(verify(host).outcome("pull.store"), "pass");
         watch_a_backup_being_made(host, &puller);
 
         let status = holdfast(host, &["backup", "status", "--format", "json"]).stdout;
@@ -153,7 +156,7 @@ on_hosts! {
         // What was fetched is not what the host signed, and both ways of checking say so.
         let all_is_well = |key: &str| check(host, key).map(|output| output.status == Some(0));
         assert_eq!(all_is_well(key), [true, true]);
-        assert_eq!(check(host, key)[1].stdout.matches(" proven,").count(), 2);
+        assert_eq!(check(host, key)[1].stdout.matches(" proven,").count(), 3);
         let first = manifest["id"].as_str().unwrap();
         let last = do_in(host, "cd /srv/signer-1/backups && ls *.manifest.json | tail -n 1");
         let last = last.trim().trim_end_matches(".manifest.json");
@@ -169,6 +172,12 @@ on_hosts! {
                 format!("cp {last}.manifest.json {first}.manifest.json"),
                 ["of another backup", "its manifest is another's"],
             ),
+            (
+                "for i in *.dkg-rows.zst.age; do echo more >>$i; done".to_owned(),
+                [".dkg-rows.zst.age: not the one that the host signed", " bytes and not "],
+            ),
+            ("rm *.dkg-rows.zst.age".to_owned(), [".dkg-rows.zst.age: not the one that the host signed", "its file is gone"]),
+            ("sed -i '1s/verified/failed/' *.dkg-rows.json".to_owned(), [".dkg-rows.json: not signed with this key", "it was altered"]),
             (format!("sed -i '1s/\"proven\":true/\"proven\":false/' {last}.manifest.json"), ["not signed with this key", "it was altered"]),
             (
                 format!("rm {archive}; sed '1s/.*/{{\"deleted\":{{\"id\":\"{first}\",/' {first}.manifest.json >{first}.deleted.json"),
