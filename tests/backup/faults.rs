@@ -61,9 +61,13 @@ fn assert_only_what_was(host: &Host, before: &str) {
 
 const WHENEVER: &str = ":";
 
-/// Kills holdfast. One that has ended meanwhile was met too late: what was held still was going away already.
-const KILL: &str =
-    "kill -9 $run || { echo 'it was over already' >&2; cat /tmp/run.err >&2; exit 99; }";
+/// Kills holdfast. One that has ended meanwhile, or has finished its files, was met too late: what was held still was going
+/// away already.
+const KILL: &str = "killed=0; kill -9 $run || killed=$?
+    if test $killed != 0 || ! ls -A /var/backups/holdfast | grep -q unfinished; then
+        pkill -CONT -u holdfast-backup,holdfast-proof || :
+        echo 'it was over already' >&2; cat /tmp/run.err >&2; exit 99
+    fi";
 
 on_hosts! {
     Image::Postgres;
