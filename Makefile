@@ -19,8 +19,9 @@ try: package
 	$(CARGO) build --locked -p holdfast-test-host
 	tests/try.sh "$(TARGET)/debug/test-host"
 
+# Tests on hosts wait most of their time: one more at a time than there are processors keeps those busy.
 test: package
-	$(CARGO) test --locked --workspace
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$(($$(nproc) + 1))} $(CARGO) test --locked --workspace
 
 test-vm: package
 	$(CARGO) test --locked --test hosts -- vm::
