@@ -31,8 +31,9 @@ use crate::{Image, Inside, Options, Suite, cache, machine};
 const STORAGE: [(&str, &str); 2] =
     [("docker", "/var/lib/docker"), ("podman", "/var/lib/containers")];
 
-/// How long a supervisor may take to end a host: five seconds of patience inside it, then its own cleaning.
-const END_WITHIN: Duration = Duration::from_secs(20);
+/// How long a supervisor may take to end a host: five seconds of patience inside it, then its own cleaning, of a
+/// thousand files where a test made so many, on a machine that has much else to do.
+const END_WITHIN: Duration = Duration::from_secs(120);
 
 /// A host's directory, prepared and locked by this process.
 #[derive(Debug)]
@@ -276,7 +277,7 @@ impl Named {
     /// Ends the host and waits until nothing of it is left.
     ///
     /// # Errors
-    /// When it is still there after 20 s.
+    /// When it is still there after two minutes.
     pub fn stop(&self) -> Result<()> {
         say_stop(&self.path)?;
         let start = Instant::now();
