@@ -196,11 +196,12 @@ impl Entry {
         self.faults.iter().all(about_another)
     }
 
-    /// What its keeping goes by; `None` for what is deleted already.
+    /// What its keeping goes by; `None` for what is deleted already, and for what nothing is known of: a file whose manifest
+    /// cannot be believed, because the host has another key now, say, may be the last good one.
     pub fn kept(&self) -> Option<Kept> {
+        let known = self.manifest.is_some() && !self.deleted;
         let (proven, drilled) = (self.is_proven(), self.is_drilled());
-        let kept = Kept { id: self.id.clone(), made: self.made(), proven, drilled };
-        (!self.deleted).then_some(kept)
+        known.then(|| Kept { id: self.id.clone(), made: self.made(), proven, drilled })
     }
 }
 
@@ -257,6 +258,19 @@ mod tests {
             assert_eq!(name_of(none), None, "{none}");
         }
         assert_eq!(id_of("signer-db-20261121T010000Z.manifest.json", "signer-db"), Some(IDS[0]));
+    }
+
+    #[test]
+    fn what_nothing_is_known_of_is_never_deleted() {
+        let kept = |files: &[File], seed| {
+            let entries = read_shelf(files, "signer-db", &key(seed).verifying_key());
+            entries.iter().filter_map(Entry::kept).count()
+        };
+        let mut files = shelf();
+        assert_eq!((kept(&files, 1), kept(&files, 2)), (3, 0));
+        files[1].text = Some(String::new());
+        files.remove(5);
+        assert_eq!(kept(&files, 1), 1);
     }
 
     #[test]

@@ -110,7 +110,11 @@ impl Shelf {
             for entry in fs::read_dir(&self.finished)? {
                 let entry = entry?;
                 let name = entry.file_name().to_string_lossy().into_owned();
-                let meta = entry.metadata()?;
+                let meta = match entry.metadata() {
+                    // Deleted meanwhile: of a folder that is there something may be.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    meta => meta?,
+                };
                 if meta.is_file() && !name.starts_with('.') && !name.ends_with(UNFINISHED) {
                     items.push(Item { name, bytes: meta.len() });
                 }
