@@ -115,7 +115,10 @@ fn a_server_is_dumped_by_a_newer_client_and_not_by_an_older_one() {
         new.sh(&encrypt).unwrap().ok().unwrap();
         make(&new, true);
         new.run(["systemctl", "start", "holdfast-backup@signer-db.service"]).unwrap().ok().unwrap();
-        new.run(["systemctl", "start", "holdfast-backup-watch@signer-db.service"]).unwrap().ok().unwrap();
+        new.run(["systemctl", "start", "holdfast-backup-watch@signer-db.service"])
+            .unwrap()
+            .ok()
+            .unwrap();
         sql(
             &old,
             "signer",
