@@ -1,8 +1,9 @@
 # make try      watch a disposable Debian host being held to the signer profile
 # make test     run the tests, those on booted hosts and in emulated machines included
 # make test-vm  only those in emulated machines, which have kernels of their own
+# make test-majors  only backups of PostgreSQL 14, 16 and 18, beside Debian's own
 # make package  build the .deb
-.PHONY: try test test-vm lint package bench deps clean
+.PHONY: try test test-vm test-majors lint package bench deps clean
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
@@ -26,6 +27,12 @@ test: package
 test-vm: package
 	$(CARGO) test --locked --test hosts -- vm::
 
+# Servers that Debian does not have: their builds are fetched (see the script).
+test-majors: package
+	$(CARGO) build --locked -p holdfast-test-host
+	$(CARGO) build --locked -p holdfast-test-dkg --example signer-sql
+	HOLDFAST_POSTGRES="$(TARGET)/postgres" tests/majors.sh "$(TARGET)/debug/test-host" "$(TARGET)/debug/examples/signer-sql"
+
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
@@ -36,6 +43,10 @@ bench: package
 	tests/bench-logs.sh "$(TARGET)/debug/test-host"
 	$(CARGO) build --locked -p holdfast-test-dkg --example signer-sql
 	tests/bench-backup.sh "$(TARGET)/debug/test-host" "$(TARGET)/debug/examples/signer-sql"
+	# After the package was made: this one leaves in memory what it frees, to be measured beside it.
+	$(CARGO) rustc --release --locked --bin holdfast -- --cfg leaves_memory
+	mv "$(TARGET)/release/holdfast" "$(TARGET)/release/holdfast-leaves-memory"
+	tests/bench-key.sh "$(TARGET)/debug/test-host" "$(TARGET)/release/holdfast-leaves-memory"
 
 clean:
 	$(CARGO) clean

@@ -25,6 +25,7 @@ install -D -m 644 docs/profile.schema.json "$stage/usr/share/holdfast/profile.sc
 for file in systemd/*; do install -D -m 644 "$file" "$stage/usr/lib/systemd/system/${file##*/}"; done
 # Not in sysusers.d: installing makes no accounts, and who makes no backups needs none.
 install -D -m 644 packaging/accounts.conf "$stage/usr/share/holdfast/accounts.conf"
+install -D -m 644 packaging/tmpfiles.conf "$stage/usr/lib/tmpfiles.d/holdfast.conf"
 # Links of the package's own: they enable nothing that a person would have to, and run only where a transaction is kept.
 for link in sysinit.target.wants/holdfast-early.service multi-user.target.wants/holdfast-recover.service; do
     install -d -m 755 "$stage/usr/lib/systemd/system/${link%/*}"
@@ -33,6 +34,14 @@ done
 for file in README.md docs/profile.md docs/pull.md packaging/debian/copyright; do
     install -D -m 644 "$file" "$stage/usr/share/doc/holdfast/${file##*/}"
 done
+# What the command line says of itself.
+for page in $("$binary" util man); do
+    install -d -m 755 "$stage/usr/share/man/man8"
+    "$binary" util man "$page" | gzip -9n >"$stage/usr/share/man/man8/$page.8.gz"
+done
+install -d -m 755 "$stage/usr/share/bash-completion/completions" "$stage/usr/share/zsh/vendor-completions"
+"$binary" util completion bash >"$stage/usr/share/bash-completion/completions/holdfast"
+"$binary" util completion zsh >"$stage/usr/share/zsh/vendor-completions/_holdfast"
 gzip -9n <CHANGELOG.md >"$stage/usr/share/doc/holdfast/changelog.gz"
 size=$(du -ks --exclude=DEBIAN "$stage" | cut -f1)
 sed -e "s/@VERSION@/$version/; s/@ARCH@/$arch/; s/@GLIBC@/$glibc/; s/@SIZE@/$size/" \

@@ -13,6 +13,8 @@
 //! - [`host`]: the only door to the machine; a [`host::Reader`] and a [`host::Writer`]
 //! - [`engine`]: outcomes, changes, transactions, recovery
 //! - [`backup`]: what proves a backup of a signer's database: its DKG rows, and the key on chain; pure
+//! - [`key`]: the ceremony that brings keys into cold storage
+//! - [`locked`]: the processes that hold a key
 //! - [`evidence`]: the log of what was done and found, hash-chained and anchored in the journal
 //! - [`report`]: findings as text, JSON and journal entries
 //! - [`cli`]: one file per subcommand
@@ -23,5 +25,7 @@ pub mod controls;
 pub mod engine;
 pub mod evidence;
 pub mod host;
+pub mod key;
+pub mod locked;
 pub mod profile;
 pub mod report;

@@ -1,5 +1,7 @@
 //! The `holdfast` program: arguments in, exit code out.
 
+#[cfg(not(leaves_memory))]
+use std::alloc::System;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -7,6 +9,14 @@ use holdfast::{
     cli::{self, Cli, Environment, failure::Exit},
     report,
 };
+#[cfg(not(leaves_memory))]
+use zeroizing_alloc::ZeroAlloc;
+
+/// Wipes what is freed, for the sake of the processes that hold keys or what was decrypted with them: age and the parser of
+/// TOML keep plain copies and wipe none. `make bench` builds one without, to see what this costs.
+#[cfg(not(leaves_memory))]
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 #[expect(clippy::disallowed_methods, reason = "the environment is read here, once")]
 fn environment() -> Environment {

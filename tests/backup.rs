@@ -3,6 +3,7 @@
 
 mod containers;
 mod faults;
+mod hostile;
 mod retention;
 mod role;
 mod skew;
@@ -134,6 +135,35 @@ fn assert_nothing_left(host: &Host) {
     assert_eq!(left.ok().unwrap().stdout, "");
 }
 
+/// The host is gone, and its key with it: what another one fetched, and the key's public half, bring all of it back.
+fn brought_back_elsewhere(host: &Host, id: &str, file: &str, public: &str) {
+    let (_, all_rows) = backup(host, &["rows"]);
+    let rows_id = all_rows["backups"][0]["id"].as_str().unwrap().to_owned();
+    host.sh(&format!("cp -r {STORE} /root/fetched && rm -r {FOLDER} /var/lib/holdfast/host-key && runuser -u postgres -- createdb -T template0 -E UTF8 elsewhere")).unwrap().ok().unwrap();
+    let with = |words: &[&str], key: &str| {
+        holdfast(host, &[words, &["--from", "/root/fetched", "--key", key]].concat())
+    };
+    let into = ["--into", "elsewhere", "--identity", "/root/alice.txt"];
+    let words = [&["backup", "restore", id, "--owner", "signer-role"], &into[..]].concat();
+    let other = with(&words, "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
+    assert!(
+        other.status == Some(65) && other.stderr.contains("it is signed with another key"),
+        "{other}"
+    );
+    with(&["backup", "prove", id, "--identity", "/root/alice.txt"], public).ok().unwrap();
+    with(&words, public).ok().unwrap();
+    let printed = with(&["backup", "restore", id, "--print"], public).ok().unwrap().stdout;
+    assert!(printed.contains(&format!("\nfile=/root/fetched/{file} ")), "{printed}");
+    sql(host, "elsewhere", "DELETE FROM sbtc_signer.dkg_shares");
+    with(&[&["backup", "restore-rows", &rows_id], &into[..]].concat(), public).ok().unwrap();
+    let all = "SELECT json_agg(d ORDER BY aggregate_key) FROM sbtc_signer.dkg_shares d";
+    assert_eq!(sql(host, "elsewhere", all), sql(host, "signer", all));
+    assert!(
+        host.sh("ls /var/lib/holdfast/host-key").unwrap().status != Some(0),
+        "no key is made to read by another's"
+    );
+}
+
 on_hosts! {
     Image::Postgres;
     /// Made, proven, signed; the plain rows on no disk; and back by what Debian has, without holdfast.
@@ -154,19 +184,36 @@ on_hosts! {
         // Each custodian, alone: by the script that holdfast prints, and by what the README says.
         let id = manifest["id"].as_str().unwrap();
         let script = holdfast(host, &["backup", "restore", id, "--print"]).ok().unwrap().stdout;
-        let script = script.replace("=identity.txt", "=/root/alice.txt").replace("=signer_back", "=back_alice");
-        host.push("/root/restore", script, 0o700).unwrap();
-        let said = host.run(["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "/root/restore"]).unwrap().ok().unwrap();
-        assert!(said.stdout.contains(": OK\n") && said.stdout.ends_with("\n2\n"), "{}", said.stdout);
-        let script = format!(
-            "set -e
-             runuser -u postgres -- createdb -T template0 -E UTF8 back_bob
-             age -d -i /root/bob.txt {STORE}/{file} | zstd -dq >/root/bob.dump
-             chmod 644 /root/bob.dump; chmod 711 /root
-             runuser -u postgres -- pg_restore --exit-on-error --single-transaction --no-owner \
-                --no-privileges -d back_bob /root/bob.dump"
-        );
-        host.sh(&script).unwrap().ok().unwrap();
+        let script = script.replace("=identity.txt", "=/root/alice.txt").replace("=signer_back", "=back_alice").replace("=signer ", "=signer-role ");
+        sql(host, "postgres", "CREATE ROLE \"signer-role\" LOGIN");
+        let run = |script: &str| {
+            host.push("/root/restore", script, 0o700).unwrap();
+            host.run(["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "/root/restore"]).unwrap()
+        };
+        let digest = manifest["archive"]["sha256"].as_str().unwrap();
+        let refused = run(&script.replace(digest, &"0".repeat(64)));
+        assert!(refused.stderr.contains("is not the file that was made"), "{}", refused.stderr);
+        let refused = run(&script.replace("=signer-role ", "=someone "));
+        assert!(refused.stderr.contains("there is no role someone"), "{}", refused.stderr);
+        assert_eq!(run(&script).ok().unwrap().stdout, "2\n");
+        // The README's own lines, with another file, name and role.
+        let readme = include_str!("../README.md");
+        let lines = readme.split("```").find(|block| block.contains("createuser nobody")).unwrap().trim_start_matches("sh\n");
+        let lines = lines
+            .replace("signer_back", "back_bob")
+            .replace("alice.txt", "/root/bob.txt")
+            .replace("signer-db-20261121T010000Z.pgdump.zst.age", &format!("{STORE}/{file}"));
+        // With an owner who is not there nothing of what came back is lost.
+        let given = |line: &str, role: &str| line.replace("TO signer'", &format!("TO \"{role}\"'"));
+        let refused = host.sh(&format!("set -e\n{}", given(&lines, "someone"))).unwrap();
+        assert!(refused.status != Some(0) && refused.stderr.contains("does not exist"), "{}", refused.stderr);
+        assert_eq!(sql(host, "back_bob", "SELECT count(*) FROM sbtc_signer.dkg_shares").trim(), "2");
+        let last = &lines[lines.rfind("runuser").unwrap()..];
+        host.sh(&given(last, "signer-role")).unwrap().ok().unwrap();
+        let owner = "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'sbtc_signer'";
+        for who in ["alice", "bob"] {
+            assert_eq!(sql(host, &format!("back_{who}"), owner).trim(), "signer-role");
+        }
         for who in ["alice", "bob"] {
             let all = "SELECT json_agg(d ORDER BY aggregate_key) FROM sbtc_signer.dkg_shares d";
             let back = sql(host, &format!("back_{who}"), all);
@@ -176,7 +223,7 @@ on_hosts! {
         // And by holdfast, which refuses what has something in it.
         let restore = |into: &str, who: &str| {
             let identity = format!("/root/{who}.txt");
-            holdfast(host, &["backup", "restore", id, "--into", into, "--identity", &identity])
+            holdfast(host, &["backup", "restore", id, "--into", into, "--identity", &identity, "--owner", "signer-role"])
         };
         assert!(restore("signer", "alice").stderr.contains("the signer's own database"));
         assert!(restore("back_alice", "alice").stderr.contains("only an empty database"));
@@ -196,13 +243,18 @@ on_hosts! {
         let args = ["prove", id, "--identity", "/root/alice.txt", "--drill"];
         let (exit, proof) = backup(host, &args);
         assert_eq!((exit, failed(&proof)), (0, vec![]), "{proof:#}");
+        // Nor is one whose DKG rows nobody has looked at.
         let manifest = drill(host, true);
         assert_nothing_left(host);
+        let (exit, status) = backup(host, &["status"]);
+        assert_eq!((exit, &status["backups"][0]["good"]), (2, &Value::Bool(true)), "{status:#}");
+        assert_eq!(backup(host, &["watch", "signer-db"]).0, 0);
         let took = manifest["proof"]["drill"]["restore_milliseconds"].as_u64().unwrap();
         let (exit, status) = backup(host, &["status"]);
         let status = &status["backups"][0];
         assert_eq!((exit, &status["good"]), (0, &Value::Bool(true)), "{status:#}");
         assert_eq!(status["newest_drilled"], manifest["id"]);
+        assert_eq!(status["recovery_point"], manifest["begun"]);
         assert_eq!(status["recovery_milliseconds"].as_u64(), Some(took));
 
         // All of it is in the evidence log: what was made, and what was restored, by whom.
@@ -210,8 +262,12 @@ on_hosts! {
         let log: Value = serde_json::from_str(&log).unwrap();
         let records = log["records"].as_array().unwrap().iter();
         let kinds: Vec<_> = records.map(|record| record["kind"].as_str().unwrap()).collect();
-        assert_eq!(kinds, ["backup", "proof", "restore", "drill", "drill", "backup", "proof"]);
+        assert_eq!(kinds, ["host-key", "backup", "proof", "restore", "drill", "drill", "backup", "proof", "backup"]);
+        let payload = |at: usize, key: &str| log["records"][at]["payload"][key].clone();
+        assert_eq!((payload(0, "public"), payload(1, "key")), (status["host_key"].clone(), status["host_key"].clone()));
         assert_eq!(holdfast(host, &["evidence", "verify"]).status, Some(0));
+
+        brought_back_elsewhere(host, id, file, status["host_key"].as_str().unwrap());
     }
 }
 
@@ -259,6 +315,16 @@ on_hosts! {
             &format!("{} {}", group.round(1).row(0).insert(), group.round(2).row(0).insert()),
         );
 
+        // One that a migration takes away is not missed for ever: a person says so, once, and from then on it is as it is.
+        sql(host, "signer", "DROP TABLE sbtc_signer.p2p_peers; INSERT INTO public.__sbtc_migrations (key) VALUES ('0099__drop.sql')");
+        let manifest = make(host, false);
+        assert_eq!(failed(&manifest["proof"]), ["tables.shrunken"]);
+        let said = manifest["proof"].to_string();
+        assert!(said.contains("p2p_peers is gone; migration 0099__drop.sql ran in between"), "{said}");
+        made(host, &["run", "signer-db", "--accept-shrunken"], true);
+        make(host, true);
+        assert_eq!(backup(host, &["prune", "signer-db", "--dry-run"]).0, 0);
+
         // Another signer of another group.
         let other = Group::new("another", 5, 3);
         let own: String = other.public_key(0).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -282,11 +348,74 @@ on_hosts! {
     }
 }
 
+/// A byte is flipped, and the file cut off, anywhere in it: in age's header, in custodians' stanzas, in the nonce, at the
+/// edge of a chunk, in the frame's head, in the middle and at the end. The real proof says so each time.
+fn sweep(host: &Host, id: &str, file: &str) {
+    let bytes = host.read(file).unwrap();
+    let find = |from: usize, what: &[u8]| {
+        from + bytes[from..].windows(what.len()).position(|found| found == what).unwrap()
+    };
+    let mut stanzas = Vec::new();
+    while let Some(at) = {
+        let from = stanzas.last().map_or(0, |at| at + 1);
+        let end = find(0, b"\n--- ");
+        (from < end).then(|| find(from, b"\n-")).filter(|at| *at < end)
+    } {
+        stanzas.push(at);
+    }
+    // alice, bob, the drill's, and what age adds to keep readers honest.
+    assert!(stanzas.len() >= 3, "{stanzas:?}");
+    // After the MAC's line come 16 bytes of nonce, and chunks of 64 KiB, each with 16 bytes of tag (age-encryption.org/v1).
+    let mac = find(0, b"\n--- ") + 5;
+    let payload = find(mac, b"\n") + 1 + 16;
+    let chunk = (64 << 10) + 16;
+    let edges: Vec<usize> = (payload..bytes.len()).step_by(chunk).collect();
+    assert!(edges.len() >= 2, "{} bytes are not more than a chunk", bytes.len());
+    let (middle, last) = (bytes.len() / 2, bytes.len() - 1);
+    let body = |at: &usize| find(*at + 1, b"\n") + 5;
+    let mut flips: Vec<usize> = stanzas.iter().take(2).map(body).collect();
+    flips.extend([4, mac + 3, payload - 16, payload, middle, last]);
+    flips.extend([edges[1] - 1, edges[1]]);
+    let cuts = [30, payload, edges[1], last];
+    let mut said = std::collections::BTreeSet::new();
+    let mut spoiled = |spoiled: &[u8], at: String, faults: &[&str]| {
+        host.push(file, spoiled, 0o644).unwrap();
+        let (exit, proof) = backup(host, &["prove", id, "--identity", "/root/bob.txt"]);
+        assert_eq!((exit, failed(&proof)), (2, faults.to_vec()), "{at}");
+        let checks = proof["checks"].as_array().unwrap().iter();
+        let text = checks
+            .filter(|check| check["name"] == "restore")
+            .map(|check| check["text"].as_str().unwrap());
+        said.extend(text.map(str::to_owned));
+    };
+    for at in flips {
+        let mut bytes = bytes.clone();
+        bytes[at] ^= 1;
+        spoiled(&bytes, format!("flipped at {at}"), &["file", "restore"]);
+    }
+    for at in cuts {
+        spoiled(&bytes[..at], format!("cut at {at}"), &["shelf", "file", "restore"]);
+    }
+    eprintln!("{}: {said:#?}", host.suite());
+    // Cut short, it is damaged for whoever lists it, and the others are what they were.
+    let (exit, list) = backup(host, &["list"]);
+    let states: Vec<_> = list["backups"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|each| each["state"].as_str().unwrap())
+        .collect();
+    assert_eq!((exit, states), (2, vec!["proven", "damaged", "proven"]));
+    host.push(file, &bytes, 0o644).unwrap();
+    assert_eq!(backup(host, &["list"]).0, 0);
+}
+
 on_hosts! {
     Image::Postgres;
     /// What happens to files afterwards shows: a flipped byte, a cut, a manifest that is gone or another's.
     fn what_is_done_to_files_shows(host: &Host) {
-        prepare(host, &database(rows(&group())));
+        // Of more than one of age's chunks.
+        prepare(host, &Database { stacks_blocks: 1500, ..database(rows(&group())) });
         let ids: Vec<String> =
             (0..3).map(|_| make(host, true)["id"].as_str().unwrap().to_owned()).collect();
         let archive = |id: &str| format!("{STORE}/{id}.pgdump.zst.age");
@@ -301,21 +430,7 @@ on_hosts! {
             (list, proof, with_key)
         };
         let file = archive(&ids[1]);
-        // Anywhere: in the header, in the middle, in the last block.
-        for at in ["40", "$(($(stat -c %s FILE) / 2))", "$(($(stat -c %s FILE) - 3))"] {
-            let at = at.replace("FILE", &file);
-            let flip = format!(
-                "at={at}; byte=$(od -An -tu1 -j$at -N1 {file}); \
-                 printf \"\\\\$(printf %03o $((byte ^ 1)))\" | dd of={file} bs=1 seek=$at conv=notrunc status=none"
-            );
-            let (_, proof, with_key) = restored(&flip);
-            assert_eq!(failed(&proof), ["file"], "flipped at {at}");
-            assert_eq!(failed(&with_key), ["file", "restore"], "flipped at {at}");
-        }
-        let ((exit, list), proof, with_key) = restored(&format!("truncate -s -20 {file}"));
-        assert_eq!((exit, &list["backups"][1]["state"]), (2, &Value::from("damaged")));
-        assert_eq!(failed(&proof), ["shelf", "file"]);
-        assert_eq!(failed(&with_key), ["shelf", "file", "restore"]);
+        sweep(host, &ids[1], &file);
 
         // In each other's place: what one says of its file is not true of the other's.
         let other = archive(&ids[0]);
@@ -397,10 +512,12 @@ on_hosts! {
 
         // A database too large for the disk is not restored onto it, and the quick proof does without.
         host.sh("mkdir /var/lib/holdfast-drill && mount -t tmpfs -o size=8M,mode=711 tmpfs /var/lib/holdfast-drill").unwrap().ok().unwrap();
-        let manifest = drill(host, false);
-        let said = manifest["proof"]["checks"][0]["text"].as_str().unwrap();
-        assert!(said.contains("mount a larger disk there"), "{said}");
-        make(host, true);
+        let (exit, manifest) = backup(host, &["run", "--drill", "signer-db"]);
+        let proof = &manifest["proof"];
+        assert_eq!((exit, &proof["proven"], proof.get("drill")), (2, &Value::Bool(true), None), "{proof:#}");
+        let drill = proof["checks"].as_array().unwrap().iter().find(|check| check["name"] == "drill").unwrap();
+        assert_eq!(drill["outcome"], "cannot-check", "{proof:#}");
+        assert!(drill["text"].as_str().unwrap().contains("mount a larger disk there"), "{proof:#}");
         assert_nothing_left(host);
 
         // No server.

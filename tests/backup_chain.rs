@@ -12,6 +12,9 @@ use crate::{
 /// Whose contract it is.
 const DEPLOYER: &str = "SM3VDXK3WZZSA84XXFKAFAF15NNZX32CTSG82JFQ4";
 
+/// Where the signer's configuration is.
+const CONFIG: &str = "/etc/sbtc-signer/signer-config.toml";
+
 /// A private key that nothing may repeat.
 const SECRET: &str = "5e2e5e2e5e2e5e2e5e2e5e2e5e2e5e2e5e2e5e2e5e2e5e2e5e2e5e2e5e2e5e01";
 
@@ -22,8 +25,8 @@ fn hex(bytes: &[u8]) -> String {
 /// Runs a backup, and gives its exit code, manifest, and what came of the comparison.
 fn compared(host: &Host) -> (i32, Value, String) {
     let (exit, manifest) = backup(host, &["run", "signer-db"]);
-    let text = manifest.to_string();
-    assert!(!text.contains(&SECRET[..16]), "{text}");
+    let (text, own) = (manifest.to_string(), hex(&group().private_key(0)));
+    assert!(!text.contains(&SECRET[..16]) && !text.contains(&own[..16]), "{text}");
     host.sh("sleep 1.1").unwrap().ok().unwrap();
     let verdict = manifest["chain"]["verdict"].as_str().unwrap_or_default().to_owned();
     (exit, manifest, verdict)
@@ -50,13 +53,16 @@ on_hosts! {
         prepare(host, &database(vec![first, second]));
         let good = || Answers { deployer: Some(DEPLOYER.into()), ..Answers::with_key(900_051, &keys[1]) };
         let node = host.within(|| Node::start(good(), None).unwrap()).unwrap();
-        let config = format!("[signer]\nprivate_key = \"{SECRET}\"\ndeployer = \"{DEPLOYER}\"\n");
+        let configure = |key: &str| {
+            let config = format!("[signer]\nprivate_key = \"{key}\"\ndeployer = \"{DEPLOYER}\"\n");
+            host.push(CONFIG, &config, 0o600).unwrap();
+        };
         host.sh("mkdir -p /etc/sbtc-signer").unwrap().ok().unwrap();
-        host.push("/etc/sbtc-signer/signer-config.toml", &config, 0o600).unwrap();
+        configure(&hex(&group.private_key(0)));
         let plain = String::from_utf8(host.read(PROFILE).unwrap()).unwrap();
         let own = hex(&group.public_key(0));
         let section = |node: &str, patience: &str| format!(
-            "{plain}signer_keys = [\"{own}\"]\n[backup.signer-db.chain]\nnode = \"{node}\"\ntime_limit = \"{patience}\"\nlook_every = \"0s\"\n"
+            "{plain}[backup.signer-db.chain]\nnode = \"{node}\"\ntime_limit = \"{patience}\"\nlook_every = \"0s\"\n"
         );
         give(host, &section(&node.url(), "1m"));
 
@@ -75,6 +81,13 @@ on_hosts! {
         let (exit, proof) = backup(host, &["prove", id, "--identity", "/root/alice.txt"]);
         let chain = proof["checks"].as_array().unwrap().iter().find(|check| check["name"] == "chain");
         assert_eq!((exit, &chain.unwrap()["outcome"]), (0, &Value::from("pass")), "{proof:#}");
+
+        // Another signer's database: by the chain it is right. Whose it is, its own configuration tells.
+        configure(SECRET);
+        let (exit, manifest, verdict) = compared(host);
+        let newest = format!("dkg.row/{}", hex(&keys[1]));
+        assert_eq!((exit, verdict.as_str(), failed(&manifest["proof"])), (2, "equal", vec![newest.as_str()]), "{:#}", manifest["proof"]);
+        configure(&hex(&group.private_key(0)));
 
         // A proxy that the environment names is not asked.
         node.asked();
@@ -127,13 +140,23 @@ on_hosts! {
         let node = host.within(|| Node::start(good(), None).unwrap()).unwrap();
         let config = format!("[signer]\nprivate_key = \"{SECRET}\"\ndeployer = \"{DEPLOYER}\"\n");
         host.sh("mkdir -p /etc/sbtc-signer").unwrap().ok().unwrap();
-        host.push("/etc/sbtc-signer/signer-config.toml", &config, 0o600).unwrap();
+        host.push(CONFIG, &config, 0o600).unwrap();
         let plain = String::from_utf8(host.read(PROFILE).unwrap()).unwrap();
         let section = |node: &str, patience: &str| format!(
             "{plain}[backup.signer-db.chain]\nnode = \"{node}\"\ntime_limit = \"{patience}\"\nlook_every = \"0s\"\n"
         );
         give(host, &section(&node.url(), "1m"));
         assert_eq!(asked(host), Ok(key.clone()));
+
+        // The deployer stands beside the private key: nobody reads either but the process that is locked for it.
+        let words = ["strace", "-f", "-qq", "-s", "200", "-o", "/root/trace", "-e", "trace=execve,openat,mlockall,connect", "holdfast", "-q", "backup", "watch", "signer-db"];
+        host.run(words).unwrap().ok().unwrap();
+        let trace = String::from_utf8(host.read("/root/trace").unwrap()).unwrap();
+        let (child, _) = trace.lines().find(|line| line.contains("\"locked-child\"")).unwrap().split_once(' ').unwrap();
+        let of_child = |words: &str| trace.lines().position(|line| line.starts_with(child) && line.contains(words));
+        assert!(of_child("mlockall(") < of_child(CONFIG) && of_child("mlockall(").is_some(), "{trace}");
+        let readers = trace.lines().filter(|line| line.contains(CONFIG)).map(|line| line.split_once(' ').unwrap().0);
+        assert_eq!(readers.filter(|reader| *reader != child).count(), 0, "{trace}");
 
         let fault = |words: &str| {
             let fault = asked(host).unwrap_err();

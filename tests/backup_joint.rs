@@ -89,7 +89,7 @@ on_hosts! {
         let words = ["strace", "-f", "-qq", "-s", "200", "-o", "/root/trace", "-e", calls, "holdfast", "-q", "backup", "watch", "signer-db"];
         host.run(words).unwrap().ok().unwrap();
         let trace = String::from_utf8(host.read("/root/trace").unwrap()).unwrap();
-        let (pid, _) = trace.lines().find(|line| line.contains("\"backup-child\"")).unwrap().split_once(' ').unwrap();
+        let (pid, _) = trace.lines().find(|line| line.contains("\"locked-child\"")).unwrap().split_once(' ').unwrap();
         let child: Vec<_> = lines_of(&trace, pid).collect();
         let at = |words: &[&str]| {
             let found = child.iter().position(|line| words.iter().all(|word| line.contains(word)));

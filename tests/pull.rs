@@ -171,7 +171,8 @@ on_hosts! {
         puller.sftp(&format!("reget {}", FILES[0])).ok().unwrap();
         puller.peer.run(["sh", "-c", &check]).unwrap().ok().unwrap();
 
-        // What SFTP knows beside that.
+        // What SFTP knows beside that. What the host's own timers do meanwhile would not be the puller's doing.
+        do_in(host, "systemctl stop 'holdfast-backup*.timer' 'holdfast-backup*.service'");
         let before = host.snapshot(&["/var/backups", "/etc", "/tmp", "/root", "/home"]).unwrap();
         let file = FILES[0];
         for command in [
@@ -255,6 +256,7 @@ on_hosts! {
         assert!(told.status != Some(0) && told.stdout.contains("not available"), "{told}");
 
         assert_eq!(changes(&before, &host.snapshot(&["/var/backups", "/etc", "/tmp", "/root", "/home"]).unwrap()), Vec::<String>::new());
+        do_in(host, "systemctl start --all 'holdfast-backup*.timer'");
         sums = do_in(host, &format!("cd {SERVED} && sha256sum *"));
         assert_eq!(sums, std::fs::read_to_string(puller.path("SUMS")).unwrap());
 

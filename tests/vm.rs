@@ -5,6 +5,7 @@
 //! what is late is asked for again.
 
 mod kernel;
+mod sticks;
 mod unconfirmed;
 
 use std::{

@@ -1,15 +1,15 @@
 //! How a backup is brought back without holdfast: a script that needs age, zstd and PostgreSQL's programs. Pure.
 
-use super::{judge::DKG_TABLE, manifest::Manifest};
+use super::{arguments::restore_words, judge::DKG_TABLE, manifest::Manifest};
 
 /// The script for a backup whose file is at `path`.
 pub fn script(manifest: &Manifest, path: &str) -> String {
     let Manifest { id, database, begun, client_major, archive, recipients, .. } = manifest;
     let who: Vec<_> = recipients.keys().map(String::as_str).collect();
-    let (who, sha256) = (who.join(" or "), &archive.sha256);
-    let file = format!("file={path}");
-    let into = format!("into={database}_back");
-    let rows = manifest.rows.get(DKG_TABLE).copied().unwrap_or_default();
+    let (who, sha256) = (said(&who.join(" or ")), word(&archive.sha256));
+    let file = format!("file={}", word(path));
+    let into = format!("into={}", word(&format!("{database}_back")));
+    let rows = manifest.of.rows.get(DKG_TABLE).copied().unwrap_or_default();
     format!(
         "#!/bin/bash
 # Brings {id} back without holdfast: with age, zstd and PostgreSQL {client_major}'s programs, or newer ones.
@@ -18,22 +18,48 @@ set -euo pipefail
 {file:<90} # wherever it was copied to
 {identity:<90} # what age-keygen wrote for {who}
 {into:<90} # a new database beside the signer's own
-echo \"{sha256}  $file\" | sha256sum --check
-runuser -u postgres -- createdb --template=template0 --encoding=UTF8 \"$into\"
+{owner:<90} # the role that the signer logs in as
+as() {{ runuser -u \"$1\" -- \"${{@:2}}\"; }}
+test \"$(sha256sum <\"$file\" | cut -c 1-64)\" = {sha256} ||
+    {{ echo \"$file is not the file that was made\" >&2; exit 1; }}
+test \"$(as postgres psql -AtqX -v owner=\"$owner\" <<<\"SELECT count(*) FROM pg_roles WHERE rolname = :'owner'\")\" = 1 ||
+    {{ echo \"there is no role $owner: runuser -u postgres -- createuser $owner\" >&2; exit 1; }}
+# What is in a dump runs as who restores it: as nobody, who may do nothing outside of the new database.
+as postgres createuser --no-superuser nobody
+as postgres createdb --owner=nobody --template=template0 --encoding=UTF8 \"$into\"
 age --decrypt --identity \"$identity\" \"$file\" | zstd --decompress --stdout --quiet |
-    runuser -u postgres -- pg_restore --exit-on-error --single-transaction --no-owner --no-privileges --dbname=\"$into\"
+    as nobody pg_restore {restore} --dbname=\"$into\"
 # Its DKG rows: {rows}
-runuser -u postgres -- psql -AtX -d \"$into\" -c 'SELECT count(*) FROM {DKG_TABLE}'
+as nobody psql -AtX -d \"$into\" -c 'SELECT count(*) FROM {DKG_TABLE}'
+as postgres psql -qX -v ON_ERROR_STOP=1 -v owner=\"$owner\" -d \"$into\" <<<'REASSIGN OWNED BY nobody TO :\"owner\"; DROP OWNED BY nobody; DROP ROLE nobody'
 # Start no second signer on it: one key and two signers lose funds.
 ",
-        identity = "identity=identity.txt"
+        id = said(id),
+        database = said(database),
+        identity = "identity=identity.txt",
+        owner = "owner=signer",
+        restore = restore_words(),
     )
+}
+
+/// A word for a shell, whatever is in it.
+fn word(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+    if !text.is_empty() && text.bytes().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+/// The same in a comment, which ends with its line.
+fn said(text: &str) -> String {
+    text.chars().map(|each| if each.is_control() { '?' } else { each }).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backup::manifest::tests::manifest;
+    use crate::backup::{arguments::RESTORE, manifest::tests::manifest};
 
     #[test]
     fn it_names_the_file_its_digest_and_who_opens_it() {
@@ -45,9 +71,21 @@ mod tests {
         );
         for part in [
             "\nfile=/var/backups/holdfast/x.pgdump.zst.age ",
-            &format!("echo \"{}  $file\"", manifest.archive.sha256),
+            &format!("= {} ||\n", manifest.archive.sha256),
+            &format!("as nobody pg_restore {} --dbname", RESTORE.join(" ")),
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
+    }
+
+    #[test]
+    fn nothing_in_a_name_is_a_command() {
+        let mut manifest = manifest("signer-db-20261121T010000Z", None);
+        manifest.id = "x\nrm -rf /".to_owned();
+        manifest.database = "a$(reboot)'; b\n".to_owned();
+        let text = script(&manifest, "/srv/it's \"here\"/$x\ny");
+        assert!(text.contains("# Brings x?rm -rf / back"), "{text}");
+        assert!(text.contains("\nfile='/srv/it'\\''s \"here\"/$x\ny' "), "{text}");
+        assert!(text.contains("\ninto='a$(reboot)'\\''; b\n_back' "), "{text}");
     }
 }

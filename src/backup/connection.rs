@@ -5,16 +5,22 @@ use std::{collections::BTreeMap, fs::File, path::Path, path::PathBuf, sync::Arc,
 
 use super::{
     conninfo::{Conninfo, password_file},
-    server::{PSQL, QUESTION_LIMIT, ServerError, account, versions},
+    server::{PRELUDE, PSQL, QUESTION_LIMIT, ServerError, account, versions},
+    transport::protection,
     within::{CLEAR, Within},
 };
 use crate::{
     host::{
         HostError, Reader, secret,
-        stage::{Identity, Launch, Stage},
+        stage::{Floor, Identity, Launch, Stage},
     },
     profile::schema::Backup,
 };
+
+/// What every session is told as it begins, before any setting of a role or a database. The functions and tables that are
+/// not named in full are PostgreSQL's own, whatever somebody has put into `public`; and a policy of a table, which would
+/// run as who asks, is an error instead.
+const OPTIONS: &str = "-c search_path=pg_catalog -c row_security=off";
 
 /// How a server is reached, and as whom.
 #[derive(Debug, Clone)]
@@ -103,7 +109,8 @@ fn way(
         connection.log_in_as(login);
         // The container knows where its socket is.
         connection.env.retain(|(name, _)| *name != "PGHOST");
-        connection.set("PGAPPNAME", &format!("holdfast {name}"));
+        // By which what a run left is told from a watch that goes on meanwhile.
+        connection.set("PGAPPNAME", &format!("holdfast {client} {name}"));
         connection.within = Some(within);
         return Ok(Way { connection, clients: BTreeMap::from([(major, Within::bin())]) });
     }
@@ -120,6 +127,7 @@ fn way(
             .map_err(|fault| ServerError::Credential { id: id.clone(), fault })?;
         connection.take(&id, &given, is_own)?;
     }
+    connection.protect()?;
     Ok(Way { connection, clients: versions(reader, client)? })
 }
 
@@ -135,6 +143,8 @@ impl Connection {
         let mut connection = Self::new(identity, host, backup.role.as_str());
         connection.env.push(("PGPORT", backup.port.to_string()));
         connection.env.push(("PGDATABASE", backup.database.to_string()));
+        let wait = backup.lock_timeout.as_secs().saturating_mul(1000);
+        connection.set("PGOPTIONS", &format!("{OPTIONS} -c lock_timeout={wait}"));
         if let Some(file) = &backup.password_file {
             connection.env.push(("PGPASSFILE", file.to_string()));
         }
@@ -154,6 +164,7 @@ impl Connection {
             ("PGUSER", role.to_owned()),
             ("PGAPPNAME", "holdfast".to_owned()),
             ("PGCONNECT_TIMEOUT", "10".to_owned()),
+            ("PGOPTIONS", OPTIONS.to_owned()),
         ];
         Self { identity, isolated: false, env, password: None, within: None }
     }
@@ -193,6 +204,15 @@ impl Connection {
         Ok(())
     }
 
+    /// Has what goes over TCP protected.
+    fn protect(&mut self) -> Result<(), ServerError> {
+        let has_password = self.env.iter().any(|(name, _)| *name == "PGPASSFILE");
+        for (name, value) in protection(&self.env, has_password)? {
+            self.set(name, &value);
+        }
+        Ok(())
+    }
+
     /// A program that talks to the server.
     pub fn launch<'a>(&self, program: &'a Path, args: &[&str], limit: Duration) -> Client<'a> {
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
@@ -216,8 +236,9 @@ impl Connection {
     /// When the server says no.
     pub fn ask(&self, bin: &Path, sql: &str) -> Result<String, ServerError> {
         let psql = bin.join("psql");
-        let output =
-            self.launch(&psql, PSQL, QUESTION_LIMIT).ask(format!("{sql};\n").as_bytes())?;
+        let output = self
+            .launch(&psql, PSQL, QUESTION_LIMIT)
+            .ask(format!("{PRELUDE}{sql};\n").as_bytes())?;
         String::from_utf8(output).map_err(|_| ServerError::Answer("it is not UTF-8".into()))
     }
 
@@ -247,6 +268,14 @@ impl Client<'_> {
     /// When it cannot be started.
     pub fn start(&self) -> Result<Stage, HostError> {
         self.launch.start_with(self.password.as_deref())
+    }
+
+    /// Starts it with what it starts, apart from the rest of the host: see [`Launch::start_alone`].
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_alone(&self, floor: &Floor) -> Result<Stage, HostError> {
+        self.launch.start_alone(floor)
     }
 
     /// Runs it to its end, and gives what it printed.
@@ -293,6 +322,17 @@ mod tests {
             assert_eq!(said, what);
             connection.take("c", &given(uri), false).unwrap();
         }
+    }
+
+    #[test]
+    fn no_session_finds_what_somebody_put_into_public() {
+        let connection = Connection::of(&rules("lock_timeout = \"2s\""), Identity::ROOT);
+        assert_eq!(
+            value(&connection, "PGOPTIONS"),
+            Some("-c search_path=pg_catalog -c row_security=off -c lock_timeout=2000")
+        );
+        let connection = Connection::new(Identity::ROOT, "/run/x", "y");
+        assert!(value(&connection, "PGOPTIONS").unwrap().starts_with(OPTIONS));
     }
 
     #[test]

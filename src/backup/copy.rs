@@ -1,7 +1,8 @@
 //! Counts the rows in a dump's data as `pg_restore --data-only --file=-` writes it, as it comes by.
 //!
 //! PostgreSQL's COPY text: a line that says the table, a line for each row, and `\.`. A row never has a line
-//! break in it: those are written as `\n` (PostgreSQL's documentation of COPY, "Text Format").
+//! break in it: those are written as `\n` (PostgreSQL's documentation of COPY, "Text Format"). A name may have one: what
+//! is quoted goes on until the quote ends.
 
 use std::collections::BTreeMap;
 
@@ -24,6 +25,10 @@ pub struct Counter {
     line: Vec<u8>,
     /// How long it is in truth.
     length: usize,
+    /// Of a statement that goes on after a line break, how much has been looked at.
+    looked_at: usize,
+    /// The quote that is open there.
+    within: Option<u8>,
 }
 
 /// Why the data are no whole data.
@@ -63,6 +68,9 @@ impl Counter {
                 }
             }
             None => {
+                if self.goes_on() {
+                    return;
+                }
                 let head = std::str::from_utf8(&self.line).ok();
                 if let Some(table) = head.and_then(table_of) {
                     self.rows.entry(table.clone()).or_default();
@@ -71,7 +79,28 @@ impl Counter {
             }
         }
         self.line.clear();
-        self.length = 0;
+        (self.length, self.looked_at, self.within) = (0, 0, None);
+    }
+
+    /// Whether a line outside of rows ends within a quoted name or text: then the line break is part of that, and what looks
+    /// like a statement after it is, too. A comment has no quotes: `pg_dump` writes each on one line.
+    fn goes_on(&mut self) -> bool {
+        if self.line.starts_with(b"--") || self.line.len() >= LONGEST_HEAD {
+            return false;
+        }
+        for byte in &self.line[self.looked_at..] {
+            match self.within {
+                None if matches!(byte, b'"' | b'\'') => self.within = Some(*byte),
+                // One that is doubled ends it, and begins it again.
+                Some(quote) if quote == *byte => self.within = None,
+                _ => {}
+            }
+        }
+        if self.within.is_some() {
+            self.line.push(b'\n');
+            self.looked_at = self.line.len();
+        }
+        self.within.is_some()
     }
 
     /// The rows of each table that has data in the dump, empty ones too.
@@ -124,6 +153,15 @@ COPY nothing (key) FROM stdin;
 COPY sbtc_signer.\"odd \"\" name\" (a, \"b c\") FROM stdin;
 \\.
 SELECT pg_catalog.setval('x', 1, false);
+-- Data for Name: it's one; Type: TABLE DATA
+COPY public.\"two
+lines\" (key) FROM stdin;
+\"
+COPY public.none (key) FROM stdin;
+\\.
+SELECT pg_catalog.setval('public.\"a
+COPY public.none (key) FROM stdin;
+\"', 1, false);
 COPY sbtc_signer.empty  FROM stdin;
 \t
 
@@ -132,6 +170,7 @@ COPY sbtc_signer.empty  FROM stdin;
 
     fn expected() -> BTreeMap<String, u64> {
         let counts = [
+            ("public.\"two\nlines\"", 2),
             ("public.__sbtc_migrations", 4),
             ("sbtc_signer.\"odd \"\" name\"", 0),
             ("sbtc_signer.empty", 2),

@@ -5,6 +5,7 @@ use std::path::Path;
 use age::x25519;
 
 use super::{
+    arguments,
     run::RunError,
     server::{Connection, ServerError},
     stream::{self, Packed, StreamError},
@@ -43,8 +44,8 @@ impl Dump<'_> {
         let (wait, snapshot) =
             (format!("--lock-wait-timeout={wait}"), format!("--snapshot={}", self.snapshot));
         let pg_dump = self.bin.join("pg_dump");
-        let args =
-            ["--format=custom", "--compress=0", wait.as_str(), snapshot.as_str(), "--no-password"];
+        let [format, compress] = arguments::DUMP;
+        let args = [format, compress, wait.as_str(), snapshot.as_str(), "--no-password"];
         let mut dump = self.connection.launch(&pg_dump, &args, limit).start()?;
         let Some(output) = dump.stdout.take() else {
             return Err(ServerError::Answer("pg_dump has no output".into()).into());

@@ -11,8 +11,8 @@ use nix::sys::signal::Signal;
 use super::server::{Connection, ServerError, account, choose, versions};
 use crate::host::{
     HostError, Reader,
-    scratch::{Place, Scratch},
-    stage::Stage,
+    scratch::{Claim, Place, Scratch},
+    stage::{Floor, Stage},
 };
 
 /// The account of the ephemeral server: it owns nothing, and is no role of any other server.
@@ -34,6 +34,20 @@ pub struct Ephemeral {
     /// Its major version.
     pub major: u32,
     stage: Option<Stage>,
+    scratch: Scratch,
+}
+
+/// One whose folder is being made, while its programs can be used already.
+#[derive(Debug)]
+pub struct Begun {
+    /// How it will be reached.
+    pub connection: Connection,
+    /// Its programs.
+    pub bin: PathBuf,
+    major: u32,
+    place: Place,
+    limit: Duration,
+    initdb: Stage,
     scratch: Scratch,
 }
 
@@ -62,29 +76,30 @@ const SMALL: &[&str] = &["shared_buffers=16MB", "max_wal_size=16MB"];
 const LARGE: &[&str] = &["shared_buffers=128MB", "maintenance_work_mem=128MB", "max_wal_size=1GB"];
 
 impl Ephemeral {
-    /// Starts one of this major version or the next newer one that is there.
+    /// Begins one of this major version or the next newer one that is there. `limit`: how long a program that uses it may
+    /// take.
     ///
     /// # Errors
     /// [`ServerError`].
-    pub fn start(
+    pub fn begin(
         reader: &Reader,
+        claim: &Claim,
         major: u32,
         place: Place,
         limit: Duration,
-    ) -> Result<Self, ServerError> {
+    ) -> Result<Begun, ServerError> {
         let identity = account(reader, PROVER)?;
         let servers = versions(reader, "postgres")?;
         let (major, bin) = choose(&servers, major).ok_or(ServerError::NoServer(major))?;
-        let scratch = Scratch::make(identity, place)?;
-        let (data, socket) = (scratch.data(), scratch.socket());
-        let mut connection = Connection::new(identity, &socket, PROVER);
+        let scratch = Scratch::make(claim, identity, place)?;
+        let mut connection = Connection::new(identity, &scratch.socket(), PROVER);
         connection.isolated = true;
         connection.env.push(("PGDATABASE", "postgres".to_owned()));
 
         let initdb = bin.join("initdb");
-        let data_dir = format!("--pgdata={data}");
+        let data = format!("--pgdata={}", scratch.data());
         let args = [
-            data_dir.as_str(),
+            data.as_str(),
             "--no-sync",
             "--encoding=UTF8",
             "--locale=C",
@@ -92,19 +107,8 @@ impl Ephemeral {
             "--auth-host=reject",
             "--wal-segsize=1",
         ];
-        connection.launch(&initdb, &args, START_LIMIT).ask(&[])?;
-
-        let postgres = bin.join("postgres");
-        let mut args = vec!["-D", data.as_str(), "-k", socket.as_str()];
-        let sizes = match place {
-            Place::Memory => SMALL,
-            Place::Disk { .. } => LARGE,
-        };
-        args.extend(SETTINGS.iter().chain(sizes).flat_map(|setting| ["-c", *setting]));
-        let stage = connection.launch(&postgres, &args, limit + START_LIMIT).start()?;
-        let server = Self { connection, bin: bin.clone(), major, stage: Some(stage), scratch };
-        server.wait()?;
-        Ok(server)
+        let initdb = connection.launch(&initdb, &args, START_LIMIT).start()?;
+        Ok(Begun { connection, bin: bin.clone(), major, place, limit, initdb, scratch })
     }
 
     fn wait(&self) -> Result<(), ServerError> {
@@ -121,12 +125,44 @@ impl Ephemeral {
         }
     }
 
+    /// Whether it was stopped because too little was left where its data are, and how much that is.
+    pub fn starved(&self) -> Option<Floor> {
+        let was_starved = self.stage.as_ref().is_some_and(Stage::was_starved);
+        was_starved.then(|| self.scratch.floor())
+    }
+
     /// A file that its programs can read.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn file(&self, name: &str, text: &str) -> Result<String, HostError> {
         self.scratch.file(name, text)
+    }
+}
+
+impl Begun {
+    /// Starts it, and waits until it answers. Must be called from the thread that began it.
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub fn start(self) -> Result<Ephemeral, ServerError> {
+        let Self { connection, bin, major, place, limit, initdb, scratch } = self;
+        initdb.answer()?;
+        let postgres = bin.join("postgres");
+        let (data, socket) = (scratch.data(), scratch.socket());
+        let mut args = vec!["-D", data.as_str(), "-k", socket.as_str()];
+        let sizes = match place {
+            Place::Memory => SMALL,
+            Place::Disk { .. } => LARGE,
+        };
+        args.extend(SETTINGS.iter().chain(sizes).flat_map(|setting| ["-c", *setting]));
+        // All is restored, and then all is checked, each within the limit; it is not to be gone before either says so.
+        let limit = limit.saturating_mul(3).saturating_add(START_LIMIT);
+        // It runs what is in the dump.
+        let stage = connection.launch(&postgres, &args, limit).start_alone(&scratch.floor())?;
+        let server = Ephemeral { connection, bin, major, stage: Some(stage), scratch };
+        server.wait()?;
+        Ok(server)
     }
 }
 

@@ -18,6 +18,9 @@ use crate::{
 /// The table of DKG rows.
 pub const DKG_TABLE: &str = "sbtc_signer.dkg_shares";
 
+/// How far the clocks of the database's host and of this one may be apart, in seconds.
+const SKEW: i64 = 300;
+
 /// What was found in a restored backup.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
@@ -99,6 +102,9 @@ fn migrations(found: &Found, source: &Source) -> Check {
     check("migrations", held)
 }
 
+/// What is smaller than it was, as one check is called.
+const SHRUNKEN: &str = "tables.shrunken";
+
 /// `name` in a count is as PostgreSQL writes it in COPY; plain names are written plainly there.
 fn shrunken(
     found: &Found,
@@ -107,31 +113,69 @@ fn shrunken(
 ) -> Check {
     let Some(before) = before else {
         let text = "there is no proven backup before this one".to_owned();
-        return Check { name: "tables.shrunken".into(), outcome: Outcome::NotApplicable, text };
+        return Check { name: SHRUNKEN.into(), outcome: Outcome::NotApplicable, text };
     };
     let allowed = |table: &str| {
         let rule = may_shrink.iter().find(|(name, _)| name.as_str() == table);
-        rule.map_or(0, |(_, percent)| u64::from(*percent).min(100))
+        rule.map_or(0, |(_, percent)| u64::from(*percent).min(WHOLE))
     };
-    let mut bad = Vec::new();
-    for (table, had) in &before.rows {
-        match found.rows.get(table) {
-            None => bad.push(format!("{table} is gone")),
-            // In 128 bits: a hundredfold of any count fits.
-            Some(has)
-                if u128::from(*has) * 100 < u128::from(*had) * u128::from(100 - allowed(table)) =>
-            {
-                bad.push(format!("{table} has {has} rows and had {had}"));
-            }
-            Some(_) => {}
+    let (mut bad, mut rules) = (Vec::new(), Vec::new());
+    for (table, had) in &before.of.rows {
+        let (has, said) = match found.rows.get(table) {
+            None => (None, format!("{table} is gone")),
+            Some(has) => (Some(*has), format!("{table} has {has} rows and had {had}")),
+        };
+        let percent = lost(has, *had);
+        if percent > allowed(table) {
+            bad.push(said);
+            rules.push(format!("\"{table}\" = {percent}"));
         }
     }
     let held = if bad.is_empty() {
         Ok(format!("no table is smaller than in {} by more than it may be", before.id))
     } else {
-        Err(format!("since {}: {}", before.id, bad.join("; ")))
+        let (id, name, bad) = (&before.id, &before.name, bad.join("; "));
+        Err(format!(
+            "since {id}: {bad}{}. If that is as it should be: `holdfast backup run {name} --accept-shrunken`, once; or for good, \
+             in [backup.{name}.may_shrink]: {}",
+            between(found, before),
+            rules.join(", ")
+        ))
     };
-    check("tables.shrunken", held)
+    check(SHRUNKEN, held)
+}
+
+/// All of a table, in percent.
+const WHOLE: u64 = 100;
+
+/// How many percent of its rows a table has lost, each begun one counted; one that is gone has lost all, though it had none.
+fn lost(has: Option<u64>, had: u64) -> u64 {
+    let Some(has) = has else { return WHOLE };
+    // In 128 bits: a hundredfold of any count fits.
+    let lost = u128::from(had.saturating_sub(has)) * u128::from(WHOLE);
+    lost.div_ceil(u128::from(had.max(1))).try_into().unwrap_or(WHOLE)
+}
+
+/// The migrations that ran since, in words: where tables went with one, it was the signer who took them away.
+fn between(found: &Found, before: &Manifest) -> String {
+    let had = before.of.source.migrations.as_deref().unwrap_or_default();
+    let new: Vec<_> = found.migrations.iter().filter(|each| !had.contains(each)).cloned().collect();
+    match new.as_slice() {
+        [] => "; no migration ran in between".to_owned(),
+        [one] => format!("; migration {one} ran in between"),
+        more => format!("; migrations {} ran in between", more.join(", ")),
+    }
+}
+
+/// That somebody has said that tables may be as small as they are, this once: what is smaller is said still. Whether
+/// there was anything to accept.
+pub fn accept_shrunken(checks: &mut [Check]) -> bool {
+    let is_one = |check: &&mut Check| check.name == SHRUNKEN && check.outcome == Outcome::Fail;
+    let Some(check) = checks.iter_mut().find(is_one) else { return false };
+    check.outcome = Outcome::Pass;
+    let said = check.text.split(". If that is").next().unwrap_or_default();
+    check.text = format!("accepted by who made this backup: {said}");
+    true
 }
 
 fn newest_block(found: &Found, rules: &Backup, begun: Timestamp) -> Check {
@@ -148,7 +192,12 @@ fn newest_block(found: &Found, rules: &Backup, begun: Timestamp) -> Check {
         Some(Block { height, seen }) => {
             let age = begun.as_second().saturating_sub(seen.as_second());
             let text = format!("Bitcoin block {height} was seen {age} s before it was begun");
-            if u64::try_from(age).is_ok_and(|age| age > within.as_secs()) {
+            if age < -SKEW {
+                let ahead = age.saturating_neg();
+                Err(format!(
+                    "Bitcoin block {height} was seen {ahead} s after it was begun: its age is not known, because one of the two clocks is wrong"
+                ))
+            } else if u64::try_from(age).is_ok_and(|age| age > within.as_secs()) {
                 Err(format!("{text}, and at most {within} is allowed: the signer had stopped"))
             } else {
                 Ok(text)
@@ -158,15 +207,19 @@ fn newest_block(found: &Found, rules: &Backup, begun: Timestamp) -> Check {
     check(name, held)
 }
 
+/// A clock that was wrong is nothing against the file: which of the two times is, nobody here knows.
 fn clock(before: Option<&Manifest>, begun: Timestamp) -> Check {
-    let held = match before {
-        Some(before) if begun < before.begun => Err(format!(
-            "it was begun at {begun}, before {} was: this host's clock has been set back",
-            before.id
-        )),
-        _ => Ok(format!("it was begun at {begun}, after the one before it")),
+    let (outcome, text) = match before {
+        Some(before) if begun < before.begun => (
+            Outcome::CannotCheck,
+            format!(
+                "it was begun at {begun}, and {}, made before it, at {}: this host's clock was ahead then, or has been set back",
+                before.id, before.begun
+            ),
+        ),
+        _ => (Outcome::Pass, format!("it was begun at {begun}, after the one before it")),
     };
-    check("clock", held)
+    Check { name: "clock".into(), outcome, text }
 }
 
 /// Judges rows one by one, from public data.

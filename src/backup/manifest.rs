@@ -1,34 +1,61 @@
-//! What is known of a backup: one line of JSON, and under it the host's signature over the bytes of that line.
-//!
-//! age does not say who made a file: anybody who knows a recipient can. The signature does. Each manifest names the one
-//! before it by its digest, so that one that is missing, altered or put in another's place shows.
+//! What is known of a backup, as the host signs it: of a database ([`Database`]), or of its DKG rows alone
+//! ([`Rows`](super::rows::Rows)). Each manifest has a number, and names the one before it by its digest, so that one that is
+//! missing, altered or put in another's place shows.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Debug, marker::PhantomData};
 
-use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use sha2::{Digest as _, Sha256};
 
 use super::{
     chain::Word,
-    curve::{hex, unhex},
     rows::print::Print,
+    statement::{self, Link, Statement},
 };
 
-/// The version of the form. One that is larger is not read.
-pub const FORMAT: u32 = 1;
+/// What a backup is of. Its manifests differ by what they say of that, its files by their names; all else is one.
+pub trait Kind: Debug + Clone + PartialEq + Eq + Serialize + DeserializeOwned {
+    /// As what a manifest is signed.
+    const SIGNED_AS: &'static str;
+    /// As what the statement is signed that its file was deleted.
+    const DELETED_AS: &'static str;
+    /// What the names of its files end in.
+    const ENDS: Ends;
+    /// What an id has after the backup's name, as `strftime` writes it.
+    const TIME: &'static str;
+    /// The same in shape: of one time.
+    const SHAPE: &'static str;
+    /// Whether its files are so small that each is read whenever the folder is.
+    const IS_SMALL: bool;
+    /// Whether a manifest stays when its file is deleted.
+    const STAYS: bool;
 
-/// What precedes the signed bytes, so that the key's signature on something else is none on this.
-const CONTEXT: &[u8] = b"holdfast-backup@v1\n";
+    /// What is in it, in words that end in a comma; empty: what anybody knows.
+    fn told(&self) -> String;
+}
+
+/// What the names of a backup's files end in.
+#[derive(Debug, Clone, Copy)]
+pub struct Ends {
+    /// That of the file itself.
+    pub archive: &'static str,
+    /// That of its manifest.
+    pub manifest: &'static str,
+    /// That of the statement that it was deleted.
+    pub tombstone: &'static str,
+}
 
 /// A backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Manifest {
-    /// [`FORMAT`] of the holdfast that wrote it.
+#[serde(bound = "K: Kind")]
+pub struct Manifest<K: Kind = Database> {
+    /// [`FORMAT`](statement::FORMAT) of the holdfast that wrote it.
     pub format: u32,
     /// What it is called: the backup's name in the profile, and when it was begun.
     pub id: String,
+    /// Its place among those of its name and kind, from 1 on. Their order is by this and not by any time: a clock can be
+    /// ahead, and be set back.
+    pub number: u64,
     /// The backup's name in the profile.
     pub name: String,
     /// The database.
@@ -45,8 +72,23 @@ pub struct Manifest {
     pub drill: String,
     /// The server's version, as `server_version_num` has it.
     pub server_version: u32,
-    /// The major version of `pg_dump`.
+    /// The major version of the programs that read the database.
     pub client_major: u32,
+    /// What it is of.
+    #[serde(flatten)]
+    pub of: K,
+    /// Older files that were read again when this one was made, each with whether its bytes were those that were signed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub read_again: BTreeMap<String, bool>,
+    /// What became of the proof.
+    pub proof: Proof,
+    /// The manifest before this one; none: this is the first.
+    pub previous: Option<Link>,
+}
+
+/// All of a database, as `pg_dump` gives it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Database {
     /// What the database said of itself, in the transaction that was dumped.
     pub source: Source,
     /// How many rows each table has in the file.
@@ -59,10 +101,22 @@ pub struct Manifest {
     /// What came of comparing their keys with the chain; none: the profile names no chain.
     #[serde(default)]
     pub chain: Option<Word>,
-    /// What became of the proof.
-    pub proof: Proof,
-    /// The manifest before this one; none: this is the first.
-    pub previous: Option<Link>,
+}
+
+impl Kind for Database {
+    const SIGNED_AS: &'static str = "holdfast-dump@v1";
+    const DELETED_AS: &'static str = "holdfast-dump-deleted@v1";
+    /// PostgreSQL's custom format, compressed, encrypted.
+    const ENDS: Ends =
+        Ends { archive: ".pgdump.zst.age", manifest: ".manifest.json", tombstone: ".deleted.json" };
+    const TIME: &'static str = "-%Y%m%dT%H%M%SZ";
+    const SHAPE: &'static str = "-20260102T030405Z";
+    const IS_SMALL: bool = false;
+    const STAYS: bool = true;
+
+    fn told(&self) -> String {
+        String::new()
+    }
 }
 
 /// The file of a backup.
@@ -184,28 +238,44 @@ pub enum Outcome {
     CannotCheck,
 }
 
-/// Another manifest.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Link {
-    /// Its id.
-    pub id: String,
-    /// SHA-256 of its signed line.
-    pub sha256: String,
-}
-
-/// That a backup's file was deleted, and by which decision: its manifest stays.
+/// That a backup's file was deleted, by the rules of its profile. Where its manifest is gone, too, this stands for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tombstone {
+#[serde(bound = "K: Kind")]
+pub struct Tombstone<K: Kind = Database> {
     /// The backup.
     pub deleted: Link,
+    /// Its number.
+    pub number: u64,
     /// When.
     pub at: Timestamp,
+    #[serde(skip)]
+    kind: PhantomData<K>,
 }
 
-impl Manifest {
+impl<K: Kind> Tombstone<K> {
+    /// That this one was deleted then.
+    pub const fn new(deleted: Link, number: u64, at: Timestamp) -> Self {
+        Self { deleted, number, at, kind: PhantomData }
+    }
+}
+
+impl<K: Kind> Statement for Manifest<K> {
+    const CONTEXT: &'static str = K::SIGNED_AS;
+}
+
+impl<K: Kind> Statement for Tombstone<K> {
+    const CONTEXT: &'static str = K::DELETED_AS;
+}
+
+impl<K: Kind> Manifest<K> {
     /// The digest by which the next one names it.
     pub fn digest(&self) -> String {
-        hex(&Sha256::digest(line(self).as_bytes()))
+        statement::digest(self)
+    }
+
+    /// How the next one names it, when its signed line has this digest.
+    pub fn link(&self, sha256: &str) -> Link {
+        Link { id: self.id.clone(), sha256: sha256.to_owned() }
     }
 
     /// The names of the checks that failed.
@@ -218,87 +288,6 @@ impl Manifest {
 pub fn failed(checks: &[Check]) -> Vec<&str> {
     let failed = checks.iter().filter(|check| check.outcome == Outcome::Fail);
     failed.map(|check| check.name.as_str()).collect()
-}
-
-/// A statement as it is signed. Of our own types there is none that JSON cannot say.
-fn line(statement: &impl Serialize) -> String {
-    serde_json::to_string(statement).unwrap_or_default()
-}
-
-/// The second line.
-#[derive(Debug, Serialize, Deserialize)]
-struct Signed {
-    key: String,
-    signature: String,
-}
-
-/// Why a text is no statement of this host's.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs, reason = "each variant's fields are what its message prints")]
-pub enum SignatureFault {
-    #[error("it is not two lines of JSON")]
-    Form,
-    #[error("it is signed with another key, {0}")]
-    OtherKey(String),
-    #[error("its signature is not over what it says: it was altered")]
-    Altered,
-    #[error("it is of a newer holdfast")]
-    Newer,
-}
-
-/// Signs a statement.
-pub fn sign(statement: &impl Serialize, key: &SigningKey) -> String {
-    let line = line(statement);
-    let signature = key.sign(&signed_bytes(&line)).to_bytes();
-    let key = hex(key.verifying_key().as_bytes());
-    let signed = Signed { key, signature: hex(&signature) };
-    format!("{line}\n{}\n", self::line(&signed))
-}
-
-fn signed_bytes(line: &str) -> Vec<u8> {
-    [CONTEXT, line.as_bytes()].concat()
-}
-
-/// Reads a statement that `key` must have signed; with the digest by which others name it.
-///
-/// # Errors
-/// [`SignatureFault`].
-pub fn read<T: DeserializeOwned>(
-    text: &str,
-    key: &VerifyingKey,
-) -> Result<(T, String), SignatureFault> {
-    let mut lines = text.split('\n');
-    let (Some(line), Some(signed), Some(""), None) =
-        (lines.next(), lines.next(), lines.next(), lines.next())
-    else {
-        return Err(SignatureFault::Form);
-    };
-    let signed: Signed = serde_json::from_str(signed).map_err(|_| SignatureFault::Form)?;
-    if signed.key != hex(key.as_bytes()) {
-        // Others' words end up on a terminal.
-        let shown = signed.key.chars().filter(char::is_ascii_hexdigit).take(64).collect();
-        return Err(SignatureFault::OtherKey(shown));
-    }
-    let bytes = unhex(&signed.signature).and_then(|bytes| <[u8; 64]>::try_from(bytes).ok());
-    let bytes = bytes.ok_or(SignatureFault::Form)?;
-    // Of a signature there is one form, and of that one spelling, so nothing in the file can be altered unseen.
-    if hex(&bytes) != signed.signature {
-        return Err(SignatureFault::Form);
-    }
-    let signature = Signature::from_bytes(&bytes);
-    key.verify_strict(&signed_bytes(line), &signature).map_err(|_| SignatureFault::Altered)?;
-    let version: Version = serde_json::from_str(line).map_err(|_| SignatureFault::Form)?;
-    if version.format.is_some_and(|format| format > FORMAT) {
-        return Err(SignatureFault::Newer);
-    }
-    let statement = serde_json::from_str(line).map_err(|_| SignatureFault::Form)?;
-    Ok((statement, hex(&Sha256::digest(line.as_bytes()))))
-}
-
-/// What of a statement is read first.
-#[derive(Deserialize)]
-struct Version {
-    format: Option<u32>,
 }
 
 #[cfg(test)]

@@ -1,19 +1,33 @@
 //! Brings a backup back into an empty database, with a custodian's identity.
 
-use std::{io::Write as _, path::Path, time::Duration};
+use std::{io::Write as _, path::Path};
 
 use age::IdentityFile;
 
 use super::{
+    arguments,
     connection::{Connection, Login, reach_as},
     manifest::Manifest,
+    restorer::{RESTORER, Server},
+    role::SUPERUSER,
+    run,
     server::{self, ServerError},
     stream::{self, StreamError},
 };
 use crate::{
-    host::{HostError, Reader, secret, shelf::Shelf},
+    host::{
+        HostError, Reader,
+        error::chain,
+        lock::{Lock, LockError},
+        secret,
+        shelf::Shelf,
+    },
     profile::schema::Backup,
 };
+
+/// By which one restore at a time uses its one role, and what is left of another one may be ended. A proof goes on meanwhile,
+/// and is not waited for.
+const LOCK: &str = "/run/holdfast/restore.lock";
 
 /// Why nothing was restored.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +43,32 @@ pub enum RestoreError {
         "{database} has {tables} tables; only an empty database is restored into: createdb {database}"
     )]
     NotEmpty { database: String, tables: u64 },
+    #[error(
+        "{clients} other clients are connected to {database}: a signer may be one; nothing is restored under anybody"
+    )]
+    InUse { database: String, clients: u64 },
+    #[error("{}", match .0 {
+        Some(role) => format!("there is no role {role}: createuser {role}"),
+        None => "the server has no database of the name that is backed up, by which its owner would be known; say --owner ROLE".to_owned(),
+    })]
+    NoOwner(Option<String>),
+    #[error(
+        "{database} is owned by {role}, a superuser, and as one everything in the backup would run: say --owner ROLE"
+    )]
+    Superuser { database: String, role: String },
+    #[error(
+        "it is restored, but could not be given to {owner}: REASSIGN OWNED BY \"{RESTORER}\" TO \"{owner}\""
+    )]
+    NotGiven { owner: String, source: ServerError },
+    #[error(
+        "it is restored, and owned by {owner}; but the role {RESTORER}, which can do nothing, could not be removed: what it has in other databases is of a restore that was killed: REASSIGN OWNED BY \"{RESTORER}\" there"
+    )]
+    NotDismissed { owner: String, source: ServerError },
+    #[error(
+        "{error}; nor could what it left be cleared, of the role {RESTORER}, which the next restore tries again: {}",
+        chain(.left)
+    )]
+    Left { error: String, left: ServerError },
     #[error("the file of {0} is not the one that its manifest is of")]
     OtherFile(String),
     #[error("the backup cannot be read")]
@@ -38,6 +78,8 @@ pub enum RestoreError {
     #[error(transparent)]
     Server(#[from] ServerError),
     #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error(transparent)]
     Host(#[from] HostError),
 }
 
@@ -46,7 +88,7 @@ pub enum RestoreError {
 pub struct Target<'a> {
     /// The database; it must be empty.
     pub database: &'a str,
-    /// The role that will own what is in it, and the account whose processes restore it.
+    /// The role that restores it, and the account whose processes do.
     pub role: &'a str,
 }
 
@@ -73,7 +115,20 @@ pub fn borrowed(identities: &[Box<dyn age::Identity>]) -> Vec<&dyn age::Identity
     identities.iter().map(|each| &**each).collect()
 }
 
-/// Restores it: the file is read to its end first, so that nothing of an altered one gets anywhere.
+/// As whom a backup is restored. A dump is a program: what its authors wrote into it runs with the rights of who restores
+/// it, and no `SET ROLE` keeps it from taking back those of who logged in.
+#[derive(Debug, Clone, Copy)]
+pub enum Hand<'a> {
+    /// As a role that may do nothing, and is there for this alone; then it is given to its owner.
+    Plain {
+        /// Who that is; none: who owns the database that the backup is of.
+        owner: Option<&'a str>,
+    },
+    /// As a role of somebody's choice, which owns it then.
+    As(&'a str),
+}
+
+/// Restores it, and says who owns it: the file is read to its end first, so that nothing of an altered one gets anywhere.
 ///
 /// # Errors
 /// [`RestoreError`]; the database is then as empty as before, because all is one transaction.
@@ -83,10 +138,10 @@ pub fn restore(
     manifest: &Manifest,
     identities: &[&dyn age::Identity],
     backup: &Backup,
-    target: Target<'_>,
-) -> Result<(), RestoreError> {
-    if target.database == backup.database.as_str() {
-        return Err(RestoreError::Own(target.database.to_owned()));
+    (database, hand): (&str, Hand<'_>),
+) -> Result<String, RestoreError> {
+    if database == backup.database.as_str() {
+        return Err(RestoreError::Own(database.to_owned()));
     }
     let file = &manifest.archive.file;
     let (sha256, bytes) =
@@ -94,19 +149,135 @@ pub fn restore(
     if (sha256, bytes) != (manifest.archive.sha256.clone(), manifest.archive.bytes) {
         return Err(RestoreError::OtherFile(manifest.id.clone()));
     }
-    let limit = backup.time_limit.as_duration();
-    let login = Login { role: target.role, database: target.database };
-    let way = reach_as(reader, &manifest.name, backup, login, "pg_restore")?;
-    let (newest, _) = way.newest()?;
-    let (_, bin) = server::choose(&way.clients, manifest.client_major)
-        .ok_or(ServerError::OldClient { server: manifest.client_major, newest })?;
-    let connection = &way.connection;
-    empty(connection, bin, target.database)?;
     stream::unpack(shelf.read(file)?, identities, |_| Ok(())).map_err(RestoreError::Stream)?;
-    feed(connection, bin, shelf, file, identities, target, limit)
+    let restoring = Restoring { reader, shelf, manifest, identities, backup };
+    let _lock = Lock::exclusive(
+        Path::new(LOCK),
+        &format!("backup restore {} --into {database}", manifest.id),
+    )?;
+    match hand {
+        Hand::As(role) => {
+            restoring.fill(Target { database, role })?;
+            Ok(role.to_owned())
+        }
+        Hand::Plain { owner } => restoring.plainly(database, owner),
+    }
 }
 
-fn empty(connection: &Connection, bin: &Path, database: &str) -> Result<(), RestoreError> {
+/// What is restored, and from where.
+#[derive(Clone, Copy)]
+struct Restoring<'a> {
+    reader: &'a Reader,
+    shelf: &'a Shelf,
+    manifest: &'a Manifest,
+    identities: &'a [&'a dyn age::Identity],
+    backup: &'a Backup,
+}
+
+impl Restoring<'_> {
+    /// As a role made for it, which is gone afterwards.
+    fn plainly(&self, database: &str, owner: Option<&str>) -> Result<String, RestoreError> {
+        let login = Login { role: SUPERUSER, database };
+        let way = reach_as(self.reader, &self.manifest.name, self.backup, login, "pg_restore")?;
+        let (connection, bin) = (&way.connection, way.newest()?.1);
+        let server = Server { connection, bin, database };
+        server.clear()?;
+        ready(connection, bin, database)?;
+        let owner = self.owner(&|sql| server.ask(sql), owner)?;
+        let before = server.ask(
+            "SELECT to_json(pg_get_userbyid(datdba)) FROM pg_database WHERE datname = current_database()",
+        )?;
+        let before: String = run::answer(&before)?;
+        server.appoint()?;
+        if let Err(error) = self.fill(Target { database, role: RESTORER }) {
+            return Err(match server.undo(&before) {
+                Ok(()) => error,
+                Err(left) => RestoreError::Left { error: chain(&error), left },
+            });
+        }
+        server
+            .give(&owner)
+            .map_err(|error| RestoreError::NotGiven { owner: owner.clone(), source: error })?;
+        server
+            .dismiss()
+            .map_err(|error| RestoreError::NotDismissed { owner: owner.clone(), source: error })?;
+        Ok(owner)
+    }
+
+    /// Who is to own it.
+    fn owner(
+        &self,
+        ask: &impl Fn(&str) -> Result<String, ServerError>,
+        given: Option<&str>,
+    ) -> Result<String, RestoreError> {
+        let database = &self.backup.database;
+        let whose = given.map_or_else(
+            || format!("oid = (SELECT datdba FROM pg_database WHERE datname = '{database}')"),
+            |role| format!("rolname = '{role}'"),
+        );
+        let answer = ask(&format!(
+            "SELECT json_build_array(rolname, rolsuper) FROM pg_roles WHERE {whose}"
+        ))?;
+        if answer.trim().is_empty() {
+            return Err(RestoreError::NoOwner(given.map(str::to_owned)));
+        }
+        match run::answer(&answer)? {
+            // What is in the dump would run as a superuser, later.
+            (role, true) if given.is_none() => {
+                Err(RestoreError::Superuser { database: database.to_string(), role })
+            }
+            (role, _) => Ok(role),
+        }
+    }
+
+    fn fill(&self, target: Target<'_>) -> Result<(), RestoreError> {
+        let Self { reader, shelf, manifest, identities, backup } = *self;
+        let login = Login { role: target.role, database: target.database };
+        let way = reach_as(reader, &manifest.name, backup, login, "pg_restore")?;
+        let (newest, _) = way.newest()?;
+        let (_, bin) = server::choose(&way.clients, manifest.client_major)
+            .ok_or(ServerError::OldClient { server: manifest.client_major, newest })?;
+        let connection = &way.connection;
+        // What one that was killed left in a container would go on filling it.
+        connection.clear(bin)?;
+        ready(connection, bin, target.database)?;
+        let pg_restore = bin.join("pg_restore");
+        let database = format!("--dbname={}", target.database);
+        let mut args = vec![database.as_str(), "--no-password"];
+        args.extend(arguments::RESTORE);
+        let limit = backup.time_limit.as_duration();
+        let mut restoring = connection.launch(&pg_restore, &args, limit).start()?;
+        let mut sink = restoring.stdin.take();
+        let file = shelf.read(&manifest.archive.file)?;
+        let read = stream::unpack(file, identities, |bytes| {
+            // One that fails ends early; its own words say why.
+            if sink.as_mut().is_some_and(|pipe| pipe.write_all(bytes).is_err()) {
+                sink = None;
+            }
+            Ok(())
+        });
+        if let Err(error) = read {
+            // Stopped before its input ends, so that it does not take what has come for all.
+            drop(restoring);
+            // In a container that ends only what speaks to it. What keeps this from being said is said by the next one.
+            drop(connection.clear(bin));
+            return Err(RestoreError::Stream(error));
+        }
+        drop(sink);
+        let ended = restoring.end();
+        if ended.is_err() {
+            drop(connection.clear(bin));
+        }
+        ended.map_err(RestoreError::Restore)
+    }
+}
+
+/// That a database is empty, and nobody else is at work in it.
+fn ready(connection: &Connection, bin: &Path, database: &str) -> Result<(), RestoreError> {
+    let clients = server::clients(connection, bin)?;
+    if clients > 0 {
+        return Err(RestoreError::InUse { database: database.to_owned(), clients });
+    }
     let count = connection.ask(
         bin,
         "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
@@ -119,41 +290,4 @@ fn empty(connection: &Connection, bin: &Path, database: &str) -> Result<(), Rest
         return Ok(());
     }
     Err(RestoreError::NotEmpty { database: database.to_owned(), tables })
-}
-
-fn feed(
-    connection: &Connection,
-    bin: &Path,
-    shelf: &Shelf,
-    file: &str,
-    identities: &[&dyn age::Identity],
-    target: Target<'_>,
-    limit: Duration,
-) -> Result<(), RestoreError> {
-    let pg_restore = bin.join("pg_restore");
-    let database = format!("--dbname={}", target.database);
-    let args = [
-        database.as_str(),
-        "--exit-on-error",
-        "--single-transaction",
-        "--no-owner",
-        "--no-privileges",
-        "--no-password",
-    ];
-    let mut restoring = connection.launch(&pg_restore, &args, limit).start()?;
-    let mut sink = restoring.stdin.take();
-    let read = stream::unpack(shelf.read(file)?, identities, |bytes| {
-        // One that fails ends early; its own words say why.
-        if sink.as_mut().is_some_and(|pipe| pipe.write_all(bytes).is_err()) {
-            sink = None;
-        }
-        Ok(())
-    });
-    if let Err(error) = read {
-        // Stopped before its input ends, so that it does not take what has come for all.
-        drop(restoring);
-        return Err(RestoreError::Stream(error));
-    }
-    drop(sink);
-    restoring.end().map_err(RestoreError::Restore)
 }

@@ -18,7 +18,7 @@ use crate::{
 const READS: &str = "pg_read_all_data";
 
 /// Debian's account of PostgreSQL's superuser, and the role's name.
-const SUPERUSER: &str = "postgres";
+pub(super) const SUPERUSER: &str = "postgres";
 
 /// What a role may do.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]

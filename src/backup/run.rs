@@ -1,29 +1,34 @@
 //! Makes a backup: one stream from the database to the file, the proof of that file, and its manifest.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use age::x25519;
-use ed25519_dalek::{SigningKey, VerifyingKey};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 
 use super::{
-    catalogue::{self, ARCHIVE, Entry, MANIFEST},
+    catalogue::{self, Entry},
     chain::Inquiry,
     connection::reach,
     dump::Dump,
+    folder::{self, Bytes},
     joint,
     judge::{self, DKG_TABLE},
-    manifest::{Archive, Check, Drill, FORMAT, Link, Manifest, Outcome, Proof, Source, read, sign},
-    prove::{self, Depth, ProveError, Sealed, lines},
+    manifest::{Archive, Check, Database, Drill, Kind as _, Manifest, Outcome, Proof, Source},
+    plain::{self, Use},
+    prove::{self, Depth, MIGRATIONS_TABLE, ProveError, Sealed},
     rows::print,
     server::{self, ServerError, Session},
     signing,
+    statement::{FORMAT, sign},
     stream::StreamError,
 };
 use crate::{
     host::{
         HostError, Reader, clock,
-        error::chain,
+        scratch::Claim,
         secret,
         shelf::{OpenShelf, Shelf},
     },
@@ -68,36 +73,8 @@ pub struct Job<'a> {
     pub people: &'a [Person],
     /// How the chain is asked; none: the profile names none.
     pub chain: Option<&'a Inquiry>,
-}
-
-/// The backups of a name, as they lie there.
-///
-/// # Errors
-/// When the folder or a manifest cannot be read.
-pub fn catalogue(shelf: &Shelf, name: &str, key: &SigningKey) -> Result<Vec<Entry>, HostError> {
-    catalogue_of(shelf, name, &key.verifying_key())
-}
-
-/// The same by the public half of the key.
-///
-/// # Errors
-/// As [`catalogue`].
-pub fn catalogue_of(
-    shelf: &Shelf,
-    name: &str,
-    key: &VerifyingKey,
-) -> Result<Vec<Entry>, HostError> {
-    let mut files = Vec::new();
-    for item in shelf.items()? {
-        if catalogue::id_of(&item.name, name).is_none() {
-            continue;
-        }
-        let is_archive = item.name.ends_with(ARCHIVE);
-        // One that cannot be read as text is one that cannot be believed.
-        let text = if is_archive { None } else { Some(shelf.text(&item.name).unwrap_or_default()) };
-        files.push(catalogue::File { name: item.name, bytes: item.bytes, text });
-    }
-    Ok(catalogue::read_shelf(&files, name, key))
+    /// Whether tables may be as small as they are, this once: it was a person who took their rows away, or a migration.
+    pub accept_shrunken: bool,
 }
 
 /// What the database says of itself in the transaction that is dumped.
@@ -128,15 +105,20 @@ pub fn run(reader: &Reader, job: Job<'_>, is_drill: bool) -> Result<Manifest, Ru
     let recipients = recipients(job)?;
     let way = reach(reader, name, backup, "pg_dump")?;
     let (connection, (newest, bin)) = (&way.connection, way.newest()?);
-    let key = signing::host_key()?;
-    let shelf = Shelf::at(backup.store.as_str()).open()?;
-    clear(&shelf, &key, [ARCHIVE, MANIFEST], |manifest: &Manifest| &manifest.archive.file)?;
-    let before = catalogue(shelf.shelf(), name, &key)?;
+    let shelf = Shelf::at(backup.store.as_str());
+    let (key, _) = signing::host_key(&shelf)?;
+    let shelf = shelf.open_within(patience(backup))?;
+    // Before anything is dumped: a backup is not to go unproven because another one is being proven.
+    let claim = Claim::take(patience(backup))?;
+    folder::clear::<Database>(&shelf, &key)?;
+    let before = folder::entries(shelf.shelf(), name, &key.verifying_key(), Bytes::OfSmall)?;
     room(&shelf, &before, backup)?;
 
     let limit = backup.time_limit.as_duration();
     connection.clear(bin)?;
     let session = Session::begin(connection, bin, limit)?;
+    // Before the snapshot, which locks may keep waiting: what was committed by then is in the dump.
+    let begun = clock::now();
     let (session, _) = session.ask("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
     let (session, facts) = session.ask(FACTS)?;
     let facts: Facts = answer(&facts)?;
@@ -150,8 +132,7 @@ pub fn run(reader: &Reader, job: Job<'_>, is_drill: bool) -> Result<Manifest, Ru
     let (session, source) = source(session, facts.bytes)?;
     let (session, snapshot) = session.ask("SELECT pg_export_snapshot()")?;
 
-    let begun = clock::now();
-    let id = catalogue::id(name, begun);
+    let id = catalogue::id::<Database>(name, begun);
     let drill = x25519::Identity::generate();
     let dump = Dump {
         connection,
@@ -161,7 +142,7 @@ pub fn run(reader: &Reader, job: Job<'_>, is_drill: bool) -> Result<Manifest, Ru
         drill: &drill.to_public(),
         backup,
     };
-    let file = format!("{id}{ARCHIVE}");
+    let file = format!("{id}{}", Database::ENDS.archive);
     let written = dump.write(&shelf, &file);
     if written.is_err() {
         // What went wrong is said; that what is left of it could not be ended either is for the next run to say.
@@ -173,6 +154,7 @@ pub fn run(reader: &Reader, job: Job<'_>, is_drill: bool) -> Result<Manifest, Ru
     let mut manifest = Manifest {
         format: FORMAT,
         id: id.clone(),
+        number: catalogue::next_number(&before),
         name: name.to_owned(),
         database: backup.database.to_string(),
         begun,
@@ -182,21 +164,13 @@ pub fn run(reader: &Reader, job: Job<'_>, is_drill: bool) -> Result<Manifest, Ru
         drill: drill.to_public().to_string(),
         server_version: facts.version,
         client_major,
-        rows: BTreeMap::new(),
-        newest_block: None,
-        dkg: Vec::new(),
-        chain: None,
+        of: Database { source, ..Database::default() },
+        read_again: BTreeMap::new(),
         proof: Proof::none(clock::now()),
-        previous: before
-            .iter()
-            .rev()
-            .find_map(|entry| entry.manifest.as_ref())
-            .map(|(manifest, sha256)| Link { id: manifest.id.clone(), sha256: sha256.clone() }),
-        source,
+        previous: catalogue::last_link(&before),
     };
 
-    let last = before.iter().rev().find(|entry| entry.is_proven());
-    let last = last.and_then(|entry| entry.manifest.as_ref()).map(|(manifest, _)| manifest);
+    let last = before.iter().rev().find_map(Entry::proven);
     let started = Instant::now();
     let sealed = Sealed {
         shelf: shelf.shelf(),
@@ -206,38 +180,24 @@ pub fn run(reader: &Reader, job: Job<'_>, is_drill: bool) -> Result<Manifest, Ru
         limit,
         depth: if is_drill { drill_depth(&manifest, backup) } else { Depth::Quick },
     };
-    let restored = prove::restore(reader, &sealed);
+    let restored = prove::restore_or_less(&claim, reader, &sealed);
     // Nothing on this host opens the file from here on.
-    drop(drill);
+    drop((drill, claim));
     conclude(&mut manifest, restored, last, job, reader);
     manifest.proof.milliseconds = prove::milliseconds(started);
+    manifest.read_again = folder::read_again(shelf.shelf(), &before, manifest.number);
     // All is on the disk before either has its name, so that between the two there is nothing that could fail.
-    let signed = shelf.write(&format!("{id}{MANIFEST}"), &sign(&manifest, &key))?;
+    let signed =
+        shelf.write(&format!("{id}{}", Database::ENDS.manifest), &sign(&manifest, &key))?;
     unfinished.finish()?;
     signed.finish()?;
     Ok(manifest)
 }
 
-/// Clears what a run left that was killed. Killed between naming its file and naming the manifest, all of it was done and on
-/// the disk: then that is finished. What names end in, and of which file a manifest is, are given.
-pub(super) fn clear<M: DeserializeOwned>(
-    shelf: &OpenShelf,
-    key: &SigningKey,
-    [archive_end, manifest_end]: [&str; 2],
-    archive_of: fn(&M) -> &str,
-) -> Result<(), HostError> {
-    let there = shelf.shelf().items()?;
-    for file in shelf.unfinished()? {
-        let Some(id) = file.becomes().strip_suffix(manifest_end) else { continue };
-        let text = shelf.shelf().text(file.name()).unwrap_or_default();
-        let archive = format!("{id}{archive_end}");
-        let is_signed = read::<M>(&text, &key.verifying_key())
-            .is_ok_and(|(manifest, _)| archive_of(&manifest) == archive);
-        if is_signed && there.iter().any(|item| item.name == archive) {
-            file.finish()?;
-        }
-    }
-    Ok(())
+/// How long one waits for another that uses the folder, or proves something: a dump, its restore and its check may each
+/// take the limit.
+pub fn patience(backup: &Backup) -> Duration {
+    backup.time_limit.as_duration().saturating_mul(3)
 }
 
 /// Whether a file as large as the last one would fit. How large this one gets shows as it is written, and is looked at then.
@@ -254,8 +214,9 @@ fn room(shelf: &OpenShelf, before: &[Entry], backup: &Backup) -> Result<(), RunE
 /// A drill of this backup: what its database takes on the disk, as much again for what is written ahead and sorted
 /// meanwhile, and what is to stay free.
 pub fn drill_depth(manifest: &Manifest, backup: &Backup) -> Depth {
-    let bytes = manifest.source.bytes.max(manifest.archive.plain);
-    Depth::Drill { free: bytes.saturating_mul(2).saturating_add(backup.keep_free.bytes()) }
+    let bytes = manifest.of.source.bytes.max(manifest.archive.plain);
+    let keep = backup.keep_free.bytes();
+    Depth::Drill { free: bytes.saturating_mul(2).saturating_add(keep), keep }
 }
 
 /// Writes what came of the proof into the manifest.
@@ -269,27 +230,36 @@ fn conclude(
     match restored {
         Ok(restored) => {
             let found = restored.found;
-            let checks = judge::judge(&found, &manifest.source, last, job.backup, manifest.begun);
+            let mut checks =
+                judge::judge(&found, &manifest.of.source, last, job.backup, manifest.begun);
+            if job.accept_shrunken {
+                judge::accept_shrunken(&mut checks);
+            }
             manifest.proof.checks = joint::prove(checks, &found.dkg, job.backup);
             if let Some(inquiry) = job.chain {
+                let checks = std::mem::take(&mut manifest.proof.checks);
+                manifest.proof.checks = inquiry.whose(checks, &found, job.backup);
                 let (word, check) = inquiry.compare(&found, reader.files());
-                manifest.chain = Some(word);
+                manifest.of.chain = Some(word);
                 manifest.proof.checks.push(check);
             }
-            manifest.dkg = print::all(&found.dkg);
+            manifest.of.dkg = print::all(&found.dkg);
             manifest.proof.checks.extend(restored.drill.iter().map(Drill::check));
+            manifest.proof.checks.extend(restored.unchecked);
             manifest.proof.drill = restored.drill;
             manifest.proof.server_major = Some(restored.server_major);
-            manifest.rows = found.rows;
-            manifest.newest_block = found.newest_block;
+            manifest.of.rows = found.rows;
+            manifest.of.newest_block = found.newest_block;
         }
         Err(error) => {
-            let (name, text) = ("restore".to_owned(), chain(&error));
-            manifest.proof.checks = vec![Check { name, outcome: Outcome::Fail, text }];
+            let (name, text) = ("restore".to_owned(), prove::without_rows(&error));
+            manifest.proof.checks = vec![Check { name, outcome: error.outcome(), text }];
         }
     }
-    let checks = &manifest.proof.checks;
-    manifest.proof.proven = checks.iter().all(|check| check.outcome != Outcome::Fail);
+    let Proof { checks, server_major, .. } = &manifest.proof;
+    // What got into no server is not proven, whatever the reason.
+    manifest.proof.proven =
+        server_major.is_some() && checks.iter().all(|check| check.outcome != Outcome::Fail);
     manifest.proof.at = clock::now();
 }
 
@@ -310,17 +280,18 @@ pub(super) fn answer<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, Serv
 /// What the database says of itself.
 fn source(session: Session, bytes: u64) -> Result<(Session, Source), ServerError> {
     let mut source = Source { bytes, ..Source::default() };
-    let there = |table: &str| format!("SELECT to_regclass('{table}') IS NOT NULL");
-    let (mut session, is_there) = session.ask(&there("public.__sbtc_migrations"))?;
-    if is_there.trim() == "t" {
-        let (next, migrations) = session.ask(prove::MIGRATIONS)?;
-        source.migrations = Some(lines(&migrations));
+    let (mut session, is_there) = plain::table(session, MIGRATIONS_TABLE, Use::Read)?;
+    if is_there {
+        let (next, mut migrations) = plain::column(session, MIGRATIONS_TABLE, "key")?;
+        // In the order in which a proof has them.
+        migrations.sort();
+        source.migrations = Some(migrations);
         session = next;
     }
-    let (mut session, is_there) = session.ask(&there(DKG_TABLE))?;
-    if is_there.trim() == "t" {
-        let (next, count) = session.ask(&format!("SELECT count(*) FROM {DKG_TABLE}"))?;
-        source.dkg_rows = Some(answer(&count)?);
+    let (mut session, is_there) = plain::table(session, DKG_TABLE, Use::Read)?;
+    if is_there {
+        let (next, keys) = plain::column(session, DKG_TABLE, "aggregate_key")?;
+        source.dkg_rows = Some(keys.len() as u64);
         session = next;
     }
     Ok((session, source))

@@ -2,14 +2,14 @@
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     path::PathBuf,
     process::ChildStdout,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 pub use super::connection::Connection;
-use super::{conninfo::ConninfoFault, ephemeral::START_LIMIT};
+use super::{conninfo::ConninfoFault, ephemeral::START_LIMIT, transport::TransportFault};
 use crate::host::{
     HostError, Reader,
     stage::{Identity, Stage},
@@ -57,8 +57,14 @@ pub enum ServerError {
         "the connection string in {id} is for another {what} than {meant}, which the profile says"
     )]
     OtherThanProfile { id: String, what: &'static str, meant: String },
+    #[error(transparent)]
+    Transport(#[from] TransportFault),
     #[error("the server's answer is not what was asked for: {0}")]
     Answer(String),
+    #[error(
+        "{table} is not what a signer makes, and looking at it would run what somebody else wrote: {faults}"
+    )]
+    NotPlain { table: String, faults: String },
     #[error(transparent)]
     Host(#[from] HostError),
 }
@@ -95,6 +101,31 @@ pub fn account(reader: &Reader, name: &str) -> Result<Identity, ServerError> {
     Ok(Identity { uid: found.uid, gid: found.gid })
 }
 
+/// Who else is connected to a database: of other roles' sessions only a superuser sees more than that they are there, and
+/// those count as a signer's.
+const CLIENTS: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+     AND pid <> pg_backend_pid() AND coalesce(backend_type, 'client backend') = 'client backend' \
+     AND coalesce(application_name, '') NOT LIKE 'holdfast%'";
+
+/// Who has just left is still counted for a moment; who is at work stays.
+const LEAVING: Duration = Duration::from_secs(2);
+
+/// How many others are connected to a database.
+///
+/// # Errors
+/// When it cannot be asked.
+pub(super) fn clients(connection: &Connection, bin: &std::path::Path) -> Result<u64, ServerError> {
+    let begun = Instant::now();
+    loop {
+        let answer = connection.ask(bin, CLIENTS)?;
+        let count = answer.trim().parse();
+        let count = count.map_err(|_| ServerError::Answer(answer.trim().to_owned()))?;
+        if count == 0 || begun.elapsed() > LEAVING {
+            return Ok(count);
+        }
+    }
+}
+
 /// psql as a program uses it: nobody's configuration, nothing but values, and an end at the first error.
 pub(super) const PSQL: &[&str] = &[
     "--no-psqlrc",
@@ -104,6 +135,15 @@ pub(super) const PSQL: &[&str] = &[
     "--no-password",
     "--set=ON_ERROR_STOP=1",
 ];
+
+/// What psql is given first: where the server knows how to (since the fix of CVE-2024-7348), it lets nobody put a view or a
+/// foreign table in the place of a table, whose code would run as who asks. PostgreSQL's own programs do the same.
+pub(super) const PRELUDE: &str = "\\o /dev/null\n\
+SELECT pg_catalog.set_config(name, 'view, foreign-table', false) FROM pg_catalog.pg_settings \
+WHERE name = 'restrict_nonsystem_relation_kind';\n\\o\n";
+
+/// How large an answer may be, in bytes: what is asked for in a conversation is small, or the rows of one small table.
+const ANSWER_LIMIT: usize = 64 << 20;
 
 /// What psql is told to print after an answer.
 const MARK: &str = "--holdfast: that was all--";
@@ -129,6 +169,10 @@ impl Session {
         let mut stage = connection.launch(&psql, PSQL, limit).start()?;
         let answers = stage.stdout.take();
         let answers = answers.ok_or_else(|| ServerError::Answer("psql has no output".into()))?;
+        if let Some(pipe) = &mut stage.stdin {
+            // A psql that has ended says why when it is asked something.
+            drop(pipe.write_all(PRELUDE.as_bytes()));
+        }
         Ok(Self { stage, answers: BufReader::new(answers) })
     }
 
@@ -145,7 +189,11 @@ impl Session {
         let mut answer = String::new();
         loop {
             let mut line = String::new();
-            let read = self.answers.read_line(&mut line);
+            let room = (ANSWER_LIMIT + 1).saturating_sub(answer.len());
+            let read = self.answers.by_ref().take(room as u64).read_line(&mut line);
+            if answer.len() + line.len() > ANSWER_LIMIT {
+                return Err(ServerError::Answer(format!("it has more than {ANSWER_LIMIT} bytes")));
+            }
             if read.map_or(true, |bytes| bytes == 0) {
                 self.stage.end()?;
                 return Err(ServerError::Answer("psql ended before it had answered".into()));

@@ -28,17 +28,16 @@ pub struct Aged<'a> {
 impl<'a> Standing<'a> {
     /// Of these entries, in the order in which they were made.
     pub fn of(entries: &'a [Entry], now: Timestamp) -> Self {
-        let aged = |is: fn(&Entry) -> bool| {
-            let entry = entries.iter().rev().find(|entry| is(entry))?;
-            let manifest = &entry.manifest.as_ref()?.0;
+        let aged = |is: fn(&Entry) -> Option<&Manifest>| {
+            let manifest = entries.iter().rev().find_map(is)?;
             let age = now.as_second().checked_sub(manifest.begun.as_second());
             let age = age.and_then(|age| u64::try_from(age).ok()).map(TimeSpan::from_secs);
             Some(Aged { manifest, age })
         };
         Self {
-            newest: entries.iter().rev().find(|entry| entry.manifest.is_some() && !entry.deleted),
-            proven: aged(Entry::is_proven),
-            drilled: aged(Entry::is_drilled),
+            newest: entries.iter().rev().find(|entry| entry.known().is_some()),
+            proven: aged(Entry::proven),
+            drilled: aged(Entry::drilled),
         }
     }
 

@@ -1,11 +1,24 @@
 //! The two ways through a backup: dump → zstd → age → file, and back. Plain bytes are only ever in memory.
+//!
+//! Either way takes two threads, so that two processors have something to do. A fault of one ends the other.
 
-use std::io::{self, Read, Write};
+use std::{
+    fmt,
+    io::{self, Read, Write},
+    thread::{self, ScopedJoinHandle},
+};
 
-use age::{Decryptor, Encryptor, x25519};
+use age::{
+    Decryptor, Encryptor,
+    stream::{StreamReader, StreamWriter},
+    x25519,
+};
 use sha2::{Digest as _, Sha256};
 
-use super::curve::hex;
+use super::{
+    curve::hex,
+    pieces::{self, End, Giver, Taker},
+};
 use crate::profile::types::AgeRecipient;
 
 /// As much as is moved at once: what age encrypts at once.
@@ -51,12 +64,13 @@ pub struct Packed {
 }
 
 /// Compresses and encrypts a dump to its end. `free` says how much room there is where it goes, of which `keep` must stay.
+/// Compressing takes longer than all the rest, and has this thread for itself.
 ///
 /// # Errors
 /// [`StreamError`]; what was written by then is of no use.
 pub fn pack(
-    mut dump: impl Read,
-    to: impl Write,
+    dump: impl Read,
+    to: impl Write + Send,
     recipients: &[AgeRecipient],
     drill: &x25519::Recipient,
     keep: u64,
@@ -66,9 +80,28 @@ pub fn pack(
     let all = all.chain(std::iter::once(drill as &dyn age::Recipient));
     let encryptor = Encryptor::with_recipients(all).map_err(|_| StreamError::Recipients)?;
     let sealed = encryptor.wrap_output(Counted::new(to)).map_err(StreamError::Write)?;
-    let mut packer = zstd::Encoder::new(sealed, LEVEL).map_err(StreamError::Write)?;
-    packer.include_checksum(true).map_err(StreamError::Write)?;
+    thread::scope(|scope| {
+        let (giver, taker) = pieces::way();
+        let sealing = scope.spawn(move || seal(sealed, taker));
+        let compressed = compress(dump, giver, keep, free);
+        // Its fault first: that nobody takes what is compressed is all that is known here.
+        let sealed = ended(sealing).map_err(StreamError::Write)?;
+        let plain = compressed?;
+        let gone = || StreamError::Write(io::ErrorKind::BrokenPipe.into());
+        let counted = sealed.ok_or_else(gone)?;
+        Ok(Packed { plain, bytes: counted.bytes, sha256: hex(&counted.digest.finalize()) })
+    })
+}
 
+/// Gives a dump on, compressed; and how long it was.
+fn compress(
+    mut dump: impl Read,
+    to: Giver,
+    keep: u64,
+    free: impl Fn() -> Option<u64>,
+) -> Result<u64, StreamError> {
+    let mut packer = zstd::Encoder::new(to, LEVEL).map_err(StreamError::Write)?;
+    packer.include_checksum(true).map_err(StreamError::Write)?;
     let mut chunk = zeroize::Zeroizing::new(vec![0; CHUNK]);
     let (mut plain, mut next_look) = (0, 0);
     loop {
@@ -92,44 +125,103 @@ pub fn pack(
     if plain == 0 {
         return Err(StreamError::Empty);
     }
-    let sealed = packer.finish().map_err(StreamError::Write)?;
-    let mut counted = sealed.finish().map_err(StreamError::Write)?;
-    counted.flush().map_err(StreamError::Write)?;
-    Ok(Packed { plain, bytes: counted.bytes, sha256: hex(&counted.digest.finalize()) })
+    packer.finish().and_then(Giver::finish).map_err(StreamError::Write)?;
+    Ok(plain)
 }
 
-/// Decrypts and decompresses a file to its end, and hands on what was in it. Nothing of that is to be trusted before this
-/// returns: only the end says that all was as it was written.
+/// Encrypts what is given, and writes it; nothing when not all was given, and then without the end that would make it whole.
+fn seal<W: Write>(
+    mut sealed: StreamWriter<Counted<W>>,
+    from: Taker,
+) -> io::Result<Option<Counted<W>>> {
+    if from.each(|piece| sealed.write_all(piece))? == End::Gone {
+        return Ok(None);
+    }
+    let mut counted = sealed.finish()?;
+    counted.flush()?;
+    Ok(Some(counted))
+}
+
+/// What a thread came to. One that panicked has this one do so, too.
+pub(super) fn ended<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// A file that one of the identities opens. Its key is known; of what is in it nothing has been read.
+pub struct Opened<R>(StreamReader<R>);
+
+/// Opens a file. This is where identities are asked, in the thread that has them.
 ///
 /// # Errors
-/// [`StreamError`] when a byte of it is not as it was written, or some are missing. What `to` refuses is
-/// [`StreamError::Write`].
+/// [`StreamError`] when it is none of age's, or for none of them.
+pub fn open<R: Read>(file: R, identities: &[&dyn age::Identity]) -> Result<Opened<R>, StreamError> {
+    let opened = Decryptor::new(file).map_err(|error| not_opened(&error))?;
+    let sealed = opened.decrypt(identities.iter().copied());
+    sealed.map(Opened).map_err(|error| not_opened(&error))
+}
+
+/// [`open`], and [`Opened::unpack`].
+///
+/// # Errors
+/// As either.
 pub fn unpack(
-    file: impl Read,
+    file: impl Read + Send,
     identities: &[&dyn age::Identity],
-    mut to: impl FnMut(&[u8]) -> io::Result<()>,
+    to: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<u64, StreamError> {
-    let opened = Decryptor::new(file).map_err(|error| open(&error))?;
-    let sealed = opened.decrypt(identities.iter().copied()).map_err(|error| open(&error))?;
-    let mut unpacker = zstd::Decoder::new(sealed).map_err(StreamError::Read)?;
-    let mut chunk = zeroize::Zeroizing::new(vec![0; CHUNK]);
-    let mut plain = 0;
-    loop {
-        match unpacker.read(&mut chunk) {
-            Ok(0) => break,
-            Ok(count) => {
-                to(&chunk[..count]).map_err(StreamError::Write)?;
-                plain += count as u64;
+    open(file, identities)?.unpack(to)
+}
+
+impl<R: Read + Send> Opened<R> {
+    /// Decrypts and decompresses it to its end, and hands on what was in it. Nothing of that is to be trusted before this
+    /// returns: only the end says that all was as it was written.
+    ///
+    /// # Errors
+    /// [`StreamError`] when a byte of it is not as it was written, or some are missing. What `to` refuses is
+    /// [`StreamError::Write`].
+    pub fn unpack(self, mut to: impl FnMut(&[u8]) -> io::Result<()>) -> Result<u64, StreamError> {
+        thread::scope(|scope| {
+            let (giver, taker) = pieces::way();
+            let opening = scope.spawn(move || decompress(self.0, giver));
+            let mut plain = 0;
+            let taken = taker.each(|piece| {
+                plain += piece.len() as u64;
+                to(piece)
+            });
+            let opened = ended(opening);
+            // That nobody takes what is opened is all that is known there.
+            let end = taken.map_err(StreamError::Write)?;
+            opened.map_err(StreamError::Read)?;
+            match end {
+                End::Gone => Err(StreamError::Read(io::ErrorKind::UnexpectedEof.into())),
+                End::All if plain == 0 => Err(StreamError::Empty),
+                End::All => Ok(plain),
             }
+        })
+    }
+}
+
+impl<R> fmt::Debug for Opened<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened").finish_non_exhaustive()
+    }
+}
+
+/// Gives what is compressed on as it was, to its end.
+fn decompress(from: impl Read, mut to: Giver) -> io::Result<()> {
+    let mut unpacker = zstd::Decoder::new(from)?;
+    loop {
+        match to.fill(&mut unpacker) {
+            Ok(0) => return to.finish(),
+            Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(StreamError::Read(error)),
+            Err(error) => return Err(error),
         }
     }
-    if plain == 0 { Err(StreamError::Empty) } else { Ok(plain) }
 }
 
 /// In our own words: age looks its own up in files of translations, and panics where it finds none.
-fn open(error: &age::DecryptError) -> StreamError {
+fn not_opened(error: &age::DecryptError) -> StreamError {
     use age::DecryptError as E;
     match error {
         E::NoMatchingKeys => StreamError::Open("it is not for this identity"),

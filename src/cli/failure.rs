@@ -31,6 +31,25 @@ pub enum Exit {
     NotPermitted = 77,
 }
 
+impl Exit {
+    /// Each with its meaning, as the manual and README.md have it.
+    pub const ALL: [(Self, &'static str); 7] = [
+        (Self::Ok, "all right"),
+        (
+            Self::Failed,
+            "it could not be done; the host is as it was, or what could not be restored is named",
+        ),
+        (Self::Findings, "there are findings (`plan`: changes)"),
+        (Self::Usage, "the command line is wrong"),
+        (Self::Data, "the profile or other data is wrong"),
+        (
+            Self::Locked,
+            "another holdfast is at work, or another change waits to be confirmed; try later",
+        ),
+        (Self::NotPermitted, "not permitted"),
+    ];
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
@@ -143,6 +162,9 @@ impl From<EvidenceError> for Failure {
 
 impl From<HostError> for Failure {
     fn from(error: HostError) -> Self {
+        if matches!(error, HostError::Busy(_)) {
+            return Self::new(Exit::Locked, error.chain()).hint("try again when it has ended");
+        }
         let exit = if error.is_permission() { Exit::NotPermitted } else { Exit::Failed };
         Self::new(exit, error.chain())
     }

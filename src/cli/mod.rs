@@ -13,7 +13,10 @@ mod exposure;
 mod firewall;
 mod history;
 mod host;
+mod key;
+mod locked;
 mod logs;
+mod manual;
 mod plan;
 mod recover;
 mod rollback;
@@ -106,6 +109,8 @@ enum Command {
     Exposure(ProfileArg),
     /// Back up a signer's database, prove the backups, and bring them back
     Backup(backup::BackupArgs),
+    /// Bring keys into cold storage: planned, rehearsed, carried out by two people, and proven to open
+    Key(key::KeyArgs),
     /// Show and check the log of what was done to this host and found on it
     Evidence(evidence::EvidenceArgs),
     /// Show what is really kept of each log: since when, for how long it will be, gaps and losses
@@ -118,9 +123,9 @@ enum Command {
     /// For holdfast-early.service and holdfast-recover.service: roll back what was left open before this boot
     #[command(hide = true)]
     Recover(recover::RecoverArgs),
-    /// For the proof of a backup: the process that has the signer's key
+    /// For ceremonies and the proof of backups: the process that holds a key
     #[command(hide = true)]
-    BackupChild,
+    LockedChild(locked::Args),
     /// For packaging and documentation
     #[command(hide = true)]
     Util(util::UtilArgs),
@@ -153,8 +158,9 @@ pub async fn run(cli: Cli, environment: Environment) -> Exit {
         Command::Status(args) => status::run(&context, &args).await,
         Command::Firewall(args) => firewall::run(&context, &args).await,
         Command::Exposure(args) => exposure::run(&context, &args).await,
-        Command::Backup(args) => backup::run(&context, &args).await,
-        Command::BackupChild => backup::child(),
+        Command::Backup(args) => backup::run(&context, &args),
+        Command::Key(args) => key::run(&context, &args),
+        Command::LockedChild(args) => locked::run(&args).await,
         Command::Evidence(args) => evidence::run(&context, &args).await,
         Command::Logs(args) => logs::run(&context, &args).await,
         Command::Explain(args) => explain::run(&context, &args),

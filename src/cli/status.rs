@@ -23,10 +23,13 @@ use crate::{
     evidence::{Log, check},
     host::{
         Reader,
+        binder::Shelf,
         bus::UnitStatus,
         clock,
+        error::chain,
         nft::{self, OwnTable},
     },
+    key::ceremony::{self, Export},
     profile::{self, Loaded, RealSources, Trust, schema::Waiver},
     report::{
         self,
@@ -57,6 +60,8 @@ struct Standing<'a> {
     opening: Option<Opening>,
     /// What the firewall's rules have counted since they were loaded, in packets; empty where there is no table.
     counts: Vec<(String, u64)>,
+    /// The exports of keys; why they cannot be told.
+    keys: Result<Vec<Export>, String>,
     /// The timers; `None` where systemd did not answer.
     timers: Vec<(&'static str, Option<UnitStatus>)>,
 }
@@ -82,6 +87,7 @@ pub(super) async fn run(context: &Context, args: &ProfileArg) -> Result<Exit, Fa
         profile: profile::load(&args.profile, &RealSources, &options).ok(),
         opening: opening(&reader).await,
         counts: counts(&reader).await,
+        keys: ceremony::standing(&Shelf::of_host(), clock::today()).map_err(|it| chain(&it)),
         timers: timers(&reader).await,
     };
     match context.format {
@@ -92,6 +98,35 @@ pub(super) async fn run(context: &Context, args: &ProfileArg) -> Result<Exit, Fa
         Format::Text => standing.print(&args.profile, &context.out, clock::today())?,
     }
     Ok(Exit::Ok)
+}
+
+/// An export in a line. `holdfast key status` has the rest.
+fn key_told(export: &Export) -> String {
+    if let Some(why) = &export.fault {
+        return why.clone();
+    }
+    if let Some(retired) = &export.retired {
+        return format!("retired: {}", retired.why);
+    }
+    let drilled = export.drilled.map_or("never drilled".to_owned(), |at| format!("drilled {at}"));
+    let mut told = format!("{drilled}, next by {}", export.due);
+    if export.overdue {
+        told.push_str(", which is over");
+    }
+    if !export.signed {
+        told.push_str("; not signed by both");
+    }
+    if let Some(why) = &export.failed {
+        told.push_str(&format!("; failed: {why}"));
+    }
+    told
+}
+
+fn key_json(export: &Export) -> serde_json::Value {
+    json!({
+        "name": export.name, "good": export.is_good(), "drilled": export.drilled, "due": export.due,
+        "retired": export.retired, "text": key_told(export),
+    })
 }
 
 /// Looks at the evidence log; the journal is not asked.
@@ -193,6 +228,10 @@ impl Standing<'_> {
                 _ => serde_json::Value::Null,
             },
             "timers": timers,
+            "keys": match &self.keys {
+                Ok(exports) => json!(exports.iter().map(key_json).collect::<Vec<_>>()),
+                Err(why) => json!({ "why": why }),
+            },
             "waivers": self.waivers(),
         })
     }
@@ -225,6 +264,7 @@ impl Standing<'_> {
             };
             out.line(format!("timer       {name}: {text}"))?;
         }
+        self.print_keys(out)?;
         for (rule, packets) in &self.counts {
             // Whoever may add a rule may put anything into its comment.
             let rule: String = rule.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
@@ -264,6 +304,27 @@ impl Standing<'_> {
         for id in &self.open {
             let text = format!("interrupted transaction {id}; it is repaired by: holdfast verify");
             out.line(out.paint(Tone::Bad, &text))?;
+        }
+        Ok(())
+    }
+
+    fn print_keys(&self, out: &Out) -> std::io::Result<()> {
+        let exports = match &self.keys {
+            Ok(exports) => exports,
+            Err(why) => {
+                return out.line(out.paint(Tone::Bad, &format!("keys        {}", harmless(why))));
+            }
+        };
+        let is_wanted = self.profile.as_ref().is_some_and(|it| !it.profile.keys.is_empty());
+        if exports.is_empty() && is_wanted {
+            let text =
+                "keys        none was ever exported into cold storage; see docs/key-ceremony.md";
+            return out.line(out.paint(Tone::Bad, text));
+        }
+        for export in exports {
+            let text = format!("keys        {}: {}", export.name, harmless(&key_told(export)));
+            let tone = if export.is_good() { None } else { Some(Tone::Bad) };
+            out.line(tone.map_or(text.clone(), |tone| out.paint(tone, &text)))?;
         }
         Ok(())
     }

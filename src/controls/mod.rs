@@ -6,6 +6,7 @@ pub mod backup;
 mod dropin;
 pub mod firewall;
 pub mod journal;
+pub mod keys;
 pub mod login;
 pub mod logs;
 pub mod pull;
@@ -38,6 +39,7 @@ pub const ALL: &[&dyn Control] = &[
     &firewall::FirewallControl,
     &login::LoginControl,
     &backup::BackupControl,
+    &keys::KeysControl,
 ];
 
 /// A section of the profile and what it means on a host.

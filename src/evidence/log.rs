@@ -4,7 +4,7 @@
 use std::{
     collections::VecDeque,
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
-    io::{self, BufRead as _, BufReader, Read as _, Seek as _, Write as _},
+    io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
     os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -28,6 +28,9 @@ use crate::{
 
 /// Reading and writing the log takes milliseconds.
 const WAIT_FOR_OTHERS: Duration = Duration::from_secs(10);
+
+/// How much of its end [`Log::recent`] reads, in bytes: some thousand records.
+const RECENT: u64 = 1 << 20;
 
 /// Why the log could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -149,9 +152,28 @@ impl Log {
     pub fn newest(&self, count: usize) -> Result<Vec<Record>, EvidenceError> {
         let reading =
             self.open_locked(OpenOptions::new().read(true), "open", File::try_lock_shared)?;
-        let Some(file) = reading else { return Ok(Vec::new()) };
+        reading.map_or_else(|| Ok(Vec::new()), |file| self.records(&file, count))
+    }
+
+    /// The records in the last MiB of it, oldest first: for what would be recorded again before long.
+    ///
+    /// # Errors
+    /// When the log is there and cannot be read.
+    pub fn recent(&self) -> Result<Vec<Record>, EvidenceError> {
+        let reading =
+            self.open_locked(OpenOptions::new().read(true), "open", File::try_lock_shared)?;
+        let Some(mut file) = reading else { return Ok(Vec::new()) };
+        let bytes = file.metadata().map_err(self.error("look at"))?.len();
+        // A record that is cut there is none.
+        let from = SeekFrom::Start(bytes.saturating_sub(RECENT));
+        file.seek(from).map_err(self.error("read"))?;
+        self.records(&file, usize::MAX)
+    }
+
+    /// The newest from where the file stands.
+    fn records(&self, file: &File, count: usize) -> Result<Vec<Record>, EvidenceError> {
         let mut newest = VecDeque::new();
-        let (mut log, mut piece) = (BufReader::new(&file), Vec::new());
+        let (mut log, mut piece) = (BufReader::new(file), Vec::new());
         // Pieces of an overlong line are no records either.
         while {
             piece.clear();

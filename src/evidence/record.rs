@@ -35,6 +35,8 @@ pub mod kind {
     pub const CLOSED: &str = "closed";
     /// A backup was made, or failed; the subject is its name in the profile.
     pub const BACKUP: &str = "backup";
+    /// The host's own key was made, with which it signs what it says of its backups; the subject is `host-key`.
+    pub const HOST_KEY: &str = "host-key";
     /// Backups' files were deleted as the profile says; the subject is its name in the profile.
     pub const PRUNED: &str = "pruned";
     /// A backup was restored and judged without a custodian's key; the subject is the backup's id.
@@ -43,7 +45,8 @@ pub mod kind {
     pub const DRILL: &str = "drill";
     /// A backup was restored for use; the subject is the backup's id.
     pub const RESTORE: &str = "restore";
-    /// A key was exported to its custodians, or a custodian showed that they can open it; the subject is the key's name.
+    /// A step of a ceremony, with the digest of its record so far, or what custodians did afterwards; the subject is the
+    /// ceremony, the key or the custodian.
     pub const CEREMONY: &str = "ceremony";
 }
 

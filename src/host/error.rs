@@ -36,7 +36,7 @@ pub enum HostError {
     Bus { call: &'static str, unit: String, source: Box<zbus::Error> },
     #[error("{verb} of {unit} ended as \"{result}\"; see: systemctl status {unit}")]
     Job { verb: &'static str, unit: String, result: String },
-    #[error("cannot make a scratch network namespace")]
+    #[error("cannot make a namespace")]
     Namespace { source: nix::Error },
     #[error("the kernel does not number its firewall rules for us")]
     Netlink { source: nix::Error },
@@ -46,6 +46,8 @@ pub enum HostError {
     Connect { to: SocketAddr, source: io::Error },
     #[error("refused: {0}")]
     Refused(String),
+    #[error("{0}")]
+    Busy(String),
 }
 
 impl HostError {
@@ -53,6 +55,12 @@ impl HostError {
     pub fn file(action: &'static str, path: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::File { action, path, source }
+    }
+
+    /// Whether the kernel does not give a file that is there.
+    pub fn is_unreadable(&self) -> bool {
+        let Self::File { source, .. } = self else { return false };
+        source.raw_os_error().is_some() && source.kind() != io::ErrorKind::NotFound
     }
 
     /// Whether the cause is a lack of privilege.
@@ -86,6 +94,7 @@ impl HostError {
             | Self::NoSpace { .. }
             | Self::Timeout { .. }
             | Self::NoProgram { .. }
+            | Self::Busy(_)
             | Self::NoBus { .. } => true,
             // What systemd itself says no to, it will say no to again.
             Self::Bus { source, .. } => !matches!(**source, zbus::Error::MethodError(..)),

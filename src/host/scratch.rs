@@ -1,21 +1,29 @@
 //! The folders of an ephemeral PostgreSQL: of an account of its own, and gone afterwards.
 
 use std::{
+    ffi::CStr,
     fs::{self, DirBuilder, File, Permissions, TryLockError},
     io,
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, chown},
     path::Path,
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
 use nix::sys::statvfs::statvfs;
 
-use super::{HostError, stage::Identity};
+use super::{
+    HostError,
+    stage::{Floor, Identity},
+};
 
 /// Where it is: `/run` is in memory, so that nothing of a restored backup gets onto a disk. Short, because the path of a socket
 /// has at most 107 bytes (unix(7)).
 const FOLDER: &str = "/run/holdfast-proof";
+
+/// The same for system calls.
+pub(super) const FOLDER_C: &CStr = c"/run/holdfast-proof";
 
 /// Where a whole database is restored to, which memory would not hold: on the disk that has the database itself, unless
 /// another one is mounted here.
@@ -31,50 +39,77 @@ pub enum Place {
     Memory,
     /// On a disk, for everything, if it has so much room.
     Disk {
-        /// How much must be free, in bytes.
+        /// How much must be free before, in bytes.
         free: u64,
+        /// How much must stay free, in bytes.
+        keep: u64,
     },
 }
 
-/// How long one proof waits for another.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// What an ephemeral server takes in memory before anything is restored into it is 40 to 50 MB (measured with PostgreSQL
+/// 15 and 17), and the tables by which a backup is judged take some MB.
+const MEMORY_NEEDED: u64 = 96 << 20;
 
-/// How often it looks.
+/// What must stay free in `/run`: systemd and others cannot do without.
+const MEMORY_KEPT: u64 = 16 << 20;
+
+/// How often one proof looks whether another has ended.
 const POLL: Duration = Duration::from_millis(100);
+
+/// The right to prove something, which one holdfast has at a time.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    _lock: Arc<File>,
+}
+
+impl Claim {
+    /// Takes it; who has it is waited for.
+    ///
+    /// # Errors
+    /// [`HostError::Busy`] when that takes longer than `patience`.
+    pub fn take(patience: Duration) -> Result<Self, HostError> {
+        let failed = |action| HostError::file(action, FOLDER);
+        folder(FOLDER)?;
+        let lock = File::open(FOLDER).map_err(failed("open"))?;
+        let begun = Instant::now();
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(Self { _lock: Arc::new(lock) }),
+                Err(TryLockError::WouldBlock) if begun.elapsed() < patience => thread::sleep(POLL),
+                Err(TryLockError::WouldBlock) => {
+                    let waited = patience.as_secs();
+                    return Err(HostError::Busy(format!(
+                        "another backup is being proven, and still is after {waited} s"
+                    )));
+                }
+                Err(TryLockError::Error(error)) => return Err(failed("lock")(error)),
+            }
+        }
+    }
+}
 
 /// The folder, held until dropped; then it is removed with all that is in it.
 #[derive(Debug)]
 pub struct Scratch {
     place: Place,
-    _lock: File,
+    _claim: Claim,
 }
 
 impl Scratch {
     /// Makes it, empty, for an account. What a killed proof left is removed: its processes died with it.
     ///
     /// # Errors
-    /// When it cannot be made, there is no room, or another proof has it for longer than 10 minutes.
-    pub fn make(owner: Identity, place: Place) -> Result<Self, HostError> {
-        let failed = |action| HostError::file(action, FOLDER);
-        folder(FOLDER)?;
-        let lock = File::open(FOLDER).map_err(failed("open"))?;
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match lock.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(POLL),
-                Err(TryLockError::WouldBlock) => {
-                    return Err(HostError::Refused("another backup is being proven".into()));
-                }
-                Err(TryLockError::Error(error)) => return Err(failed("lock")(error)),
-            }
-        }
-        let scratch = Self { place, _lock: lock };
-        clear().map_err(failed("clear"))?;
+    /// When it cannot be made, or there is no room.
+    pub fn make(claim: &Claim, owner: Identity, place: Place) -> Result<Self, HostError> {
+        let scratch = Self { place, _claim: claim.clone() };
+        clear().map_err(HostError::file("clear", FOLDER))?;
         clear_disk().map_err(HostError::file("clear", DISK))?;
-        if let Place::Disk { free: needed } = place {
-            folder(DISK)?;
-            room(needed)?;
+        match place {
+            Place::Memory => room(FOLDER, MEMORY_NEEDED, "proving a backup")?,
+            Place::Disk { free: needed, .. } => {
+                folder(DISK)?;
+                room(DISK, needed, "restoring all")?;
+            }
         }
         for folder in [scratch.data(), scratch.socket()] {
             let make = || {
@@ -88,11 +123,16 @@ impl Scratch {
 
     /// Where the server keeps its data.
     pub fn data(&self) -> String {
-        let folder = match self.place {
-            Place::Memory => FOLDER,
-            Place::Disk { .. } => DISK,
+        format!("{}/{DATA}", self.floor().folder)
+    }
+
+    /// How much must stay free there.
+    pub fn floor(&self) -> Floor {
+        let (folder, bytes) = match self.place {
+            Place::Memory => (FOLDER, MEMORY_KEPT),
+            Place::Disk { keep, .. } => (DISK, keep),
         };
-        format!("{folder}/{DATA}")
+        Floor { folder: folder.to_owned(), bytes }
     }
 
     /// Where its socket is.
@@ -135,17 +175,30 @@ fn folder(path: &str) -> Result<(), HostError> {
     )))
 }
 
-/// Whether so much is free on the disk: a full one stops PostgreSQL.
-fn room(needed: u64) -> Result<(), HostError> {
-    let stat = statvfs(DISK)
-        .map_err(|error| HostError::file("ask for the free space of", DISK)(error.into()))?;
-    let free = stat.blocks_available() * stat.fragment_size();
-    if free >= needed {
-        return Ok(());
+/// What to do where there is too little room: what is in memory is in plain, and to get onto no disk.
+pub fn more(folder: &str) -> &'static str {
+    if folder == DISK {
+        "mount a larger disk there"
+    } else {
+        "give it more memory: mount -o remount,size=SIZE /run"
     }
-    Err(HostError::Refused(format!(
-        "{DISK} has {free} bytes free, and restoring all takes {needed}; mount a larger disk there"
-    )))
+}
+
+/// How many bytes are free on the file system of a folder; `None` when it does not tell.
+pub(super) fn free(folder: &str) -> Option<u64> {
+    let stat = statvfs(folder).ok()?;
+    Some(stat.blocks_available() * stat.fragment_size())
+}
+
+/// Whether so much is free there: a full disk stops PostgreSQL, and a full `/run` much else.
+fn room(folder: &str, needed: u64, what: &str) -> Result<(), HostError> {
+    match free(folder) {
+        Some(free) if free < needed => Err(HostError::Refused(format!(
+            "{folder} has {free} bytes free, and {what} takes {needed}; {}",
+            more(folder)
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn clear() -> io::Result<()> {

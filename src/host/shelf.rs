@@ -19,9 +19,12 @@ use std::{
         DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
     },
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use nix::{
+    errno::Errno,
     fcntl::{AT_FDCWD, OFlag, RenameFlags, renameat2},
     sys::statvfs::statvfs,
 };
@@ -33,6 +36,9 @@ const LOCK: &str = ".lock";
 
 /// The folder of what is finished, in the folder of backups.
 pub const FINISHED: &str = "finished";
+
+/// How often it is looked whether another has let go of it.
+const POLL: Duration = Duration::from_millis(100);
 
 /// What an unfinished file's name ends in.
 const UNFINISHED: &str = ".unfinished";
@@ -163,6 +169,14 @@ impl Shelf {
     /// # Errors
     /// When somebody else writes to it, or others than root could.
     pub fn open(self) -> Result<OpenShelf, HostError> {
+        self.open_within(Duration::ZERO)
+    }
+
+    /// The same, waiting for who writes to it.
+    ///
+    /// # Errors
+    /// [`HostError::Busy`] when that takes longer than `patience`.
+    pub fn open_within(self, patience: Duration) -> Result<OpenShelf, HostError> {
         let shown = self.folder.display().to_string();
         let failed = |action| HostError::file(action, shown.clone());
         own_folder(&self.folder, 0o700)?;
@@ -171,12 +185,18 @@ impl Shelf {
         options.read(true).append(true).create(true).mode(0o600);
         let lock = options.custom_flags(OFlag::O_NOFOLLOW.bits()).open(self.folder.join(LOCK));
         let lock = lock.map_err(failed("open the lock of"))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(OpenShelf { shelf: self, _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(HostError::Refused(format!(
-                "another holdfast makes or deletes backups in {shown}"
-            ))),
-            Err(TryLockError::Error(error)) => Err(failed("lock")(error)),
+        let begun = Instant::now();
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(OpenShelf { shelf: self, _lock: lock }),
+                Err(TryLockError::WouldBlock) if begun.elapsed() < patience => thread::sleep(POLL),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(HostError::Busy(format!(
+                        "another holdfast makes or deletes backups in {shown}"
+                    )));
+                }
+                Err(TryLockError::Error(error)) => return Err(failed("lock")(error)),
+            }
         }
     }
 }
@@ -325,10 +345,15 @@ impl Unfinished<'_> {
             .map_err(HostError::file("set the mode of", shelf.shown(&self.becomes)))?;
         self.sync()?;
         let (from, to) = (shelf.path(&self.name), shelf.path(&self.becomes));
-        renameat2(AT_FDCWD, &from, AT_FDCWD, &to, RenameFlags::RENAME_NOREPLACE).map_err(
-            |error| HostError::file("rename to", shelf.shown(&self.becomes))(error.into()),
-        )?;
+        match renameat2(AT_FDCWD, &from, AT_FDCWD, &to, RenameFlags::RENAME_NOREPLACE) {
+            // NFS cannot keep from replacing, and a link never replaces. Killed in between, it has both names.
+            Err(Errno::EINVAL) => fs::hard_link(&from, &to),
+            renamed => renamed.map_err(io::Error::from),
+        }
+        .map_err(HostError::file("rename to", shelf.shown(&self.becomes)))?;
         self.is_finished = true;
+        // Where it was renamed nothing is left of that name.
+        self.shelf.remove(&self.name)?;
         self.shelf.sync()
     }
 }

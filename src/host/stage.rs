@@ -7,7 +7,7 @@ use std::{
     fs::File,
     io::{Read as _, Write as _},
     os::{
-        fd::{AsRawFd, BorrowedFd, RawFd},
+        fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
         unix::process::CommandExt as _,
     },
     path::Path,
@@ -28,13 +28,18 @@ use nix::{
     unistd::{Gid, Pid, Uid, getpid, getppid, setgid, setgroups, setuid},
 };
 
-use super::{HostError, process::Output};
+use super::{HostError, enclosure, process::Output, scratch};
 
 /// How much of a program's complaints is kept: its first words say what it is about.
 const STDERR_KEPT: u64 = 64 << 10;
 
 /// An answer to a question is no listing of a database.
 const OUTPUT_LIMIT: usize = 64 << 20;
+
+/// How much a stage's pipe holds, in bytes: what Linux lets anybody have (pipe-max-size in `proc_sys_fs(5)`). PostgreSQL's
+/// programs write and read 4 KiB at a time, and each of those wakes who waits at the other end of a pipe that is full or
+/// empty: of the 64 KiB that a pipe has by itself, that costs more than all the rest of a proof.
+const PIPE: i32 = 1 << 20;
 
 /// How often a program that has closed its output is asked whether it has ended.
 const POLL: Duration = Duration::from_millis(5);
@@ -83,7 +88,20 @@ pub struct Stage {
     stderr: Option<JoinHandle<Vec<u8>>>,
     watch: Option<mpsc::Sender<()>>,
     expired: Arc<AtomicBool>,
+    starved: Arc<AtomicBool>,
 }
+
+/// How much a program must leave free on a disk: it is stopped when there is less.
+#[derive(Debug, Clone)]
+pub struct Floor {
+    /// A folder on it.
+    pub folder: String,
+    /// So many bytes.
+    pub bytes: u64,
+}
+
+/// How often it is looked how much is free: what is written meanwhile is a part of what must stay free.
+const LOOK: Duration = Duration::from_millis(250);
 
 impl Launch<'_> {
     /// Starts it.
@@ -99,15 +117,34 @@ impl Launch<'_> {
     /// # Errors
     /// When it cannot be started.
     pub fn start_with(&self, lent: Option<&File>) -> Result<Stage, HostError> {
+        self.begin(lent, None)
+    }
+
+    /// Starts it as the first process of a namespace of its own: see [`super::enclosure`]. Nothing that it starts outlives
+    /// it, whatever it does, and who waits for its end waits for theirs.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_alone(&self, floor: &Floor) -> Result<Stage, HostError> {
+        self.begin(None, Some(floor))
+    }
+
+    fn begin(&self, lent: Option<&File>, alone: Option<&Floor>) -> Result<Stage, HostError> {
         let name = self.program.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let command = std::iter::once(name.as_str()).chain(self.args.iter().map(String::as_str));
         let command = command.collect::<Vec<_>>().join(" ");
         let lent = lent.map(AsRawFd::as_raw_fd);
-        let mut child = self.command(lent).spawn().map_err(|source| {
-            let program = self.program.display().to_string();
-            HostError::Start { program, source }
-        })?;
+        let start =
+            |source| HostError::Start { program: self.program.display().to_string(), source };
+        let mut child = if alone.is_some() {
+            let lifeline = enclosure::lifeline().map_err(start)?;
+            enclosure::spawn(&mut self.command(lent, Some(lifeline.as_raw_fd())))?
+        } else {
+            self.command(lent, None).spawn().map_err(start)?
+        };
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        widen(stdin.as_ref());
+        widen(stdout.as_ref());
         let stderr = child.stderr.take().map(|pipe| {
             thread::spawn(move || {
                 let (mut kept, mut pipe) = (Vec::new(), pipe);
@@ -119,20 +156,33 @@ impl Launch<'_> {
         });
         let child = Arc::new(Mutex::new(child));
         let expired = Arc::new(AtomicBool::new(false));
+        let starved = Arc::new(AtomicBool::new(false));
         let (watch, done) = mpsc::channel();
-        let (watched, flag, limit) = (Arc::clone(&child), Arc::clone(&expired), self.limit);
+        let (watched, limit, floor) = (Arc::clone(&child), self.limit, alone.cloned());
+        let (late, short) = (Arc::clone(&expired), Arc::clone(&starved));
         thread::spawn(move || {
-            if done.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
-                flag.store(true, Ordering::SeqCst);
-                // It may have ended at this very moment: then there is nothing to stop.
-                drop(lock(&watched).kill());
+            let begun = Instant::now();
+            loop {
+                let left = limit.saturating_sub(begun.elapsed());
+                let wait = if floor.is_some() { left.min(LOOK) } else { left };
+                if done.recv_timeout(wait) != Err(mpsc::RecvTimeoutError::Timeout) {
+                    return;
+                }
+                let is_short = floor.as_ref().is_some_and(Floor::is_broken);
+                if is_short || begun.elapsed() >= limit {
+                    (if is_short { short } else { late }).store(true, Ordering::SeqCst);
+                    // It may have ended at this very moment: then there is nothing to stop.
+                    drop(lock(&watched).kill());
+                    return;
+                }
             }
         });
-        Ok(Stage { child, command, limit, stdin, stdout, stderr, watch: Some(watch), expired })
+        let watch = Some(watch);
+        Ok(Stage { child, command, limit, stdin, stdout, stderr, watch, expired, starved })
     }
 
     #[expect(unsafe_code, reason = "no safe way to leave the network and the account behind")]
-    fn command(&self, lent: Option<RawFd>) -> Command {
+    fn command(&self, lent: Option<RawFd>, lifeline: Option<RawFd>) -> Command {
         #[expect(clippy::disallowed_methods, reason = "the other permitted place")]
         let mut command = Command::new(self.program);
         command
@@ -148,7 +198,7 @@ impl Launch<'_> {
         let (identity, isolated, parent) = (self.identity, self.isolated, getpid());
         // SAFETY: between fork and exec only system calls are made, and nothing is allocated.
         unsafe {
-            command.pre_exec(move || Ok(become_stage(identity, isolated, parent, lent)?));
+            command.pre_exec(move || Ok(become_stage(identity, isolated, parent, lent, lifeline)?));
         }
         command
     }
@@ -171,9 +221,7 @@ impl Launch<'_> {
             // A program that ends without reading all of it says why on stderr.
             drop(pipe.write_all(input));
         }
-        let output = stage.rest()?;
-        stage.end()?;
-        Ok(output)
+        stage.answer()
     }
 }
 
@@ -184,6 +232,7 @@ fn become_stage(
     isolated: bool,
     parent: Pid,
     lent: Option<RawFd>,
+    lifeline: Option<RawFd>,
 ) -> nix::Result<()> {
     if let Some(lent) = lent {
         // SAFETY: the parent holds the file open until the program has been started.
@@ -192,6 +241,9 @@ fn become_stage(
     }
     if isolated {
         unshare(CloneFlags::CLONE_NEWNET)?;
+    }
+    if lifeline.is_some() {
+        enclosure::enclose()?;
     }
     if let Some(Identity { uid, gid }) = identity {
         let gid = Gid::from_raw(gid);
@@ -204,14 +256,32 @@ fn become_stage(
     // After the account has changed, which would forget it.
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     // Killed in between, nobody would be told.
-    if getppid() == parent { Ok(()) } else { Err(nix::Error::ESRCH) }
+    let lives = lifeline.map_or_else(|| getppid() == parent, enclosure::lives);
+    if lives { Ok(()) } else { Err(nix::Error::ESRCH) }
+}
+
+/// Has a pipe hold [`PIPE`]. One for which the kernel has no more works as well, if slower.
+fn widen(pipe: Option<&impl AsFd>) {
+    let _ = pipe.map(|pipe| fcntl(pipe, FcntlArg::F_SETPIPE_SZ(PIPE)));
 }
 
 fn lock(child: &Mutex<Child>) -> MutexGuard<'_, Child> {
     child.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Floor {
+    /// Whether there is less. A file system that does not tell is none that is full.
+    fn is_broken(&self) -> bool {
+        scratch::free(&self.folder).is_some_and(|free| free < self.bytes)
+    }
+}
+
 impl Stage {
+    /// Whether it was stopped because its [`Floor`] was reached.
+    pub fn was_starved(&self) -> bool {
+        self.starved.load(Ordering::SeqCst)
+    }
+
     /// All that it writes from here on.
     fn rest(&mut self) -> Result<Vec<u8>, HostError> {
         let mut bytes = Vec::new();
@@ -224,6 +294,17 @@ impl Stage {
             return Err(HostError::TooMuchOutput { command, limit: OUTPUT_LIMIT });
         }
         Ok(bytes)
+    }
+
+    /// Gives it nothing more to read, waits for its end, which must be a good one, and gives what it printed by then.
+    ///
+    /// # Errors
+    /// As [`Stage::end`], and when it prints too much.
+    pub fn answer(mut self) -> Result<Vec<u8>, HostError> {
+        drop(self.stdin.take());
+        let output = self.rest()?;
+        self.end()?;
+        Ok(output)
     }
 
     /// Waits for its end, which must be a good one. Its pipes are closed first.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::check::check;
 use super::diagnostic::{Diagnostic, Severity};
 use super::load::Options;
+use super::schema_json::schema;
 use super::source::{Facts, MAX_BYTES, SourceMap, Sources, Span};
 use super::tree::{Node, parse};
 
@@ -96,7 +97,7 @@ impl Reader<'_> {
         let mut root = parse(&text, offset, &mut faults);
         let sound = faults.is_empty();
         let mut more = Vec::new();
-        check(&mut root, sound, &mut more);
+        check(&mut root, schema(), sound, &mut more);
         // What the parser made of a line it could not read is not the author's doing.
         let line = |each: &Diagnostic| each.line_start(self.map);
         let broken: BTreeSet<_> = faults.iter().map(line).collect();

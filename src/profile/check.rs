@@ -6,7 +6,7 @@
 use serde_json::Value as Schema;
 
 use super::diagnostic::Diagnostic;
-use super::schema_json::{MERGE_KEY, REMOVE, free_values, key_format, required, schema};
+use super::schema_json::{MERGE_KEY, REMOVE, free_values, key_format, required};
 use super::source::Span;
 use super::tree::{Node, Table, Value};
 use super::types::{Format, SysctlKey, shown};
@@ -16,8 +16,8 @@ mod value;
 
 /// Checks one file. Of a file that is not `sound` TOML only part could be read, so nothing is said
 /// of what is missing there.
-pub(crate) fn check(root: &mut Node, sound: bool, found: &mut Vec<Diagnostic>) {
-    Checker { found, sound }.node(root, schema());
+pub(crate) fn check(root: &mut Node, schema: &Schema, sound: bool, found: &mut Vec<Diagnostic>) {
+    Checker { found, sound }.node(root, schema);
 }
 
 /// Lists are compared item by item with each other; no host needs longer ones.

@@ -22,6 +22,7 @@
 mod chain;
 mod check;
 mod diagnostic;
+pub mod document;
 mod load;
 mod merge;
 mod reference;

@@ -7,7 +7,7 @@
 
 use std::sync::LazyLock;
 
-use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use super::schema::Profile;
@@ -25,7 +25,7 @@ const COMMITTED: &str = include_str!("../../docs/profile.schema.json");
 static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
     // Tests make it, or they would hold what is committed to itself.
     let committed = if cfg!(test) { None } else { serde_json::from_str(COMMITTED).ok() };
-    committed.unwrap_or_else(generate)
+    committed.unwrap_or_else(|| schema_of::<Profile>("holdfast profile"))
 });
 
 /// The schema as a value.
@@ -38,13 +38,14 @@ pub fn schema_json() -> String {
     format!("{:#}\n", *SCHEMA)
 }
 
-fn generate() -> Value {
+/// The schema of any type of document.
+pub(crate) fn schema_of<T: JsonSchema>(title: &str) -> Value {
     let mut settings = SchemaSettings::draft07();
     settings.inline_subschemas = true;
-    let mut schema: Value = settings.into_generator().into_root_schema_for::<Profile>().into();
+    let mut schema: Value = settings.into_generator().into_root_schema_for::<T>().into();
     tidy(&mut schema);
     if let Value::Object(root) = &mut schema {
-        root.insert("title".into(), "holdfast profile".into());
+        root.insert("title".into(), title.into());
     }
     sort(&mut schema);
     schema

@@ -49,6 +49,7 @@ for _ in $(seq 600); do ENGINE exec signer-postgres psql -U postgres -c 'SELECT 
 for name in signer back; do
     ENGINE exec signer-postgres psql -U postgres -v ON_ERROR_STOP=1 -qc "CREATE DATABASE $name ENCODING 'UTF8' TEMPLATE template0"
 done
+ENGINE exec signer-postgres createuser -U postgres owner
 "#;
 
 fn backed_up(host: &Host, engine: &str) {
@@ -81,14 +82,22 @@ fn backed_up(host: &Host, engine: &str) {
         assert_eq!(started.status, Some(0), "{log}");
     }
 
-    // What a killed run leaves in the container is ended by the next one.
-    let connections =
-        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'holdfast signer-db'";
-    let count = || {
+    // What a killed run leaves in the container is ended by the next one, and a look for DKG rows that goes on meanwhile is not.
+    let count = |program: &str| {
+        let connections = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'holdfast {program} signer-db'"
+        );
         let words =
-            [engine, "exec", "signer-postgres", "psql", "-U", "postgres", "-AtXc", connections];
+            [engine, "exec", "signer-postgres", "psql", "-U", "postgres", "-AtXc", &connections];
         host.run(words).unwrap().ok().unwrap().stdout.trim().to_owned()
     };
+    let look = "setsid holdfast backup watch signer-db >/tmp/looked 2>&1 </dev/null & look=$!
+        while kill -0 $look 2>/dev/null; do
+            pgrep -f '^postgres: .* signer .* idle in transaction' >/dev/null && pkill -STOP -x psql && exit
+        done
+        exit 99";
+    let met = (0..20).any(|_| host.sh(look).unwrap().status == Some(0) && count("psql") == "1");
+    assert!(met, "it was over too soon each time");
     let leave = "holdfast backup run signer-db >/tmp/out 2>&1 & run=$!
         for _ in $(seq 6000); do
             pgrep -f '^postgres: .* signer .* COPY' >/dev/null && pkill -STOP -x pg_dump && break
@@ -98,14 +107,18 @@ fn backed_up(host: &Host, engine: &str) {
         kill -9 $run; wait $run || :";
     let met = (0..5).any(|_| host.sh(leave).unwrap().status == Some(0));
     assert!(met, "it was over too soon each time");
-    assert_ne!(count(), "0");
+    assert_ne!(count("pg_dump"), "0");
     make(host, true);
-    assert_eq!(count(), "0");
-    host.sh("pkill -KILL -x pg_dump || :").unwrap().ok().unwrap();
+    assert_eq!((count("pg_dump"), count("psql")), ("0".to_owned(), "1".to_owned()));
+    host.sh("pkill -KILL -x 'psql|pg_dump' || :").unwrap().ok().unwrap();
 
     // Back into the container.
     let id = manifest["id"].as_str().unwrap();
-    let words = ["backup", "restore", id, "--into", "back", "--identity", "/root/bob.txt"];
+    let mut words = vec!["backup", "restore", id, "--into", "back", "--identity", "/root/bob.txt"];
+    // The database is the superuser's there, as images make it.
+    let refused = holdfast(host, &words);
+    assert!(refused.stderr.contains("say --owner ROLE"), "{}", refused.stderr);
+    words.extend(["--owner", "owner"]);
     let restored = holdfast(host, &words);
     assert_eq!(restored.status, Some(0), "{}", restored.stderr);
     let (_, rows) = backup(host, &["rows"]);

@@ -152,5 +152,13 @@ on_hosts! {
             assert_eq!((exit, there), (0, before + more), "killed at call {call}: {list}");
             assert_eq!(host.sh(&format!("ls -A {FOLDER} | grep unfinished")).unwrap().stdout, "");
         }
+
+        // NFS knows no rename that replaces nothing: what it answers is told to holdfast here.
+        host.sh("sleep 1.1").unwrap().ok().unwrap();
+        let words = ["strace", "-qq", "-o", "/tmp/trace", "-e", "trace=renameat2", "-e", "inject=renameat2:error=EINVAL", "holdfast", "backup", "run", "signer-db"];
+        host.command(words).unwrap().limit(PATIENCE).run().unwrap().ok().unwrap();
+        assert!(String::from_utf8_lossy(&host.read("/tmp/trace").unwrap()).contains("INJECTED"));
+        assert_eq!(host.sh(&format!("ls -A {FOLDER} | grep unfinished")).unwrap().stdout, "");
+        assert_eq!(backup(host, &["list"]).0, 0);
     }
 }

@@ -94,6 +94,11 @@ fn a_server_is_dumped_by_a_newer_client_and_not_by_an_older_one() {
             output.stderr
         );
         assert_eq!(old.sh(&format!("ls {STORE}")).unwrap().stdout, "");
+        // Off the host, nothing goes without TLS.
+        let elsewhere = string.replace("127.0.0.1", "192.0.2.1") + "?sslmode=prefer";
+        old.push(credential, &elsewhere, 0o600).unwrap();
+        let output = holdfast(&old, &["backup", "run", "signer-db"]);
+        assert!(output.stderr.contains("say sslmode=verify-full"), "{}", output.stderr);
     });
 
     relayed(&new, &old, || {

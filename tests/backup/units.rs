@@ -67,7 +67,7 @@ on_hosts! {
         // Nor may somebody make another thing of a unit; what an operator adds to it is no fault.
         assert_eq!(verify(host).outcome("backup.units/signer-db"), "pass");
         let drop_in = "/etc/systemd/system/holdfast-backup@.service.d/own.conf";
-        for (text, outcome) in [("[Unit]\nOnFailure=page.service\n", "pass"), ("[Service]\nExecStart=\nExecStart=/bin/true\n", "drift")] {
+        for (text, outcome) in [("[Unit]\nOnFailure=page.service\n", "pass"), ("[Service]\nEnvironment=LD_PRELOAD=/tmp/x.so\n", "drift"), ("[Service]\nExecStart=\nExecStart=/bin/true\n", "drift")] {
             host.push(drop_in, text, 0o644).unwrap();
             host.run(["systemctl", "daemon-reload"]).unwrap().ok().unwrap();
             let report = verify(host);
@@ -101,5 +101,18 @@ on_hosts! {
         host.sh(&format!("rm $(ls {STORE}/*.manifest.json | head -1)")).unwrap().ok().unwrap();
         let report = verify(host);
         assert!(report.observed("backup.shelf/signer-db").contains("has no manifest"), "{:#}", report.json);
+        // No manifest names the newest; that it is gone the evidence log tells.
+        host.sh(&format!("cd {STORE} && newest=$(ls *.manifest.json | tail -1) && rm ${{newest%.manifest.json}}.*")).unwrap().ok().unwrap();
+        let report = verify(host);
+        let said = report.observed("backup.shelf/signer-db").to_owned();
+        assert!(said.contains("the evidence log says that it was made, and nothing of it is there"), "{said}");
+        // Nor does the next one cover it up, which takes its place.
+        let (gone, there) = (said.rsplit("; ").next().unwrap(), || backup(host, &["list"]).1["backups"].as_array().unwrap().len());
+        let before = there();
+        host.sh("sleep 1.1").unwrap().ok().unwrap();
+        started("holdfast-backup@signer-db.service");
+        assert_eq!(there(), before + 1);
+        let report = verify(host);
+        assert!(report.observed("backup.shelf/signer-db").contains(gone), "{:#}", report.json);
     }
 }

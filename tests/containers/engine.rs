@@ -38,7 +38,7 @@ print $text;
 "#;
 
 /// How long a container may take to answer after its start.
-const UP_WITHIN: Duration = Duration::from_secs(120);
+pub(super) const UP_WITHIN: Duration = Duration::from_secs(120);
 
 /// The containers, each with its published ports and what it runs.
 const CONTAINERS: [(&str, &[&str], &str); 5] = [

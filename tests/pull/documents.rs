@@ -199,7 +199,19 @@ on_hosts! {
         assert_eq!(sums("/srv/signer-1/backups"), served);
         // Nobody notices on the other host that nothing new comes, but by its age.
         do_in(host, "touch -d '2 days ago' /srv/signer-1/backups/*");
-        assert!(check(host, key)[0].stdout.contains("no manifest has come for 26 hours"));
+        assert_eq!(all_is_well(key), [true, true], "a file's own time counts for nothing");
+        do_in(host, "sed -i 's/ -le 93600 / -le -1 /' /usr/local/bin/check-backups");
+        assert!(check(host, key)[0].stdout.contains("no proven backup of the last 26 hours"));
+        do_in(host, "sed -i 's/ -le -1 / -le 93600 /' /usr/local/bin/check-backups");
+        // Nor are the rows, which come when they come, or what was not proven, a backup of today.
+        let unproven = "sed -i '1s/\"proof\":{\"proven\":true/\"proof\":{\"proven\":false/' *.manifest.json";
+        for script in [unproven, "rm *.manifest.json *.pgdump.zst.age"] {
+            do_in(host, &format!("cp -a /srv/signer-1/backups /root/kept && cd /srv/signer-1/backups && {script}"));
+            let [by_hand, own] = check(host, key);
+            assert!(by_hand.stdout.contains("no proven backup of the last 26 hours"), "{by_hand}");
+            assert!(own.status == Some(2) && own.stdout.contains("no backup of the whole database is proven"), "{own}");
+            do_in(host, "rm -r /srv/signer-1/backups && mv /root/kept /srv/signer-1/backups");
+        }
 
         // Rolled back, nobody fetches any more, and the backups are still there.
         let output = holdfast(host, &["rollback", &id.to_string()]);

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     backup::{
         dkg::Row,
+        joint::own::own,
         judge::Found,
         manifest::{Check, Outcome},
     },
@@ -22,7 +23,7 @@ use crate::{
         http::{self, Client, HttpError},
     },
     profile::{
-        schema::Chain,
+        schema::{Backup, Chain},
         types::{NodeUrl, StacksAddress},
     },
 };
@@ -34,6 +35,9 @@ const VARIABLE: &str = "current-aggregate-pubkey";
 
 /// HTTP's word for an answer.
 const OK: u16 = 200;
+
+/// HTTP's word for what is not there, as in nodes that are too old for it.
+const ABSENT: u16 = 404;
 
 /// How much of an error's body is quoted, in characters.
 const QUOTED: usize = 120;
@@ -60,6 +64,8 @@ pub struct Inquiry {
     section: Chain,
     deployer: Result<StacksAddress, String>,
     before: Option<Answer>,
+    /// The public half of the key that the signer is configured with.
+    own: Result<Option<String>, String>,
 }
 
 impl Inquiry {
@@ -70,7 +76,18 @@ impl Inquiry {
         deployer: Result<StacksAddress, String>,
         before: Option<Answer>,
     ) -> Self {
-        Self { section: section.clone(), deployer, before }
+        Self { section: section.clone(), deployer, before, own: Ok(None) }
+    }
+
+    /// The same with the public half of the key that the signer is configured with, in hexadecimal; or why it cannot be told.
+    #[must_use]
+    pub fn with_own(self, own: Result<Option<String>, String>) -> Self {
+        Self { own, ..self }
+    }
+
+    /// The checks of a proof with whose each row is, by that key, where nothing else tells.
+    pub fn whose(&self, checks: Vec<Check>, found: &Found, rules: &Backup) -> Vec<Check> {
+        own(checks, &found.dkg, rules, &self.own)
     }
 
     /// Asks the operator's own node, and then the others of the profile, until one can be believed; the answer of the first
@@ -141,11 +158,12 @@ fn identity(client: &Client, node: &NodeUrl) -> Result<Node, LookFault> {
     if info.status != OK {
         return Err(refused(url, &info));
     }
-    // Absent in older nodes, and an error in one without peers.
     let health = client.get(&node.at("/v3/health"))?;
+    let is_alone = ![OK, ABSENT].contains(&health.status);
     let health = (health.status == OK).then_some(health.body);
-    Node::from_answers(&info.body, health.as_deref())
-        .map_err(|source| LookFault::Answer { url, source })
+    let said = Node::from_answers(&info.body, health.as_deref())
+        .map_err(|source| LookFault::Answer { url, source })?;
+    Ok(Node { alone: is_alone, ..said })
 }
 
 /// The key. The variable is asked for only where the call is not served: it is what the function reads.
@@ -163,7 +181,7 @@ fn key(client: &Client, node: &NodeUrl, deployer: &StacksAddress) -> Result<OnCh
     let read = client.get(&url)?;
     match read.status {
         OK => clarity::data_var(&read.body).map_err(|source| LookFault::Answer { url, source }),
-        404 => Err(LookFault::NoContract {
+        ABSENT => Err(LookFault::NoContract {
             url: node.to_string(),
             contract: format!("{deployer}.{CONTRACT}"),
             words: words(&read),

@@ -113,10 +113,10 @@ fn a_node_that_is_not_to_be_believed_is_named_for_what_it_is() {
     for word in [other, behind, lags] {
         assert_eq!(word.verdict, "stale-node");
     }
-    // No peers to compare with, or too old to know the question.
-    for status in [404, 500] {
+    // No peers to compare with; or too old to know the question.
+    for (status, expected) in [(500, "stale-node"), (503, "stale-node"), (404, "equal")] {
         let alone = Answers { health: Reply::Of(status, "no peers".into()), ..good() };
-        assert_eq!(verdict(alone).verdict, "equal");
+        assert_eq!(verdict(alone).verdict, expected, "{status}");
     }
 }
 

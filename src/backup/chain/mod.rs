@@ -1,6 +1,5 @@
 //! The keys in a backup against the key on the Stacks chain.
 //!
-//! - [`deployer`]: whose contract is asked, from the profile or the signer's own configuration
 //! - [`look`]: asks a node who it is, whether it is up to date, and for the key
 //! - [`node`]: which node answered, and whether it is to be believed; pure
 //! - [`clarity`]: the value it gives, decoded strictly; pure
@@ -9,7 +8,6 @@
 
 pub mod clarity;
 mod compare;
-pub mod deployer;
 pub mod look;
 pub mod node;
 pub mod word;

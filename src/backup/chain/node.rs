@@ -56,8 +56,11 @@ pub struct Node {
     pub burn_height: u64,
     /// Which program it is, as it says.
     pub version: String,
-    /// How many Stacks blocks it is behind its best peer; `None`: it was not asked, or has no peer to say so.
+    /// How many Stacks blocks it is behind its best peer; `None`: it is too old to say, or [`alone`](Self::alone).
     pub behind: Option<u64>,
+    /// Whether it has no peer to compare itself with.
+    #[serde(default)]
+    pub alone: bool,
 }
 
 /// Why a node's word does not count.
@@ -72,6 +75,8 @@ pub enum Doubt {
     },
     /// It says so itself.
     NotSynced,
+    /// It has no peers: nobody tells it what is new.
+    Alone,
     /// Its peers are ahead of it.
     Behind(u64),
     /// The signer has seen newer Bitcoin blocks than it has.
@@ -92,6 +97,9 @@ impl fmt::Display for Doubt {
                 write!(f, "it is on network {found}, and the signer on {expected}")
             }
             Self::NotSynced => f.write_str("it says that it is not fully synced"),
+            Self::Alone => f.write_str(
+                "it cannot say how far behind its peers it is: it has none that answers",
+            ),
             Self::Behind(blocks) => write!(f, "it is {blocks} Stacks blocks behind its best peer"),
             Self::BehindSigner { found, seen } => write!(
                 f,
@@ -121,8 +129,8 @@ struct Health {
 }
 
 impl Node {
-    /// Reads the bodies of the answers to `/v2/info` and `/v3/health`. The second is absent in older nodes, and an error
-    /// in one without peers: `None` then.
+    /// Reads the bodies of the answers to `/v2/info` and `/v3/health`. The second is absent in older nodes, `None` then, and
+    /// an error in one without peers, which is [`alone`](Self::alone).
     ///
     /// # Errors
     /// When either is not what a node says.
@@ -137,6 +145,7 @@ impl Node {
             burn_height: info.burn_block_height,
             version: quoted(&info.server_version),
             behind: health.map(|health| health.difference_from_max_peer),
+            alone: false,
         })
     }
 
@@ -148,6 +157,9 @@ impl Node {
         }
         if self.synced == Some(false) {
             return Some(Doubt::NotSynced);
+        }
+        if self.alone {
+            return Some(Doubt::Alone);
         }
         if let Some(blocks) = self.behind.filter(|blocks| *blocks > BEHIND) {
             return Some(Doubt::Behind(blocks));
@@ -206,6 +218,8 @@ mod tests {
         assert_eq!(told(&unsynced, Network::Mainnet, None), "it says that it is not fully synced");
         let still = good_still();
         assert_eq!(still, "it has learned of no Bitcoin block for 181 minutes");
+        let alone = Node { alone: true, ..node(None) };
+        assert!(told(&alone, Network::Mainnet, None).contains("it has none that answers"));
         let behind = node(Some(r#"{"difference_from_max_peer":61}"#));
         assert_eq!(
             told(&behind, Network::Mainnet, None),

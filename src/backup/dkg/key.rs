@@ -71,7 +71,7 @@ impl SignerKey {
     }
 
     /// What the rows are encrypted with: the bytes of the key as they are.
-    pub(super) fn bytes(&self) -> &[u8; 32] {
+    pub(crate) fn bytes(&self) -> &[u8; 32] {
         &self.bytes
     }
 }

@@ -32,4 +32,4 @@ pub use self::{
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -23,7 +23,7 @@ SELECT json_build_object(\
 FROM unnest(signer_set_public_keys) WITH ORDINALITY AS signer (key, place)), \
 'signature_share_threshold', signature_share_threshold, \
 'created_at', created_at, \
-'dkg_shares_status', dkg_shares_status, \
+'dkg_shares_status', concat(dkg_shares_status), \
 'started_at_bitcoin_block_hash', encode(started_at_bitcoin_block_hash, 'hex'), \
 'started_at_bitcoin_block_height', started_at_bitcoin_block_height) \
 FROM sbtc_signer.dkg_shares ORDER BY created_at, aggregate_key";

@@ -28,7 +28,7 @@ pub(super) fn group() -> Group {
 }
 
 /// What PostgreSQL would answer for a row.
-pub(super) fn row(made: &holdfast_test_dkg::Row) -> Row {
+pub(crate) fn row(made: &holdfast_test_dkg::Row) -> Row {
     Row::from_lines(&made.json()).unwrap().remove(0)
 }
 

@@ -5,12 +5,13 @@ use std::io::{Read, Write};
 use zeroize::Zeroizing;
 
 use super::{
+    configured::configured,
     key_file::key,
-    talk::{Answer, Job, Judged, KeyWord, RowWord},
+    talk::{Answer, Job, Judged, KeyWord, Order, RowWord},
 };
 use crate::{
     backup::dkg::{By, Flaw, SignerKey, Verdict, prove},
-    host::{Files, HostError, secret},
+    host::{HostError, Reader, secret, shield},
 };
 
 /// A hundred generations of rows are 300 kB.
@@ -20,27 +21,33 @@ const LONGEST: u64 = 64 << 20;
 ///
 /// # Errors
 /// When nobody takes its answer.
-pub fn run(from: &mut impl Read, to: &mut impl Write) -> std::io::Result<()> {
-    // What a panic prints could quote what it was about.
-    std::panic::set_hook(Box::new(|_| {}));
+pub async fn run(from: &mut impl Read, to: &mut impl Write) -> std::io::Result<()> {
+    shield::be_silent_in_panics();
     let answer = match secret::keep_in_memory() {
-        Ok(()) => answer(from, &Files::below("/"), secret::open_nothing_more),
+        Ok(()) => answer(from, &Reader::live(), secret::open_nothing_more).await,
         Err(error) => Answer::Refused(error.chain()),
     };
     serde_json::to_writer(&mut *to, &answer)?;
     to.flush()
 }
 
-/// Reads the keys, shuts the door behind them, and judges.
-fn answer(
+async fn answer(
     from: &mut impl Read,
-    files: &Files,
+    host: &Reader,
     shut: impl FnOnce() -> Result<(), HostError>,
 ) -> Answer {
-    let Ok(job) = serde_json::from_reader::<_, Job>(from.take(LONGEST)) else {
-        return Answer::Refused("what the process was told is no job".into());
-    };
-    let read: Vec<_> = job.files.iter().map(|file| read(files, file)).collect();
+    match serde_json::from_reader::<_, Order>(from.take(LONGEST)) {
+        Ok(Order::Judge(job)) => judge(job, host, shut),
+        Ok(Order::Configured(chain)) => {
+            Answer::Configured(Box::new(configured(&chain, host).await))
+        }
+        Err(_) => Answer::Refused("what the process was told is no order".into()),
+    }
+}
+
+/// Reads the keys, shuts the door behind them, and judges.
+fn judge(job: Job, host: &Reader, shut: impl FnOnce() -> Result<(), HostError>) -> Answer {
+    let read: Vec<_> = job.files.iter().map(|file| read(host, file)).collect();
     if let Err(error) = shut() {
         return Answer::Refused(error.chain());
     }
@@ -57,8 +64,8 @@ fn answer(
     Answer::Judged(Judged { keys: words, rows })
 }
 
-fn read(files: &Files, file: &str) -> Result<SignerKey, String> {
-    let text = files.text(file).map_err(|error| error.chain())?;
+fn read(host: &Reader, file: &str) -> Result<SignerKey, String> {
+    let text = host.files().text(file).map_err(|error| error.chain())?;
     let text = Zeroizing::new(text.ok_or("it is not there")?);
     key(&text)
 }
@@ -84,7 +91,7 @@ mod tests {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    fn judged(files: &[(&str, String)], rows: &[String]) -> Judged {
+    async fn judged(files: &[(&str, String)], rows: &[String]) -> Judged {
         let root = tempfile::tempdir().unwrap();
         for (name, text) in files {
             #[expect(clippy::disallowed_methods, reason = "a fixture")]
@@ -98,12 +105,12 @@ mod tests {
                 .collect(),
             rows: Row::from_lines(&rows.join("\n")).unwrap(),
         };
-        let (job, mut is_shut) = (serde_json::to_vec(&job).unwrap(), false);
+        let (job, mut is_shut) = (serde_json::to_vec(&Order::Judge(job)).unwrap(), false);
         let shut = || {
             is_shut = true;
             Ok(())
         };
-        let answer = answer(&mut job.as_slice(), &Files::below(root.path()), shut);
+        let answer = answer(&mut job.as_slice(), &Reader::below(root.path()), shut).await;
         assert!(is_shut);
         let said = serde_json::to_string(&answer).unwrap();
         for (_, text) in files {
@@ -111,12 +118,12 @@ mod tests {
         }
         match answer {
             Answer::Judged(judged) => judged,
-            Answer::Refused(why) => panic!("{why}"),
+            other => panic!("{other:?}"),
         }
     }
 
-    #[test]
-    fn each_generation_opens_its_own_rows_and_no_others() {
+    #[tokio::test]
+    async fn each_generation_opens_its_own_rows_and_no_others() {
         let (now, before) = (Group::new("now", 5, 3), Group::new("before", 5, 3));
         let key = |group: &Group| hex(&group.private_key(0));
         let mut damaged = now.round(2).row(0);
@@ -128,7 +135,7 @@ mod tests {
             now.round(3).row(1).json(),
             before.round(4).row(0).json(),
         ];
-        let one = judged(&[("now", key(&now))], &rows);
+        let one = judged(&[("now", key(&now))], &rows).await;
         assert_eq!(one.keys[0].public, Ok(hex(&now.public_key(0))));
         assert_eq!(one.keys[1].public, Err("it is not there".into()));
         assert!(matches!(&one.rows[0], RowWord::Opens(words) if words.contains("its share fits")));
@@ -138,18 +145,18 @@ mod tests {
             );
         }
         assert_eq!(one.rows[3], RowWord::NoKey);
-        let both = judged(&[("before", key(&before)), ("now", key(&now))], &rows);
+        let both = judged(&[("before", key(&before)), ("now", key(&now))], &rows).await;
         assert_eq!(both.rows[..3], one.rows[..3]);
         assert!(matches!(&both.rows[3], RowWord::Opens(_)));
-        assert_eq!(judged(&[], &rows[..1]).rows, [RowWord::NoKey]);
+        assert_eq!(judged(&[], &rows[..1]).await.rows, [RowWord::NoKey]);
     }
 
-    #[test]
-    fn who_cannot_shut_the_door_says_nothing_of_rows() {
+    #[tokio::test]
+    async fn who_cannot_shut_the_door_says_nothing_of_rows() {
         let shut = || Err(HostError::Refused("no".into()));
-        let job = serde_json::to_vec(&Job { files: Vec::new(), rows: Vec::new() }).unwrap();
-        let files = Files::below("/");
-        assert!(matches!(answer(&mut job.as_slice(), &files, shut), Answer::Refused(_)));
-        assert!(matches!(answer(&mut &b"{}"[..], &files, || Ok(())), Answer::Refused(_)));
+        let order = Order::Judge(Job { files: Vec::new(), rows: Vec::new() });
+        let (order, host) = (serde_json::to_vec(&order).unwrap(), Reader::below("/"));
+        assert!(matches!(answer(&mut order.as_slice(), &host, shut).await, Answer::Refused(_)));
+        assert!(matches!(answer(&mut &b"{}"[..], &host, || Ok(())).await, Answer::Refused(_)));
     }
 }

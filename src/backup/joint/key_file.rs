@@ -7,14 +7,13 @@ use crate::{
 };
 
 /// The variable that the signer is started with (stacks-sbtc/sbtc, signer/src/config).
-const VARIABLE: &str = "SIGNER_SIGNER__PRIVATE_KEY";
+pub(super) const VARIABLE: &str = "SIGNER_SIGNER__PRIVATE_KEY";
 
 /// The key of a file with this text.
 ///
 /// # Errors
 /// Why there is none that a signer would start with.
 pub(super) fn key(text: &str) -> Result<SignerKey, String> {
-    let parse = |digits: &str| SignerKey::from_hex(digits).map_err(|fault| fault.to_string());
     let alone = text.trim();
     if !alone.is_empty() && alone.chars().all(|c| c.is_ascii_alphanumeric()) {
         return parse(alone);
@@ -22,13 +21,27 @@ pub(super) fn key(text: &str) -> Result<SignerKey, String> {
     if let Some(value) = env_file::value(text, VARIABLE).map_err(|fault| fault.to_string())? {
         return parse(&value);
     }
-    let table = signer::table(text).map_err(|fault| {
+    let found = in_config(text).map_err(|fault| {
         format!("it has no line {VARIABLE}=, and as a signer's configuration: {fault}")
     })?;
+    found.ok_or_else(|| format!("it has neither signer.private_key nor {VARIABLE}"))
+}
+
+/// The key of a signer's configuration; none where it has none.
+///
+/// # Errors
+/// Why there is none that a signer would start with.
+pub(super) fn in_config(text: &str) -> Result<Option<SignerKey>, String> {
+    let table = signer::table(text).map_err(|fault| fault.to_string())?;
     let value =
         signer::at(&table, &["signer", "private_key"]).map_err(|fault| fault.to_string())?;
-    let value = value.ok_or_else(|| format!("it has neither signer.private_key nor {VARIABLE}"))?;
-    parse(value.as_str().ok_or("signer.private_key is no text in quotes")?)
+    let Some(value) = value else { return Ok(None) };
+    parse(value.as_str().ok_or("signer.private_key is no text in quotes")?).map(Some)
+}
+
+/// The key of these digits.
+pub(super) fn parse(digits: &str) -> Result<SignerKey, String> {
+    SignerKey::from_hex(digits).map_err(|fault| fault.to_string())
 }
 
 #[cfg(test)]
@@ -49,6 +62,9 @@ mod tests {
         ] {
             assert_eq!(key(&text).unwrap().public(), public);
         }
+        let config = format!("[signer]\nprivate_key = \"{KEY}01\"\n");
+        assert_eq!(in_config(&config).unwrap().unwrap().public(), public);
+        assert!(in_config("[signer]\ndeployer = \"x\"\n").unwrap().is_none());
     }
 
     #[test]

@@ -2,9 +2,22 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::backup::dkg::Row;
+use crate::{
+    backup::dkg::Row,
+    profile::{schema::Chain, types::StacksAddress},
+};
 
 /// What it is told.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// To judge rows.
+    Judge(Job),
+    /// To look what the signer of this section is configured with.
+    Configured(Box<Chain>),
+}
+
+/// Rows to judge.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Job {
@@ -20,8 +33,19 @@ pub struct Job {
 pub enum Answer {
     /// It has judged.
     Judged(Judged),
+    /// It has looked.
+    Configured(Box<Configured>),
     /// It has not read any key, because of this.
     Refused(String),
+}
+
+/// What a signer is configured with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Configured {
+    /// Who deployed its contract; or why that cannot be told. Nothing of a file is quoted.
+    pub deployer: Result<StacksAddress, String>,
+    /// The public half of its key, in hexadecimal; none where there is no configuration that has it. Or why that cannot be told.
+    pub public: Result<Option<String>, String>,
 }
 
 /// Its word on files and rows.

@@ -4,12 +4,11 @@
 //! - [`watch`]: looks at the database, and makes one when something is not in the newest
 //! - [`print`](mod@print): by what a row is known again, in the server's words and in ours
 //! - [`text`]: what is in the file: it explains itself
-//! - [`manifest`]: what is known of a file; [`catalogue`]: what lies in the folder
+//! - [`manifest`]: what is known of a file, beyond what is known of any backup
 //! - [`keep`]: which files go; pure
 //! - [`put`]: brings rows back into a database
 //! - [`note`]: what the last look saw, for `verify`
 
-pub mod catalogue;
 pub mod keep;
 pub mod manifest;
 pub mod note;
@@ -17,6 +16,8 @@ pub mod print;
 pub mod put;
 pub mod text;
 pub mod watch;
+
+pub use manifest::Rows;
 
 use crate::host::shelf::Shelf;
 

@@ -15,6 +15,9 @@ pub struct Note {
     pub rows: Vec<Print>,
     /// The height of the newest Bitcoin block that the signer had seen.
     pub height: Option<u64>,
+    /// Columns of the table that no backup of rows has.
+    #[serde(default)]
+    pub unsaved: Vec<String>,
     /// What a node said of the chain, if one was asked.
     pub chain: Option<Asked>,
 }
@@ -34,5 +37,10 @@ impl Note {
     /// Its name among notes.
     pub fn name(backup: &str) -> String {
         format!("backup-{backup}")
+    }
+
+    /// The name of the note of why the last look failed; empty: it did not.
+    pub fn failure(backup: &str) -> String {
+        format!("backup-{backup}-failed")
     }
 }

@@ -18,7 +18,7 @@ use crate::backup::{
 pub const QUERY: &str = "\
 SELECT json_build_object(\
 'key', encode(aggregate_key, 'hex'), \
-'status', dkg_shares_status, \
+'status', concat(dkg_shares_status), \
 'created', created_at, \
 'digest', encode(sha256(\
 sha256(aggregate_key) || sha256(tweaked_aggregate_key) || sha256(encrypted_private_shares) || \
@@ -117,12 +117,14 @@ pub enum Change {
     Altered(Print),
     /// It is gone, which no signer does.
     Gone(Print),
+    /// The profile has other custodians, or other recipients of theirs: by name, who can open the newest file and who shall.
+    Custodians(String, String),
 }
 
 impl Change {
-    /// Whether this is the work of a signer.
+    /// Whether this is the work of a signer, or of the profile.
     pub const fn is_usual(&self) -> bool {
-        matches!(self, Self::New(_) | Self::Status(..))
+        matches!(self, Self::New(_) | Self::Status(..) | Self::Custodians(..))
     }
 }
 
@@ -137,6 +139,9 @@ impl fmt::Display for Change {
                 write!(f, "{}: the row was altered, and no signer does that", row.key)
             }
             Self::Gone(row) => write!(f, "{}: the row is gone, and no signer deletes one", row.key),
+            Self::Custodians(before, now) => {
+                write!(f, "custodians: {before} before, now {now}, as the profile has them")
+            }
         }
     }
 }

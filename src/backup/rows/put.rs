@@ -13,8 +13,10 @@ use crate::{
         chain::Status,
         connection::{Login, reach_as},
         dkg::Row,
+        judge::DKG_TABLE,
+        plain::{self, Use},
         restore::Target,
-        server::{Connection, ServerError, Session},
+        server::{Connection, ServerError, Session, clients},
         stream::{self, StreamError},
     },
     host::{HostError, Reader, shelf::Shelf},
@@ -87,7 +89,7 @@ pub fn rows(
     })
     .map_err(PutError::Stream)?;
     let (_, rows) = text::read(&plain).map_err(PutError::Text)?;
-    if print::all(&rows) != manifest.rows {
+    if print::all(&rows) != manifest.of.rows {
         return Err(PutError::OtherRows(manifest.id.clone()));
     }
     Ok(rows)
@@ -129,10 +131,7 @@ pub fn put(
     check(&way.connection, bin, target.database)?;
     let session = Session::begin(&way.connection, bin, LIMIT)?;
     let (session, _) = session.ask("BEGIN")?;
-    let lock = format!("SET LOCAL lock_timeout = '{}s'", backup.lock_timeout.as_secs());
-    let (session, _) = session.ask(&lock)?;
-    let (session, _) =
-        session.ask("LOCK TABLE sbtc_signer.dkg_shares IN SHARE ROW EXCLUSIVE MODE")?;
+    let (session, _) = plain::table(session, DKG_TABLE, Use::Write)?;
     let (session, there) = prints(session)?;
     let puts = plan(rows, &there)
         .map_err(|keys| PutError::OtherRow { database: target.database.to_owned(), keys })?;
@@ -170,17 +169,9 @@ fn check(connection: &Connection, bin: &Path, database: &str) -> Result<(), PutE
     if there.trim() != "t" {
         return Err(PutError::NotMigrated(database.to_owned()));
     }
-    // Of other roles' sessions only a superuser sees more than that they are there: those count as a signer's.
-    let clients = connection.ask(
-        bin,
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-         AND pid <> pg_backend_pid() AND coalesce(backend_type, 'client backend') = 'client backend' \
-         AND coalesce(application_name, '') NOT LIKE 'holdfast%'",
-    )?;
-    match clients.trim().parse() {
-        Ok(0) => Ok(()),
-        Ok(clients) => Err(PutError::InUse { database: database.to_owned(), clients }),
-        Err(_) => Err(ServerError::Answer(clients.trim().to_owned()).into()),
+    match clients(connection, bin)? {
+        0 => Ok(()),
+        clients => Err(PutError::InUse { database: database.to_owned(), clients }),
     }
 }
 

@@ -9,14 +9,13 @@ use std::{
 };
 
 use age::x25519;
-use ed25519_dalek::{SigningKey, VerifyingKey};
+use ed25519_dalek::SigningKey;
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::{
-    catalogue::{self, ARCHIVE, Entry, MANIFEST, TOMBSTONE},
-    keep,
-    manifest::{FORMAT, Manifest},
+    keep::{self, Kept, Rules},
+    manifest::{Manifest, Rows},
     note::Note,
     print::{self, Change, Print},
     shelf,
@@ -24,14 +23,17 @@ use super::{
 };
 use crate::{
     backup::{
-        catalogue::File,
+        catalogue::{self, Entry},
         connection::reach,
         dkg::{self, Row},
+        folder::{self, Bytes},
         joint, judge,
-        manifest::{Archive, Check, Outcome, Proof, Tombstone, sign},
+        manifest::{Archive, Check, Kind as _, Outcome, Proof},
+        plain::{self, Use},
         run::{self, Job, RunError},
         server::{ServerError, Session},
         signing,
+        statement::{FORMAT, sign},
         stream::{self, StreamError},
     },
     host::{
@@ -40,8 +42,14 @@ use crate::{
     },
 };
 
+/// How long a look waits for another one that writes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// How long a look may take: rows are few.
 const LIMIT: Duration = Duration::from_secs(120);
+
+/// The check that every column is saved.
+pub const COLUMNS: &str = "dkg.columns";
 
 /// Why nothing was looked at, or nothing made.
 #[derive(Debug, thiserror::Error)]
@@ -86,35 +94,22 @@ pub struct Looked {
 ///
 /// # Errors
 /// When the folder cannot be read.
-pub fn entries(store: &str, name: &str, key: &SigningKey) -> Result<Vec<Entry>, HostError> {
-    entries_of(&shelf(store, name), name, &key.verifying_key())
-}
-
-/// The same of any folder, and what was signed with any key.
-///
-/// # Errors
-/// As [`entries`].
-pub fn entries_of(shelf: &Shelf, name: &str, key: &VerifyingKey) -> Result<Vec<Entry>, HostError> {
-    let items = shelf.items()?.into_iter();
-    let files = items.filter(|item| catalogue::id_of(&item.name, name).is_some()).map(|item| {
-        let is_text = catalogue::is_statement(&item.name);
-        // One that cannot be read as text is one that cannot be believed.
-        let text = is_text.then(|| shelf.text(&item.name).unwrap_or_default());
-        File { name: item.name, bytes: item.bytes, text }
-    });
-    let files: Vec<_> = files.collect();
-    Ok(catalogue::read_folder(&files, name, key))
+pub fn entries(store: &str, name: &str, key: &SigningKey) -> Result<Vec<Entry<Rows>>, HostError> {
+    folder::entries(&shelf(store, name), name, &key.verifying_key(), Bytes::OfSmall)
 }
 
 /// What the database has.
 struct Seen {
     version: u32,
+    client_major: u32,
     begun: Timestamp,
     prints: Vec<Print>,
     height: Option<u64>,
     changes: Vec<Change>,
     /// Only when something has changed.
     rows: Vec<Row>,
+    /// Columns of the table that no file has.
+    unsaved: Vec<String>,
 }
 
 /// Looks. Must be called from the main thread: see [`crate::host::stage`].
@@ -123,18 +118,25 @@ struct Seen {
 /// [`WatchError`]: then there is no new file, and every older one is as it was.
 pub fn look(reader: &Reader, job: Job<'_>) -> Result<Looked, WatchError> {
     secret::keep_in_memory()?;
-    let key = signing::host_key()?;
     let store = job.backup.store.as_str();
-    let before = newest(&entries(store, job.name, &key)?);
-    let seen = ask(reader, job, &before)?;
-    let note = Note { at: seen.begun, rows: seen.prints.clone(), height: seen.height, chain: None };
+    let (key, _) = signing::host_key(&shelf(store, job.name))?;
+    let to = recipients(job)?;
+    let before = entries(store, job.name, &key)?;
+    let seen = ask(reader, job, &before, &to)?;
+    let note = Note {
+        at: seen.begun,
+        rows: seen.prints.clone(),
+        height: seen.height,
+        unsaved: seen.unsaved.clone(),
+        chain: None,
+    };
     let mut looked = Looked { note, changes: Vec::new(), made: None, gone: Vec::new() };
     if !seen.changes.is_empty() {
-        let shelf = shelf(store, job.name).open()?;
-        run::clear(&shelf, &key, [ARCHIVE, MANIFEST], |made: &Manifest| &made.archive.file)?;
+        let shelf = shelf(store, job.name).open_within(PATIENCE)?;
+        folder::clear::<Rows>(&shelf, &key)?;
         // Again, now that nobody else writes: another look may have made it meanwhile.
         let entries = entries(store, job.name, &key)?;
-        looked.changes = print::changes(&newest(&entries), &seen.prints);
+        looked.changes = changes(newest(&entries, &seen.unsaved), &seen.prints, &to);
         if !looked.changes.is_empty() {
             let made = make(&shelf, job, &seen, &looked.changes, &entries, &key)?;
             looked.made = Some(made);
@@ -144,45 +146,78 @@ pub fn look(reader: &Reader, job: Job<'_>) -> Result<Looked, WatchError> {
     Ok(looked)
 }
 
-/// The rows of the newest file that is there as its manifest says. Whether it was proven does not count here: rows that are
-/// flawed are no better when they are saved once more.
-fn newest(entries: &[Entry]) -> Vec<Print> {
-    let newest = entries.iter().rev().find_map(Entry::whole);
-    newest.map(|manifest| manifest.rows.clone()).unwrap_or_default()
+/// The newest file that is there as its manifest says. Whether it was proven does not count here: rows that are flawed are
+/// no better when they are saved once more. Unless they were saved without a column that is no trouble any more.
+fn newest<'a>(entries: &'a [Entry<Rows>], unsaved: &[String]) -> Option<&'a Manifest> {
+    let mut whole = entries.iter().rev().filter_map(Entry::whole);
+    whole.find(|manifest| !unsaved.is_empty() || !manifest.failed().contains(&COLUMNS))
 }
 
-fn ask(reader: &Reader, job: Job<'_>, before: &[Print]) -> Result<Seen, WatchError> {
+/// Who is to open it, by name.
+fn recipients(job: Job<'_>) -> Result<BTreeMap<String, String>, RunError> {
+    let each = run::recipients(job)?.into_iter();
+    Ok(each.map(|(who, to)| (who, to.to_string())).collect())
+}
+
+/// What is not in the newest file: rows, or who may open it.
+fn changes(before: Option<&Manifest>, now: &[Print], to: &BTreeMap<String, String>) -> Vec<Change> {
+    let rows = before.map(|manifest| &manifest.of.rows[..]).unwrap_or_default();
+    let mut changes = print::changes(rows, now);
+    if let Some(manifest) = before.filter(|manifest| manifest.recipients != *to) {
+        let names = |all: &BTreeMap<String, String>| {
+            all.iter().map(|(who, to)| format!("{who} ({to})")).collect::<Vec<_>>().join(", ")
+        };
+        changes.push(Change::Custodians(names(&manifest.recipients), names(to)));
+    }
+    changes
+}
+
+fn ask(
+    reader: &Reader,
+    job: Job<'_>,
+    before: &[Entry<Rows>],
+    to: &BTreeMap<String, String>,
+) -> Result<Seen, WatchError> {
     #[derive(Deserialize)]
     struct Facts {
         version: u32,
         table: bool,
         blocks: bool,
+        columns: Option<Vec<String>>,
     }
     let way = reach(reader, job.name, job.backup, "psql")?;
-    let (_, bin) = way.newest()?;
+    let (client_major, bin) = way.newest()?;
     let session = Session::begin(&way.connection, bin, LIMIT)?;
+    // Before the snapshot: what was committed by then is seen.
+    let begun = clock::now();
     let (session, _) = session.ask("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
     let (session, facts) = session.ask(
         "SELECT json_build_object('version', current_setting('server_version_num')::int, \
+         'columns', (SELECT json_agg(attname ORDER BY attnum) FROM pg_attribute \
+         WHERE attrelid = to_regclass('sbtc_signer.dkg_shares') AND attnum > 0 AND NOT attisdropped), \
          'table', to_regclass('sbtc_signer.dkg_shares') IS NOT NULL, \
          'blocks', to_regclass('sbtc_signer.bitcoin_blocks') IS NOT NULL)",
     )?;
-    let Facts { version, table, blocks } = run::answer(&facts)?;
+    let Facts { version, table, blocks, columns } = run::answer(&facts)?;
     if !table {
         return Err(WatchError::NoTable(job.backup.database.to_string()));
     }
-    let begun = clock::now();
+    let (session, _) = plain::table(session, judge::DKG_TABLE, Use::Read)?;
     let (mut session, prints) = session.ask(print::QUERY)?;
     let prints = print::from_lines(&prints)
         .map_err(|_| ServerError::Answer("of the prints of the rows".into()))?;
     let mut height = None;
     if blocks {
+        (session, _) = plain::table(session, "sbtc_signer.bitcoin_blocks", Use::Read)?;
         let (next, answer) =
             session.ask("SELECT max(block_height) FROM sbtc_signer.bitcoin_blocks")?;
         height = answer.trim().parse().ok();
         session = next;
     }
-    let (changes, mut rows) = (print::changes(before, &prints), Vec::new());
+    let columns = columns.unwrap_or_default().into_iter();
+    let unsaved = columns.filter(|name| !text::COLUMNS.split(", ").any(|known| known == name));
+    let unsaved: Vec<_> = unsaved.collect();
+    let (changes, mut rows) = (changes(newest(before, &unsaved), &prints, to), Vec::new());
     if !changes.is_empty() {
         let (next, lines) = session.ask(dkg::QUERY)?;
         rows = Row::from_lines(&lines).map_err(WatchError::Rows)?;
@@ -192,7 +227,7 @@ fn ask(reader: &Reader, job: Job<'_>, before: &[Print]) -> Result<Seen, WatchErr
         }
     }
     session.end()?;
-    Ok(Seen { version, begun, prints, height, changes, rows })
+    Ok(Seen { version, client_major, begun, prints, height, changes, rows, unsaved })
 }
 
 fn make(
@@ -200,15 +235,15 @@ fn make(
     job: Job<'_>,
     seen: &Seen,
     changes: &[Change],
-    entries: &[Entry],
+    entries: &[Entry<Rows>],
     key: &SigningKey,
 ) -> Result<Manifest, WatchError> {
     let Job { name, backup, .. } = job;
     let recipients = run::recipients(job)?;
     let to: Vec<_> = recipients.values().cloned().collect();
     let started = Instant::now();
-    let id = catalogue::id(name, clock::now_in_milliseconds());
-    let file_name = format!("{id}{ARCHIVE}");
+    let id = catalogue::id::<Rows>(name, clock::now_in_milliseconds());
+    let file_name = format!("{id}{}", Rows::ENDS.archive);
     let drill = x25519::Identity::generate();
     let plain = zeroize::Zeroizing::new(text::write(
         name,
@@ -246,8 +281,12 @@ fn make(
             .collect::<BTreeMap<_, _>>(),
         drill: drill_recipient,
         server_version: seen.version,
-        rows: seen.prints.clone(),
-        changes: changes.iter().map(ToString::to_string).collect(),
+        client_major: seen.client_major,
+        of: Rows {
+            rows: seen.prints.clone(),
+            changes: changes.iter().map(ToString::to_string).collect(),
+        },
+        read_again: BTreeMap::new(),
         proof: Proof {
             proven: checks.iter().all(|check| check.outcome != Outcome::Fail),
             at: clock::now(),
@@ -256,10 +295,10 @@ fn make(
             checks,
             drill: None,
         },
-        previous: entries.iter().rev().find(|entry| entry.manifest.is_some()).and_then(Entry::link),
+        previous: catalogue::last_link(entries),
     };
     // Both are on the disk before either has its name.
-    let signed = shelf.write(&format!("{id}{MANIFEST}"), &sign(&manifest, key))?;
+    let signed = shelf.write(&format!("{id}{}", Rows::ENDS.manifest), &sign(&manifest, key))?;
     file.finish()?;
     signed.finish()?;
     Ok(manifest)
@@ -288,29 +327,37 @@ fn checks(job: Job<'_>, seen: &Seen) -> Vec<Check> {
     let text =
         format!("{} rows were read again from the file, as in the database", seen.rows.len());
     let held = Check { name: "dkg.rows".into(), outcome: Outcome::Pass, text };
-    let public = std::iter::once(held).chain(judge::each_row(&seen.rows, job.backup)).collect();
+    let columns = columns(&seen.unsaved);
+    let public =
+        [held, columns].into_iter().chain(judge::each_row(&seen.rows, job.backup)).collect();
     joint::prove(public, &seen.rows, job.backup)
+}
+
+/// A migration may add to the table what this holdfast knows nothing of. What it knows is saved all the same.
+fn columns(unsaved: &[String]) -> Check {
+    let (outcome, text) = if unsaved.is_empty() {
+        (Outcome::Pass, "the table has no column that is not in the file".to_owned())
+    } else {
+        (Outcome::Fail, unsaved_words(unsaved))
+    };
+    Check { name: COLUMNS.into(), outcome, text }
+}
+
+/// That there are columns which no file has.
+pub fn unsaved_words(unsaved: &[String]) -> String {
+    format!(
+        "dkg_shares has columns that no backup of rows has: {}; dumps have them; take a holdfast that knows this migration",
+        unsaved.join(", ")
+    )
 }
 
 /// Deletes what the rule lets go, and what a killed run of this has begun to.
 fn prune(shelf: &OpenShelf, job: Job<'_>, key: &SigningKey) -> Result<Vec<String>, WatchError> {
     let entries = entries(job.backup.store.as_str(), job.name, key)?;
     let now = clock::now();
-    let kept: Vec<_> = entries.iter().filter_map(Entry::kept).collect();
-    let gone = keep::decide(&kept, job.backup.keep.within, now);
-    for entry in &entries {
-        let id = &entry.id;
-        if gone.contains(id)
-            && let Some(deleted) = entry.link()
-        {
-            let name = format!("{id}{TOMBSTONE}");
-            shelf.remove(&name)?;
-            shelf.put(&name, &sign(&Tombstone { deleted, at: now }, key))?;
-        } else if entry.deleted.is_none() {
-            continue;
-        }
-        shelf.remove(&format!("{id}{ARCHIVE}"))?;
-        shelf.remove(&format!("{id}{MANIFEST}"))?;
-    }
+    let kept: Vec<_> = entries.iter().filter_map(Kept::of).collect();
+    let rules = Rules::of(&job.backup.keep, recipients(job)?.into_values().collect());
+    let gone = keep::decide(&kept, &rules, now);
+    folder::delete(shelf, &entries, &gone, key, now)?;
     Ok(gone)
 }

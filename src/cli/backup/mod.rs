@@ -1,19 +1,23 @@
 //! `holdfast backup`: backups of a signer's database, and what they are worth.
 
 mod check;
-mod list;
+mod fetched;
 mod prove;
 mod prune;
 mod restore;
 mod role;
 mod rows;
 mod run;
+mod shown;
+mod status;
 mod watch;
 
 use std::path::PathBuf;
 
 use ed25519_dalek::SigningKey;
+use serde_json::json;
 
+use self::fetched::Fetched;
 use super::{
     Context, PROFILE,
     failure::{Exit, Failure},
@@ -22,14 +26,17 @@ use super::{
 use crate::{
     backup::{
         catalogue::Entry,
-        joint,
-        manifest::Manifest,
+        folder::{self, Bytes},
+        manifest::{Database, Manifest},
+        prove::ProveError,
         restore::RestoreError,
-        run::{Job, RunError, catalogue},
+        rows::Rows,
+        run::{Job, RunError},
         server::ServerError,
         signing,
     },
-    host::{HostError, error::chain, shelf::Shelf},
+    evidence::record::kind,
+    host::{error::chain, shelf::Shelf},
     profile::{Loaded, Trust, schema::Backup},
 };
 
@@ -84,33 +91,29 @@ struct NamesArg {
 }
 
 /// Runs one of them.
-pub(super) async fn run(context: &Context, args: &BackupArgs) -> Result<Exit, Failure> {
+pub(super) fn run(context: &Context, args: &BackupArgs) -> Result<Exit, Failure> {
     if let BackupCommand::Check(args) = &args.command {
         return check::run(context, args);
     }
     host::require_root(context)?;
     let loaded = host::load(context, &args.profile, Trust::Enforced)?;
     match &args.command {
-        BackupCommand::Run(args) => run::run(context, &loaded, args).await,
-        BackupCommand::List(args) => list::list(context, &loaded, args.name.as_deref()),
-        BackupCommand::Status(args) => list::status(context, &loaded, args.name.as_deref()),
+        BackupCommand::Run(args) => run::run(context, &loaded, args),
+        BackupCommand::List(args) => {
+            shown::list::<Database>(context, &loaded, args.name.as_deref(), "backup list")
+        }
+        BackupCommand::Status(args) => status::status(context, &loaded, args.name.as_deref()),
         BackupCommand::Check(args) => check::run(context, args),
-        BackupCommand::Prove(args) => prove::run(context, &loaded, args).await,
+        BackupCommand::Prove(args) => prove::run(context, &loaded, args),
         BackupCommand::Prune(args) => prune::run(context, &loaded, args),
         BackupCommand::Restore(args) => restore::run(context, &loaded, args),
         BackupCommand::Role(args) => role::run(context, &loaded, args),
-        BackupCommand::Watch(args) => watch::run(context, &loaded, &args.name).await,
-        BackupCommand::Rows(args) => rows::list(context, &loaded, args.name.as_deref()),
+        BackupCommand::Watch(args) => watch::run(context, &loaded, &args.name),
+        BackupCommand::Rows(args) => {
+            shown::list::<Rows>(context, &loaded, args.name.as_deref(), "backup rows")
+        }
         BackupCommand::RestoreRows(args) => rows::restore(context, &loaded, args),
     }
-}
-
-/// The process that has the signer's key: a job in, verdicts out.
-pub(super) fn child() -> Result<Exit, Failure> {
-    let (mut from, mut to) = (std::io::stdin().lock(), std::io::stdout().lock());
-    let said = joint::child::run(&mut from, &mut to);
-    said.map_err(HostError::file("answer on", "standard output"))?;
-    Ok(Exit::Ok)
 }
 
 /// The section of this name.
@@ -122,6 +125,7 @@ fn job<'a>(loaded: &'a Loaded, name: &'a str) -> Result<Job<'a>, Failure> {
             backup,
             people: &loaded.profile.people,
             chain: None,
+            accept_shrunken: false,
         });
     }
     let names: Vec<_> = loaded.profile.backup.keys().map(ToString::to_string).collect();
@@ -138,36 +142,59 @@ fn jobs<'a>(loaded: &'a Loaded, name: Option<&'a str>) -> Result<Vec<Job<'a>>, F
     }
 }
 
+/// This host's key for a section's backups. Made at first use, its public half is in the evidence log from then on.
+fn host_key(context: &Context, job: Job<'_>) -> Result<SigningKey, Failure> {
+    let (key, is_new) = signing::host_key(&Shelf::at(job.backup.store.as_str()))?;
+    if is_new {
+        let public = json!({ "public": signing::public(&key) });
+        host::record_act(context, kind::HOST_KEY, "host-key", public);
+    }
+    Ok(key)
+}
+
 /// The backups of a section, and the key by which they are known.
-fn entries(job: Job<'_>) -> Result<(Vec<Entry>, SigningKey), Failure> {
-    let key = signing::host_key()?;
+fn entries(context: &Context, job: Job<'_>) -> Result<(Vec<Entry>, SigningKey), Failure> {
+    let key = host_key(context, job)?;
     let shelf = Shelf::at(job.backup.store.as_str());
-    Ok((catalogue(&shelf, job.name, &key)?, key))
+    Ok((folder::entries(&shelf, job.name, &key.verifying_key(), Bytes::OfSmall)?, key))
 }
 
 /// A backup of this id that has a manifest, whichever section it is of; without an id, the newest.
-fn find<'a>(
+pub(super) fn find<'a>(
+    context: &Context,
     loaded: &'a Loaded,
     id: Option<&str>,
 ) -> Result<(&'a Backup, Entry, Manifest), Failure> {
+    let (backup, _, entry, manifest) = find_in(context, loaded, id, &Fetched::default())?;
+    Ok((backup, entry, manifest))
+}
+
+/// The same, and where it is: among this host's own, or in a folder of fetched ones.
+fn find_in<'a>(
+    context: &Context,
+    loaded: &'a Loaded,
+    id: Option<&str>,
+    fetched: &Fetched,
+) -> Result<(&'a Backup, Shelf, Entry, Manifest), Failure> {
     let mut all = Vec::new();
     for job in jobs(loaded, None)? {
-        let (entries, _) = entries(job)?;
-        all.extend(entries.into_iter().map(|entry| (job, entry)));
+        let own = || Shelf::at(job.backup.store.as_str());
+        let (shelf, key) = fetched.or_own(context, job, own)?;
+        let entries: Vec<Entry> = folder::entries(&shelf, job.name, &key, Bytes::OfSmall)?;
+        let found = match id {
+            Some(id) => entries.into_iter().find(|entry| entry.id == id),
+            None => entries.into_iter().rev().find(|entry| entry.known().is_some()),
+        };
+        all.extend(found.map(|entry| (job, shelf, entry)));
     }
-    let wanted = match id {
-        Some(id) => all.into_iter().find(|(_, entry)| entry.id == id),
-        None => all
-            .into_iter()
-            .filter(|(_, entry)| entry.manifest.is_some() && !entry.deleted)
-            .max_by_key(|(_, entry)| entry.made()),
-    };
-    let Some((job, entry)) = wanted else {
+    let wanted =
+        all.into_iter().max_by_key(|(_, _, entry)| entry.known().map(|manifest| manifest.made));
+    let Some((job, shelf, entry)) = wanted else {
         let text = id.map_or("there is no backup".into(), |id| format!("there is no backup {id}"));
-        return Err(Failure::new(Exit::Usage, text).hint("holdfast backup list"));
+        return Err(Failure::new(Exit::Usage, text).hint(fetched.hint("holdfast backup list")));
     };
     if let Some((manifest, _)) = entry.manifest.clone() {
-        return Ok((job.backup, entry, manifest));
+        return Ok((job.backup, shelf, entry, manifest));
     }
     let faults: Vec<_> = entry.faults.iter().map(ToString::to_string).collect();
     Err(Failure::new(Exit::Data, format!("{}: {}", entry.id, faults.join("; "))))
@@ -197,11 +224,44 @@ impl From<RestoreError> for Failure {
         match error {
             RestoreError::Host(error) => error.into(),
             RestoreError::Server(error) => error.into(),
+            RestoreError::Lock(error) => error.into(),
             RestoreError::Identity(_) => Self::new(Exit::Data, error.to_string())
                 .hint("give the file that `age-keygen` wrote"),
             RestoreError::OtherFile(_) => Self::new(Exit::Data, error.to_string())
                 .hint("it was altered or replaced; take another copy of it"),
             other => Self::new(Exit::Failed, chain(&other)),
+        }
+    }
+}
+
+impl From<ProveError> for Failure {
+    fn from(error: ProveError) -> Self {
+        match error {
+            ProveError::Host(error) => error.into(),
+            ProveError::Server(error) => error.into(),
+            other if other.is_of_host() => Self::new(Exit::Failed, chain(&other)),
+            other => Self::new(Exit::Data, chain(&other)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::HostError;
+
+    #[test]
+    fn what_keeps_a_proof_from_being_made_is_no_fault_of_the_file() {
+        let busy = || HostError::Busy("another backup is being proven".into());
+        for (error, exit) in [
+            (ProveError::Host(busy()), Exit::Locked),
+            (ProveError::Server(busy().into()), Exit::Locked),
+            (ProveError::Server(ServerError::NoServer(17)), Exit::Failed),
+            (ProveError::Slow(std::time::Duration::from_secs(7)), Exit::Failed),
+            (ProveError::Restore(busy()), Exit::Data),
+            (ProveError::Content("no row".into()), Exit::Data),
+        ] {
+            assert_eq!(Failure::from(error).exit, exit);
         }
     }
 }

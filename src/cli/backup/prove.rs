@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::{
-    find,
+    fetched::Fetched,
+    find_in,
     run::{inquiry, line},
 };
 use crate::{
@@ -11,9 +12,9 @@ use crate::{
         joint,
         judge::judge,
         manifest::{Check, Drill, Outcome, failed},
-        prove::{Depth, Sealed, restore},
+        prove::{Depth, Sealed, restore_with},
         restore::{borrowed, identities},
-        run::drill_depth,
+        run::{drill_depth, patience},
         stream,
     },
     cli::{
@@ -22,7 +23,7 @@ use crate::{
         host::record_act,
     },
     evidence::record::kind,
-    host::{HostError, Reader, error::chain, shelf::Shelf},
+    host::{HostError, Reader, error::chain, scratch::Claim},
     profile::Loaded,
     report,
 };
@@ -39,11 +40,14 @@ pub(super) struct Args {
     /// Restore all of it onto a disk of this host, time that, and check every page and index
     #[arg(long, requires = "identity")]
     drill: bool,
+
+    #[command(flatten)]
+    fetched: Fetched,
 }
 
-pub(super) async fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exit, Failure> {
-    let (backup, entry, manifest) = find(loaded, args.id.as_deref())?;
-    let shelf = Shelf::at(backup.store.as_str());
+pub(super) fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exit, Failure> {
+    let id = args.id.as_deref();
+    let (backup, shelf, entry, manifest) = find_in(context, loaded, id, &args.fetched)?;
     let file = &manifest.archive.file;
     let mut checks: Vec<Check> = entry.faults.iter().map(|fault| fail("shelf", fault)).collect();
     let digest =
@@ -54,6 +58,7 @@ pub(super) async fn run(context: &Context, loaded: &Loaded, args: &Args) -> Resu
     } else {
         fail("file", &"its bytes are not those that the host signed")
     });
+    let (mut was_restored, mut was_drilled) = (true, false);
     if let Some(path) = &args.identity {
         let reader = Reader::live();
         let identities = identities(&reader, path)?;
@@ -66,24 +71,34 @@ pub(super) async fn run(context: &Context, loaded: &Loaded, args: &Args) -> Resu
             limit: backup.time_limit.as_duration(),
             depth: if args.drill { drill_depth(&manifest, backup) } else { Depth::Quick },
         };
-        match restore(&reader, &sealed) {
+        let claim = Claim::take(patience(backup))?;
+        match restore_with(&claim, &reader, &sealed) {
             Ok(restored) => {
-                let (source, begun) = (&manifest.source, manifest.begun);
+                let (source, begun) = (&manifest.of.source, manifest.begun);
                 let judged = judge(&restored.found, source, None, backup, begun);
                 checks.extend(joint::prove(judged, &restored.found.dkg, backup));
-                if let Some(inquiry) = inquiry(&reader, backup.chain.as_ref(), &manifest.name).await
-                {
+                if let Some(inquiry) = inquiry(&reader, backup, &manifest.name) {
+                    checks = inquiry.whose(checks, &restored.found, backup);
                     checks.push(inquiry.compare(&restored.found, reader.files()).1);
                 }
+                // A check of its pages that was stopped is none.
+                was_drilled = restored.drill.is_some();
+                was_restored = was_drilled || !args.drill;
                 checks.extend(restored.drill.iter().map(Drill::check));
+                checks.extend(restored.unchecked);
             }
-            Err(error) => checks.push(fail("restore", &chain(&error))),
+            Err(error) => {
+                was_restored = false;
+                let outcome = error.outcome();
+                checks.push(Check { name: "restore".into(), outcome, text: chain(&error) });
+            }
         }
     }
     let failed = failed(&checks);
-    let good = failed.is_empty();
+    // What this host could not restore is not proven, and nothing is said against it.
+    let good = failed.is_empty() && was_restored;
     if args.identity.is_some() {
-        let payload = json!({ "good": good, "failed": failed, "whole": args.drill });
+        let payload = json!({ "good": good, "failed": failed, "whole": was_drilled });
         record_act(context, kind::DRILL, &manifest.id, payload);
     }
     match context.format {

@@ -1,15 +1,18 @@
 //! `holdfast backup prune`
 
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
 use serde_json::json;
 
-use super::job;
+use super::{host_key, job};
 use crate::{
     backup::{
-        catalogue::{ARCHIVE, Entry, TOMBSTONE},
-        manifest::{Link, Tombstone, sign},
-        retention::{Decision, decide},
-        run::catalogue,
-        signing,
+        catalogue::{Entry, Fault},
+        folder::{self, Bytes},
+        manifest::Manifest,
+        retention::{Decision, Kept, decide, halt},
+        run::patience,
     },
     cli::{
         Context, Format,
@@ -18,7 +21,7 @@ use crate::{
     },
     evidence::record::kind,
     host::{clock, shelf::Shelf},
-    profile::Loaded,
+    profile::{Loaded, schema::Keep},
     report,
 };
 
@@ -34,12 +37,12 @@ pub(super) struct Args {
 
 pub(super) fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exit, Failure> {
     let job = job(loaded, &args.name)?;
-    let key = signing::host_key()?;
-    let shelf = Shelf::at(job.backup.store.as_str()).open()?;
-    let entries = catalogue(shelf.shelf(), job.name, &key)?;
+    let key = host_key(context, job)?;
+    let shelf = Shelf::at(job.backup.store.as_str()).open_within(patience(job.backup))?;
+    let mut entries =
+        folder::entries(shelf.shelf(), job.name, &key.verifying_key(), Bytes::OfSmall)?;
     let now = clock::now();
-    let kept: Vec<_> = entries.iter().filter_map(Entry::kept).collect();
-    let decision = decide(&kept, &job.backup.keep, now);
+    let decision = decide_on(shelf.shelf(), &mut entries, &job.backup.keep, now);
     // Said before it is done, and in the same words when it is not.
     print(context, &decision)?;
     if !args.dry_run {
@@ -47,24 +50,47 @@ pub(super) fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exi
             let payload = json!({ "deleted": decision.delete });
             record_act(context, kind::PRUNED, job.name, payload);
         }
-        for id in &decision.delete {
-            let manifest = entries.iter().find(|entry| entry.id == *id);
-            if let Some((_, sha256)) = manifest.and_then(|entry| entry.manifest.as_ref()) {
-                let deleted = Link { id: id.clone(), sha256: sha256.clone() };
-                // Killed in between, the file is deleted by the next one.
-                let stone = sign(&Tombstone { deleted, at: now }, &key);
-                let name = format!("{id}{TOMBSTONE}");
-                shelf.remove(&name)?;
-                shelf.put(&name, &stone)?;
-            }
-            shelf.remove(&format!("{id}{ARCHIVE}"))?;
-        }
-        // What a killed prune has said to be deleted.
-        for entry in entries.iter().filter(|entry| entry.deleted) {
-            shelf.remove(&format!("{}{ARCHIVE}", entry.id))?;
-        }
+        folder::delete(&shelf, &entries, &decision.delete, &key, now)?;
     }
     Ok(if decision.halted.is_some() { Exit::Findings } else { Exit::Ok })
+}
+
+/// Decides. Before anything goes, what is relied upon is read: the newest proven one, and the newest that was restored as a
+/// whole. One that has rotted is neither. What would go for having rotted is read, too: it may have been mended, and what
+/// cannot be read may be read tomorrow.
+fn decide_on(shelf: &Shelf, entries: &mut [Entry], keep: &Keep, now: Timestamp) -> Decision {
+    let (mut read, mut unread) = (BTreeSet::new(), BTreeSet::new());
+    loop {
+        let kept = Kept::all(entries, now);
+        if let Some(why) = halt(entries) {
+            return Decision::halted(&kept, why);
+        }
+        let decision = decide(&kept, keep, now).sparing(&unread);
+        let newest = |is: fn(&Entry) -> Option<&Manifest>| {
+            entries.iter().rposition(|entry| is(entry).is_some())
+        };
+        let goes_as_rotten = |entry: &Entry| {
+            decision.delete.contains(&entry.id) && entry.faults.contains(&Fault::Bytes)
+        };
+        let relied_upon = [newest(Entry::proven), newest(Entry::drilled)].into_iter().flatten();
+        let rotten = (0..entries.len()).filter(|at| goes_as_rotten(&entries[*at]));
+        let due = relied_upon.chain(rotten).find(|at| read.insert(*at));
+        let due = due.filter(|_| !decision.delete.is_empty()).and_then(|at| entries.get_mut(at));
+        let Some(entry) = due else { return decision };
+        match entry.known().map(|manifest| folder::is_as_signed(shelf, manifest)) {
+            Some(Ok(true)) => entry.faults.retain(|fault| *fault != Fault::Bytes),
+            Some(Ok(false)) if entry.faults.contains(&Fault::Bytes) => {}
+            Some(Ok(false)) => entry.faults.push(Fault::Bytes),
+            Some(Err(_)) if entry.faults.contains(&Fault::Bytes) => {
+                unread.insert(entry.id.clone());
+            }
+            Some(Err(error)) => {
+                let why = format!("{} cannot be read: {}", entry.id, error.chain());
+                return Decision::halted(&kept, why);
+            }
+            None => {}
+        }
+    }
 }
 
 fn print(context: &Context, decision: &Decision) -> Result<(), Failure> {

@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use super::find;
+use super::{fetched::Fetched, find_in};
 use crate::{
     backup::{
         by_hand::script,
-        restore::{Target, borrowed, identities, restore},
+        restore::{Hand, borrowed, identities, restore},
     },
     cli::{
         Context,
@@ -15,7 +15,7 @@ use crate::{
         out::Tone,
     },
     evidence::record::kind,
-    host::{Reader, shelf::Shelf},
+    host::Reader,
     profile::{Loaded, types::DatabaseName},
 };
 
@@ -33,28 +33,39 @@ pub(super) struct Args {
     identity: Option<String>,
 
     /// Only print how to bring it back without holdfast, as a script
-    #[arg(long, conflicts_with_all = ["into", "identity", "role"])]
+    #[arg(long, conflicts_with_all = ["into", "identity", "role", "owner"])]
     print: bool,
 
-    /// The role that will own what is restored, and the account that restores it
-    #[arg(long = "as", value_name = "ROLE", default_value = "postgres")]
-    role: DatabaseName,
+    /// Who will own what is restored [default: who owns the database that it is of, if that is no superuser]
+    #[arg(long, value_name = "ROLE")]
+    owner: Option<DatabaseName>,
+
+    /// Restore it as this role, by the account of its name, and let it own it [default: as one that may do nothing else, made for
+    /// this]. What is in a backup runs as who restores it: as a superuser it may do anything on this host
+    #[arg(long = "as", value_name = "ROLE", conflicts_with = "owner")]
+    role: Option<DatabaseName>,
+
+    #[command(flatten)]
+    fetched: Fetched,
 }
 
 pub(super) fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exit, Failure> {
-    let (backup, _, manifest) = find(loaded, Some(&args.id))?;
-    let shelf = Shelf::at(backup.store.as_str());
+    let (backup, shelf, _, manifest) = find_in(context, loaded, Some(&args.id), &args.fetched)?;
     let (Some(into), Some(identity)) = (&args.into, &args.identity) else {
         context.out.raw(&script(&manifest, &shelf.shown(&manifest.archive.file)))?;
         return Ok(Exit::Ok);
     };
     let reader = Reader::live();
     let identities = identities(&reader, identity)?;
-    let target = Target { database: into.as_str(), role: args.role.as_str() };
-    restore(&reader, &shelf, &manifest, &borrowed(&identities), backup, target)?;
-    let payload = json!({ "into": target.database, "as": target.role });
+    let hand = match &args.role {
+        Some(role) => Hand::As(role.as_str()),
+        None => Hand::Plain { owner: args.owner.as_ref().map(DatabaseName::as_str) },
+    };
+    let target = (into.as_str(), hand);
+    let owner = restore(&reader, &shelf, &manifest, &borrowed(&identities), backup, target)?;
+    let payload = json!({ "into": into.as_str(), "as": args.role, "owner": owner });
     record_act(context, kind::RESTORE, &manifest.id, payload);
-    let text = format!("{} is restored into {}, owned by {}.", manifest.id, into, args.role);
+    let text = format!("{} is restored into {into}, owned by {owner}.", manifest.id);
     context.out.line(context.out.paint(Tone::Good, &text))?;
     context.out.say("Start no second signer on it: one key and two signers lose funds. See what it is worth first: holdfast backup prove");
     Ok(Exit::Ok)

@@ -1,87 +1,29 @@
-//! `holdfast backup rows` and `holdfast backup restore-rows`
+//! `holdfast backup restore-rows`
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::jobs;
+use super::{fetched::Fetched, jobs};
 use crate::{
     backup::{
+        catalogue::Entry,
+        folder::{self, Bytes},
         restore::{Target, borrowed, identities},
         rows::{
-            catalogue::Entry,
+            Rows,
             put::{Put, PutError, put, rows},
             shelf,
-            watch::entries,
         },
-        signing,
     },
     cli::{
         Context, Format,
         failure::{Exit, Failure},
         host::record_act,
-        out::Tone,
     },
     evidence::record::kind,
     host::{Reader, error::chain},
     profile::{Loaded, types::DatabaseName},
     report,
 };
-
-pub(super) fn list(
-    context: &Context,
-    loaded: &Loaded,
-    name: Option<&str>,
-) -> Result<Exit, Failure> {
-    let (mut exit, mut documents, key) = (Exit::Ok, Vec::new(), signing::host_key()?);
-    for job in jobs(loaded, name)? {
-        for entry in entries(job.backup.store.as_str(), job.name, &key)? {
-            if !entry.faults.is_empty() {
-                exit = Exit::Findings;
-            }
-            match context.format {
-                Format::Json => documents.push(json_of(&entry)),
-                Format::Text => context.out.line(text_of(context, &entry))?,
-            }
-        }
-    }
-    if context.format == Format::Json {
-        let body = json!({ "backups": documents });
-        context.out.raw(&report::json::document("backup rows", body))?;
-    }
-    Ok(exit)
-}
-
-fn word(entry: &Entry) -> (&'static str, Tone) {
-    match entry {
-        _ if !entry.faults.is_empty() => ("damaged", Tone::Bad),
-        _ if entry.deleted.is_some() => ("deleted", Tone::Faint),
-        _ if entry.proven().is_some() => ("proven", Tone::Good),
-        _ => ("not proven", Tone::Bad),
-    }
-}
-
-pub(super) fn text_of(context: &Context, entry: &Entry) -> String {
-    let (word, tone) = word(entry);
-    let mut line = format!("{} {}", entry.id, context.out.paint(tone, word));
-    if let Some((manifest, _)) = &entry.manifest {
-        let (rows, bytes) = (manifest.rows.len(), manifest.archive.bytes);
-        line.push_str(&format!(", {rows} rows, {bytes} bytes, made {}", manifest.made));
-    }
-    for fault in &entry.faults {
-        line.push_str(&format!("; {fault}"));
-    }
-    line
-}
-
-pub(super) fn json_of(entry: &Entry) -> Value {
-    let faults: Vec<_> = entry.faults.iter().map(ToString::to_string).collect();
-    json!({
-        "id": entry.id,
-        "state": word(entry).0,
-        "faults": faults,
-        "manifest": entry.manifest.as_ref().map(|(manifest, _)| manifest),
-        "digest": entry.manifest.as_ref().map(|(_, digest)| digest),
-    })
-}
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -103,24 +45,27 @@ pub(super) struct Args {
     /// Say what would become of each row, and write none
     #[arg(long)]
     dry_run: bool,
+
+    #[command(flatten)]
+    fetched: Fetched,
 }
 
 pub(super) fn restore(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exit, Failure> {
-    let key = signing::host_key()?;
     for job in jobs(loaded, None)? {
-        let store = job.backup.store.as_str();
-        let all = entries(store, job.name, &key)?;
+        let own = || shelf(job.backup.store.as_str(), job.name);
+        let (shelf, key) = args.fetched.or_own(context, job, own)?;
+        let all: Vec<Entry<Rows>> = folder::entries(&shelf, job.name, &key, Bytes::OfSmall)?;
         let Some(entry) = all.iter().find(|entry| entry.id == args.id) else { continue };
         let Some(manifest) = entry.whole() else {
             let mut faults: Vec<_> = entry.faults.iter().map(ToString::to_string).collect();
-            if entry.deleted.is_some() {
+            if entry.is_deleted() {
                 faults.push("it was deleted, because all of it is in later ones".to_owned());
             }
             return Err(Failure::new(Exit::Data, format!("{}: {}", entry.id, faults.join("; "))));
         };
         let reader = Reader::live();
         let identities = identities(&reader, &args.identity)?;
-        let rows = rows(&shelf(store, job.name), manifest, &borrowed(&identities))?;
+        let rows = rows(&shelf, manifest, &borrowed(&identities))?;
         let target = Target { database: args.into.as_str(), role: args.role.as_str() };
         let puts = put(&reader, &rows, (job.name, job.backup), target, args.dry_run)?;
         if !args.dry_run {
@@ -131,7 +76,7 @@ pub(super) fn restore(context: &Context, loaded: &Loaded, args: &Args) -> Result
         return print(context, args, &puts).map(|()| Exit::Ok);
     }
     Err(Failure::new(Exit::Usage, format!("there is no backup of rows {}", args.id))
-        .hint("holdfast backup rows"))
+        .hint(args.fetched.hint("holdfast backup rows")))
 }
 
 fn print(context: &Context, args: &Args, puts: &[Put]) -> Result<(), Failure> {

@@ -1,14 +1,17 @@
 //! `holdfast backup run`
 
+use ed25519_dalek::SigningKey;
 use serde_json::json;
 
-use super::job;
+use super::{host_key, job};
 use crate::{
     backup::{
-        chain::{Inquiry, deployer::deployer},
+        chain::Inquiry,
+        joint,
         manifest::{Check, Manifest, Outcome, seconds},
         rows::note::Note,
         run::{Job, run as make},
+        signing,
     },
     cli::{
         Context, Format,
@@ -18,7 +21,7 @@ use crate::{
     },
     evidence::record::kind,
     host::{Reader, error::chain, watched},
-    profile::{Loaded, schema::Chain},
+    profile::{Loaded, schema::Backup},
     report,
 };
 
@@ -30,12 +33,19 @@ pub(super) struct Args {
     /// Restore all of it onto a disk of this host, time that, and check every page and index
     #[arg(long)]
     drill: bool,
+
+    /// Let tables be smaller than in the last proven backup, or gone, this once; the evidence log has that it was said
+    #[arg(long)]
+    accept_shrunken: bool,
 }
 
-pub(super) async fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exit, Failure> {
+pub(super) fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exit, Failure> {
     let (reader, job) = (Reader::live(), job(loaded, &args.name)?);
-    let inquiry = inquiry(&reader, job.backup.chain.as_ref(), &args.name).await;
-    let made = make(&reader, Job { chain: inquiry.as_ref(), ..job }, args.drill);
+    let key = host_key(context, job)?;
+    let inquiry = inquiry(&reader, job.backup, &args.name);
+    let accept_shrunken = args.accept_shrunken;
+    let job = Job { chain: inquiry.as_ref(), accept_shrunken, ..job };
+    let made = make(&reader, job, args.drill);
     let manifest = match made {
         Ok(manifest) => manifest,
         Err(error) => {
@@ -43,31 +53,35 @@ pub(super) async fn run(context: &Context, loaded: &Loaded, args: &Args) -> Resu
             return Err(error.into());
         }
     };
-    record(context, &manifest);
+    record(context, &manifest, &key, accept_shrunken);
     match context.format {
         Format::Json => context.out.raw(&report::json::document("backup run", &manifest))?,
         Format::Text => text(context, &manifest)?,
     }
-    Ok(if manifest.proof.proven { Exit::Ok } else { Exit::Findings })
+    // A drill that came to nothing is one that is owed, whatever else the proof says.
+    let is_drilled = !args.drill || manifest.proof.drill.is_some();
+    // An older file that has rotten is `backup.shelf`'s finding, and nothing against this one: prune, which comes after it, is
+    // what lets it go.
+    let is_good = manifest.proof.proven && is_drilled;
+    Ok(if is_good { Exit::Ok } else { Exit::Findings })
 }
 
 /// How the chain is asked, with what the watch heard last: by that a node that stands still is known.
-pub(super) async fn inquiry(
-    reader: &Reader,
-    section: Option<&Chain>,
-    name: &str,
-) -> Option<Inquiry> {
-    let section = section?;
+pub(super) fn inquiry(reader: &Reader, backup: &Backup, name: &str) -> Option<Inquiry> {
+    let section = backup.chain.as_ref()?;
     let note: Option<Note> = watched::note(reader.files(), &Note::name(name));
     let before = note.and_then(|note| note.chain).and_then(|asked| asked.answer);
-    Some(Inquiry::new(section, deployer(section, reader).await, before))
+    let known = joint::known(backup, section);
+    Some(Inquiry::new(section, known.deployer, before).with_own(known.public))
 }
 
 /// In the evidence log, where the newest manifest is named, too, which no later one names yet.
-fn record(context: &Context, manifest: &Manifest) {
+fn record(context: &Context, manifest: &Manifest, key: &SigningKey, accept_shrunken: bool) {
     let backup = json!({
         "id": manifest.id,
+        "number": manifest.number,
         "manifest": manifest.digest(),
+        "key": signing::public(key),
         "archive": manifest.archive.sha256,
         "bytes": manifest.archive.bytes,
     });
@@ -76,14 +90,16 @@ fn record(context: &Context, manifest: &Manifest) {
     let proof = json!({
         "proven": manifest.proof.proven,
         "failed": manifest.failed(),
+        "accept_shrunken": accept_shrunken,
         "milliseconds": manifest.proof.milliseconds,
+        "read_again": manifest.read_again,
         "recovery_milliseconds": drill.map(|drill| drill.restore_milliseconds),
     });
     record_act(context, kind::PROOF, &manifest.id, proof);
 }
 
 fn text(context: &Context, manifest: &Manifest) -> Result<(), Failure> {
-    let Manifest { id, archive, recipients, proof, .. } = manifest;
+    let Manifest { id, archive, recipients, proof, read_again, .. } = manifest;
     let who: Vec<_> = recipients.keys().map(String::as_str).collect();
     let out = &context.out;
     out.line(format!(
@@ -101,7 +117,12 @@ fn text(context: &Context, manifest: &Manifest) -> Result<(), Failure> {
     } else {
         (Tone::Bad, "Not proven. The file is kept, and so is every older one.".to_owned())
     };
-    Ok(out.line(out.paint(tone, &verdict))?)
+    out.line(out.paint(tone, &verdict))?;
+    for (id, _) in read_again.iter().filter(|(_, is_good)| !**is_good) {
+        let words = format!("{id} was read again: its bytes are not those that were signed");
+        out.line(out.paint(Tone::Bad, &words))?;
+    }
+    Ok(())
 }
 
 /// A check on one line.

@@ -3,15 +3,17 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{job, run::line};
+use super::{host_key, job, run::line};
 use crate::{
     backup::{
-        chain::{self, Inquiry, deployer::deployer},
+        chain::{self, Inquiry},
+        joint,
         rows::{
             note::{Asked, Note},
-            watch::{Looked, WatchError, look},
+            watch::{Looked, WatchError, look, unsaved_words},
         },
         run::Job,
+        signing,
     },
     cli::{
         Context, Format,
@@ -25,21 +27,28 @@ use crate::{
     report,
 };
 
-pub(super) async fn run(context: &Context, loaded: &Loaded, name: &str) -> Result<Exit, Failure> {
+pub(super) fn run(context: &Context, loaded: &Loaded, name: &str) -> Result<Exit, Failure> {
     let (reader, job) = (Reader::live(), job(loaded, name)?);
+    let key = host_key(context, job)?;
     let note_name = Note::name(name);
     let before: Option<Note> = watched::note(reader.files(), &note_name);
-    let mut looked = look(&reader, job)?;
+    let looked = look(&reader, job);
+    let failure = looked.as_ref().err().map(|error| words(error)).unwrap_or_default();
+    said(context, &reader, name, &failure);
+    let mut looked = looked?;
     let asked = before.and_then(|note| note.chain);
-    looked.note.chain = ask(&reader, job, &looked, asked).await;
+    looked.note.chain = ask(&reader, job, &looked, asked);
     watched::keep(&note_name, &looked.note)?;
     if let Some(made) = &looked.made {
         let payload = json!({
             "id": made.id,
+            "number": made.number,
+            "manifest": made.digest(),
+            "key": signing::public(&key),
             "archive": made.archive.sha256,
             "bytes": made.archive.bytes,
-            "rows": made.rows.len(),
-            "changes": made.changes,
+            "rows": made.of.rows.len(),
+            "changes": made.of.changes,
             "proven": made.proof.proven,
         });
         record_act(context, kind::BACKUP, name, payload);
@@ -49,17 +58,28 @@ pub(super) async fn run(context: &Context, loaded: &Loaded, name: &str) -> Resul
     }
     print(context, name, &looked)?;
     let is_bad = looked.made.as_ref().is_some_and(|made| !made.proof.proven)
+        || !looked.note.unsaved.is_empty()
         || looked.changes.iter().any(|change| !change.is_usual());
     Ok(if is_bad { Exit::Findings } else { Exit::Ok })
 }
 
+/// Records why a look failed, once: the next comes within a minute.
+fn said(context: &Context, reader: &Reader, name: &str, failure: &str) {
+    let note = Note::failure(name);
+    let before: String = watched::note(reader.files(), &note).unwrap_or_default();
+    if before == failure {
+        return;
+    }
+    if !failure.is_empty() {
+        record_act(context, kind::BACKUP, name, json!({ "of": "dkg-rows", "failed": failure }));
+    }
+    if let Err(error) = watched::keep(&note, &failure) {
+        context.out.warn(&words(&error));
+    }
+}
+
 /// Asks for the key on chain when it is time, or when a row has changed.
-async fn ask(
-    reader: &Reader,
-    job: Job<'_>,
-    looked: &Looked,
-    before: Option<Asked>,
-) -> Option<Asked> {
+fn ask(reader: &Reader, job: Job<'_>, looked: &Looked, before: Option<Asked>) -> Option<Asked> {
     let section = job.backup.chain.as_ref()?;
     let now = clock::now();
     let is_due = |last: Timestamp| {
@@ -75,7 +95,7 @@ async fn ask(
         return Some(before.clone());
     }
     let last = before.and_then(|before| before.answer);
-    let inquiry = Inquiry::new(section, deployer(section, reader).await, last.clone());
+    let inquiry = Inquiry::new(section, joint::deployer(section), last.clone());
     Some(match inquiry.ask(reader.files(), looked.note.height) {
         Ok(answer) => Asked { at: now, answer: Some(answer), fault: None },
         Err(fault) => Asked { at: now, answer: last, fault: Some(fault) },
@@ -95,6 +115,9 @@ fn print(context: &Context, name: &str, looked: &Looked) -> Result<(), Failure> 
             "chain": note.chain,
         });
         return Ok(out.raw(&report::json::document("backup watch", body))?);
+    }
+    if !note.unsaved.is_empty() {
+        out.line(format!("{name}: {}", out.paint(Tone::Bad, &unsaved_words(&note.unsaved))))?;
     }
     let Some(made) = made else {
         let rows = note.rows.len();

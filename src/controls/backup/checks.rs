@@ -92,8 +92,8 @@ pub(super) static CHECKS: &[CheckMeta] = &[
         severity: Severity::High,
         evidence: Evidence::Effective,
         practices: &["db.daily-backup"],
-        why: "A unit file in /etc, or a drop-in with another ExecStart, makes backups something else without touching the \
-              package. A run that failed made none, and shows in the ages only a day later.",
+        why: "A unit file in /etc, or a drop-in that sets more than who is told, limits and credentials, makes backups something \
+              else without touching the package. A run that failed made none, and shows in the ages only a day later.",
         source: "systemd.unit(5), \"Unit File Load Path\"",
         fix: "systemctl cat UNIT; remove what is in the way; systemctl daemon-reload; systemctl start holdfast-backup@NAME",
     },

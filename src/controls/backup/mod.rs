@@ -8,6 +8,7 @@
 
 mod checks;
 mod rows;
+mod shelf;
 mod units;
 
 use std::pin::Pin;
@@ -18,8 +19,9 @@ use super::{Comparison, Control, Sight, Wanted};
 use crate::{
     backup::{
         catalogue::Entry,
+        folder::{self, Bytes},
         manifest::{Outcome, seconds},
-        run::catalogue,
+        rows::{Rows, watch},
         signing,
         standing::{Aged, Standing},
     },
@@ -64,8 +66,12 @@ impl Control for BackupControl {
         Box::pin(async move {
             let now = clock::now();
             let shelves = profile.backup.iter().map(|(name, rules)| {
+                // First what was recorded: what is made meanwhile is not missed.
+                let made = shelf::made(name.as_str());
                 let entries = entries(name.as_str(), rules).map_err(|error| error.chain());
-                Looked { name: name.to_string(), rules: rules.clone(), entries, now }
+                let rows = rows_of(name.as_str(), rules).map_err(|error| error.chain());
+                let shelf = shelf::Seen { rows, made };
+                Looked { name: name.to_string(), rules: rules.clone(), entries, shelf, now }
             });
             let shelves = shelves.collect();
             let rows = profile.backup.iter().map(|(name, rules)| {
@@ -88,7 +94,18 @@ pub fn rows(name: &str, rules: &Backup, host: &Reader) -> Vec<Judgement> {
 /// The backups of a name; none where this host has never signed one.
 fn entries(name: &str, rules: &Backup) -> Result<Vec<Entry>, HostError> {
     match signing::known_key()? {
-        Some(key) => catalogue(&Shelf::at(rules.store.as_str()), name, &key),
+        Some(key) => {
+            let shelf = Shelf::at(rules.store.as_str());
+            folder::entries(&shelf, name, &key.verifying_key(), Bytes::OfSmall)
+        }
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Those of its rows alone.
+fn rows_of(name: &str, rules: &Backup) -> Result<Vec<Entry<Rows>>, HostError> {
+    match signing::known_key()? {
+        Some(key) => watch::entries(rules.store.as_str(), name, &key),
         None => Ok(Vec::new()),
     }
 }
@@ -99,6 +116,7 @@ struct Looked {
     name: String,
     rules: Backup,
     entries: Result<Vec<Entry>, String>,
+    shelf: shelf::Seen,
     now: Timestamp,
 }
 
@@ -132,7 +150,7 @@ impl Looked {
                     young(standing.proven, self.rules.proven_within, "no backup was ever proven"),
                     proof(&standing),
                     drill(&standing, &self.rules),
-                    shelf(entries),
+                    shelf::judge(entries, &self.shelf),
                 ]
             }
         };
@@ -160,11 +178,13 @@ fn young(aged: Option<Aged<'_>>, within: TimeSpan, none: &str) -> Verdict {
 }
 
 fn proof(standing: &Standing<'_>) -> Verdict {
-    let Some((manifest, _)) = standing.newest.and_then(|entry| entry.manifest.as_ref()) else {
+    let Some(manifest) = standing.newest.and_then(Entry::known) else {
         return Verdict::Differs { observed: "there is no backup".to_owned() };
     };
     let checks = &manifest.proof.checks;
-    let against = checks.iter().filter(|check| check.outcome == Outcome::Fail);
+    let of = |outcome: Outcome| checks.iter().filter(move |check| check.outcome == outcome);
+    // Where nothing is said against it, it is why nothing could be said.
+    let against = of(Outcome::Fail).chain(of(Outcome::CannotCheck));
     let against: Vec<_> = against.map(|check| format!("{}: {}", check.name, check.text)).collect();
     if manifest.proof.proven {
         let took = seconds(manifest.proof.milliseconds);
@@ -184,18 +204,6 @@ fn drill(standing: &Standing<'_>, rules: &Backup) -> Verdict {
         }
         (verdict, _) => verdict,
     }
-}
-
-fn shelf(entries: &[Entry]) -> Verdict {
-    let bad = entries
-        .iter()
-        .flat_map(|entry| entry.faults.iter().map(move |fault| format!("{}: {fault}", entry.id)));
-    let bad: Vec<_> = bad.collect();
-    if bad.is_empty() {
-        let there = entries.iter().filter(|entry| !entry.deleted).count();
-        return Verdict::Holds { observed: format!("{there} backups, all as they were signed") };
-    }
-    Verdict::Differs { observed: bad.join("; ") }
 }
 
 #[cfg(test)]

@@ -7,14 +7,16 @@ use jiff::Timestamp;
 use super::checks::{CHAIN, DKG};
 use crate::{
     backup::{
-        chain::{self, Answer, Verdict as OnChain},
-        manifest::{Check, Outcome},
+        catalogue::Entry,
+        chain::{self, Answer, Status, Verdict as OnChain},
+        folder::{self, Bytes},
+        manifest::{Check, Database, Outcome},
         rows::{
             note::{Asked, Note},
             print::Print,
             watch,
         },
-        run, signing,
+        signing,
     },
     engine::check::{Judgement, Verdict},
     host::{Reader, clock, shelf::Shelf, watched},
@@ -79,6 +81,9 @@ impl Seen {
                 Verdict::Unknown { why: never.into() }
             };
         };
+        if !note.unsaved.is_empty() {
+            return Verdict::Differs { observed: watch::unsaved_words(&note.unsaved) };
+        }
         let has = |row: &Print| {
             saved.iter().any(|file| {
                 file.rows.iter().any(|each| each.is_same_row(row) && each.status == row.status)
@@ -142,12 +147,14 @@ impl Seen {
 
 /// The rows of all backups, of each the newest backup's word, against the chain.
 fn verdict(saved: &[Saved], answer: &Answer, height: Option<u64>) -> OnChain {
-    let mut newest: BTreeMap<&str, (Timestamp, &Print)> = BTreeMap::new();
+    // A signer takes no row back to unverified; so such a word is an older one, whatever the clock said when it was kept.
+    let when = |file: &Saved, row: &Print| (row.status != Status::Unverified, file.made);
+    let mut newest: BTreeMap<&str, ((bool, Timestamp), &Print)> = BTreeMap::new();
     for file in saved {
         for row in &file.rows {
-            let known = newest.get(row.key.as_str());
-            if known.is_none_or(|(made, _)| *made <= file.made) {
-                newest.insert(&row.key, (file.made, row));
+            let when = when(file, row);
+            if newest.get(row.key.as_str()).is_none_or(|(known, _)| *known <= when) {
+                newest.insert(&row.key, (when, row));
             }
         }
     }
@@ -177,18 +184,19 @@ fn saved(name: &str, section: &Backup) -> Result<Vec<Saved>, String> {
     let key = signing::known_key().map_err(|error| error.chain())?;
     let Some(key) = key else { return Ok(Vec::new()) };
     let store = section.store.as_str();
-    let dumps = run::catalogue(&Shelf::at(store), name, &key).map_err(|error| error.chain())?;
-    let dumps = dumps.iter().filter(|entry| entry.is_proven());
-    let dumps = dumps.filter_map(|entry| entry.manifest.as_ref()).map(|(manifest, _)| Saved {
+    let (shelf, public) = (Shelf::at(store), key.verifying_key());
+    let dumps = folder::entries::<Database>(&shelf, name, &public, Bytes::OfSmall);
+    let dumps = dumps.map_err(|error| error.chain())?;
+    let dumps = dumps.iter().filter_map(Entry::proven).map(|manifest| Saved {
         id: manifest.id.clone(),
         made: manifest.made,
-        rows: manifest.dkg.clone(),
+        rows: manifest.of.dkg.clone(),
     });
     let files = watch::entries(store, name, &key).map_err(|error| error.chain())?;
     let files = files.iter().filter_map(|entry| entry.whole()).map(|manifest| Saved {
         id: manifest.id.clone(),
         made: manifest.made,
-        rows: good(&manifest.rows, &manifest.proof.checks),
+        rows: good(&manifest.of.rows, &manifest.proof.checks),
     });
     Ok(dumps.chain(files).collect())
 }
@@ -198,7 +206,7 @@ fn good(rows: &[Print], checks: &[Check]) -> Vec<Print> {
     let failed = |name: &str| {
         checks.iter().any(|check| check.name == name && check.outcome == Outcome::Fail)
     };
-    if failed("dkg.rows") {
+    if failed("dkg.rows") || failed(watch::COLUMNS) {
         return Vec::new();
     }
     let good = rows.iter().filter(|row| !failed(&format!("dkg.row/{}", row.key)));

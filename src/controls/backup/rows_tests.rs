@@ -4,7 +4,7 @@ use holdfast_test_dkg::Group;
 
 use super::*;
 use crate::backup::{
-    chain::{Status, clarity::OnChain as Value, node::Node},
+    chain::{clarity::OnChain as Value, node::Node},
     dkg::Row,
     rows::print,
 };
@@ -35,6 +35,7 @@ fn answer(key: Option<&Print>) -> Answer {
         burn_height: 900_000,
         version: String::new(),
         behind: None,
+        alone: false,
     };
     let value =
         key.map_or(Value::NotBootstrapped, |key| Value::Key(key.key_row().unwrap().aggregate_key));
@@ -42,7 +43,13 @@ fn answer(key: Option<&Print>) -> Answer {
 }
 
 fn seen(saved: Vec<Saved>, now: &[Print]) -> Seen {
-    let note = Note { at: at(60), rows: now.to_vec(), height: Some(900_000), chain: None };
+    let note = Note {
+        at: at(60),
+        rows: now.to_vec(),
+        height: Some(900_000),
+        unsaved: vec![],
+        chain: None,
+    };
     let (now, up, within) = (at(0), TimeSpan::from_secs(60), TimeSpan::from_secs(900));
     let asked_every = Some(TimeSpan::from_secs(600));
     Seen { saved: Ok(saved), note: Some(note), now, up, within, asked_every }
@@ -76,6 +83,9 @@ fn rows_are_in_backups_or_not() {
     let mut failed = all.clone();
     failed[1].status = Status::Failed;
     differs(&seen(vec![file(300, &all)], &failed).dkg(), "(failed)");
+    let mut migrated = seen(vec![file(300, &all)], &all);
+    migrated.note.as_mut().unwrap().unsaved = vec!["epoch".into()];
+    differs(&migrated.dkg(), "columns that no backup of rows has: epoch");
     differs(&seen(vec![file(300, &all)], &all[..1]).dkg(), "no signer deletes one");
     let mut altered = all.clone();
     altered[1].digest = "other".into();
@@ -139,5 +149,6 @@ fn of_a_file_only_the_rows_count_against_which_nothing_was_found() {
     assert_eq!(good(&all, &[held.clone(), flawed.clone()]), all[1..]);
     assert_eq!(good(&all, &[held]), all);
     assert_eq!(good(&all, &[check("dkg.rows".into(), Outcome::Fail)]), []);
+    assert_eq!(good(&all, &[check("dkg.columns".into(), Outcome::Fail)]), []);
     assert_eq!(print::changes(&all, &all), []);
 }

@@ -17,7 +17,8 @@ fn entry(id: &str, hours_ago: i64, alter: impl Fn(&mut Manifest)) -> Entry {
     Entry {
         id: id.to_owned(),
         manifest: Some((manifest, "00".repeat(32))),
-        deleted: false,
+        deleted: None,
+        was_read: false,
         faults: Vec::new(),
     }
 }
@@ -38,7 +39,8 @@ fn unproven(manifest: &mut Manifest) {
 fn judged(entries: Vec<Entry>) -> [(bool, String); 4] {
     let rules = toml::from_str("database = \"signer\"\nto = [\"alice\"]").unwrap();
     let now = Timestamp::from_second(NOW).unwrap();
-    let looked = Looked { name: "db".into(), rules, entries: Ok(entries), now };
+    let shelf = shelf::Seen { rows: Ok(Vec::new()), made: Ok(Vec::new()) };
+    let looked = Looked { name: "db".into(), rules, entries: Ok(entries), shelf, now };
     looked.judge().map(|judgement| match judgement.verdict {
         Verdict::Holds { observed } => (true, observed),
         Verdict::Differs { observed } => (false, observed),
@@ -92,6 +94,32 @@ fn a_damaged_one_counts_for_nothing() {
     assert_eq!(shelf, (false, "damaged: its file is gone, and not by prune".into()));
 }
 
+/// What is gone from the end no manifest names.
+#[test]
+fn what_the_evidence_log_names_must_be_there() {
+    let made = |id: &str, manifest: String| shelf::Made { id: id.into(), manifest };
+    let judged = |made: Vec<shelf::Made>| {
+        let seen = shelf::Seen { rows: Ok(Vec::new()), made: Ok(made) };
+        match shelf::judge(&[entry("first", 2, |_| {})], &seen) {
+            Verdict::Holds { .. } => String::new(),
+            Verdict::Differs { observed } => observed,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(judged(vec![made("first", "00".repeat(32))]), "");
+    assert!(judged(vec![made("second", "00".repeat(32))]).contains("nothing of it is there"));
+    assert!(judged(vec![made("first", "11".repeat(32))]).contains("is not the one that"));
+    // One that was made since covers nothing up; nor need all of a folder that is gone be named.
+    let since = |count: usize| {
+        let gone = (0..count).map(|at| made(&format!("gone-{at}"), "00".repeat(32)));
+        judged(gone.chain([made("first", "00".repeat(32))]).collect())
+    };
+    assert!(since(1).contains("gone-0: the evidence log says that it was made"));
+    let said = since(5);
+    assert!(said.ends_with("; nor of 2 before") && said.contains("gone-4:"), "{said}");
+    assert!(!said.contains("gone-1"), "{said}");
+}
+
 #[test]
 fn a_folder_that_cannot_be_read_is_unknown() {
     let rules = toml::from_str("database = \"signer\"\nto = [\"alice\"]").unwrap();
@@ -99,6 +127,7 @@ fn a_folder_that_cannot_be_read_is_unknown() {
         name: "db".into(),
         rules,
         entries: Err("no".into()),
+        shelf: shelf::Seen { rows: Ok(Vec::new()), made: Ok(Vec::new()) },
         now: Timestamp::from_second(NOW).unwrap(),
     };
     for judgement in looked.judge() {

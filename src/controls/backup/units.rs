@@ -33,20 +33,60 @@ const UNITS: [(&str, &str, &str); 6] = [
     ),
 ];
 
-/// What a drop-in must leave alone: what is run, when, and whether.
-const OURS: [&str; 12] = [
-    "ExecStart",
-    "ExecStartPre",
-    "ExecCondition",
-    "RootDirectory",
-    "RootImage",
-    "BindPaths",
-    "BindReadOnlyPaths",
-    "OnCalendar",
-    "Persistent",
-    "Unit",
-    "Condition",
-    "Assert",
+/// What a drop-in may set: who is told, beside what else it runs, how much of the machine it may have, and which credentials it
+/// gets. Anything else may alter what is run, when, whether, or upon what: to list what does would be to
+/// list what systemd will know tomorrow (systemd.unit(5), systemd.service(5), systemd.timer(5), systemd.exec(5),
+/// systemd.resource-control(5)).
+const OPERATORS: [&str; 49] = [
+    "Description",
+    "Documentation",
+    "OnFailure",
+    "OnFailureJobMode",
+    "OnSuccess",
+    "OnSuccessJobMode",
+    "After",
+    "Before",
+    "Wants",
+    "RequiresMountsFor",
+    "WantsMountsFor",
+    "RandomizedDelaySec",
+    "FixedRandomDelay",
+    "AccuracySec",
+    "WakeSystem",
+    "TimeoutStartSec",
+    "TimeoutSec",
+    "Slice",
+    "Nice",
+    "IOSchedulingClass",
+    "IOSchedulingPriority",
+    "CPUSchedulingPolicy",
+    "OOMScoreAdjust",
+    "OOMPolicy",
+    "CPUAccounting",
+    "CPUWeight",
+    "CPUQuota",
+    "CPUAffinity",
+    "AllowedCPUs",
+    "MemoryAccounting",
+    "MemoryHigh",
+    "MemoryMax",
+    "MemorySwapMax",
+    "TasksAccounting",
+    "TasksMax",
+    "IOAccounting",
+    "IOWeight",
+    "IODeviceWeight",
+    "IOReadBandwidthMax",
+    "IOWriteBandwidthMax",
+    "IOReadIOPSMax",
+    "IOWriteIOPSMax",
+    "SyslogIdentifier",
+    "SyslogFacility",
+    "LogRateLimitIntervalSec",
+    "LogRateLimitBurst",
+    "LoadCredential",
+    "LoadCredentialEncrypted",
+    "SetCredentialEncrypted",
 ];
 
 /// A unit as it was seen.
@@ -119,18 +159,21 @@ fn faults(found: &Found, shipped: &str) -> impl Iterator<Item = String> {
         _ => Some(format!("{} is not the one that holdfast ships", status.fragment)),
     };
     let altered = drop_ins.iter().filter_map(|(path, text)| {
-        let set = text.lines().filter_map(|line| line.split_once('='));
-        let set = set.map(|(key, _)| key.trim()).filter(|key| {
-            OURS.iter().any(|ours| {
-                key == ours || (matches!(*ours, "Condition" | "Assert") && key.starts_with(ours))
-            })
-        });
-        let set: Vec<_> = set.collect();
+        let set: Vec<_> = settings(text).filter(|key| !OPERATORS.contains(&key.as_str())).collect();
         (!set.is_empty()).then(|| format!("{path} sets {}", set.join(", ")))
     });
     let failed = (status.active == "failed")
         .then(|| format!("its last run failed; see: journalctl -u {}", status.id));
     own.into_iter().chain(altered.collect::<Vec<_>>()).chain(failed)
+}
+
+/// The keys that a unit file sets, as often as it does. A line that ends in a backslash goes on in the next.
+fn settings(text: &str) -> impl Iterator<Item = String> {
+    let joined = text.replace("\\\n", " ");
+    let keys =
+        joined.lines().map(str::trim_start).filter(|line| !line.starts_with(['#', ';', '[']));
+    let keys = keys.filter_map(|line| line.split_once('='));
+    keys.map(|(key, _)| key.trim().to_owned()).collect::<Vec<_>>().into_iter()
 }
 
 #[cfg(test)]
@@ -160,7 +203,11 @@ mod tests {
     fn what_is_shipped_holds_with_what_an_operator_may_add() {
         let held = Verdict::Holds { observed: "1 units, as shipped".into() };
         let ours = Some("[Service]\n");
-        for drop_in in ["", "[Unit]\nOnFailure=page@%n.service\n", "[Service]\nMemoryMax=1G\n"] {
+        for drop_in in [
+            "",
+            "[Unit]\nOnFailure=page@%n.service\n",
+            "[Service]\n# ExecStart=/bin/true\n;User=nobody\nMemoryMax=1G\nDescription=a \\\n  b=c\n",
+        ] {
             assert_eq!(said(status("loaded", "inactive"), ours, drop_in), held, "{drop_in}");
         }
     }
@@ -178,6 +225,11 @@ mod tests {
             ("[Service]\nExecStart=\nExecStart=/bin/true\n", "ExecStart, ExecStart"),
             ("[Unit]\nConditionPathExists=/nowhere\n", "ConditionPathExists"),
             ("[Timer]\n OnCalendar = yearly\n", "OnCalendar"),
+            ("[Timer]\nOnBootSec=10y\n", "OnBootSec"),
+            ("[Service]\nEnvironment=LD_PRELOAD=/tmp/x.so\n", "Environment"),
+            ("[Service]\nExecStartPost=/bin/rm -r /var/backups\n", "ExecStartPost"),
+            ("[Service]\nMountImages=/x.img:/usr\n", "MountImages"),
+            ("[Service]\nUser=nobody\nNice=1\n", "User"),
         ] {
             let text = format!("/etc/x.conf sets {set}");
             assert_eq!(said(inactive(), ours, drop_in), differs(&text));

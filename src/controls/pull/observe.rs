@@ -11,7 +11,7 @@ use super::{
     session,
 };
 use crate::{
-    backup::{catalogue, rows},
+    backup::{catalogue, manifest::Database, rows::Rows},
     controls::{
         Sight,
         firewall::{Facts, model::Model},
@@ -128,7 +128,7 @@ fn way(files: &Files, wanted: &Desired) -> Vec<Folder> {
 
 /// Whether a file's name is neither a dump's nor that of rows.
 fn is_of_none(name: &str) -> bool {
-    catalogue::name_of(name).is_none() && rows::catalogue::name_of(name).is_none()
+    catalogue::name_of::<Database>(name).is_none() && catalogue::name_of::<Rows>(name).is_none()
 }
 
 /// What is in the served folder and is not a file of a backup, root's, that everybody may read and nobody else may write.

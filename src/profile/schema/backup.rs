@@ -33,8 +33,8 @@ pub struct Backup {
     #[serde(default = "Backup::default_socket")]
     pub socket: FilePath,
 
-    /// The server's address, for one that is reached by TCP: in a container that publishes its port, for one.
-    /// Absent: it is reached by its socket.
+    /// The server's address, for one that is reached by TCP: in a container that publishes its port, for one. Off this
+    /// host it must prove by a certificate to be that server. Absent: it is reached by its socket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<Text>,
 
@@ -89,19 +89,20 @@ pub struct Backup {
     pub newest_block_within: Option<TimeSpan>,
 
     /// The public keys that this signer has and had: by them its rows are told from another signer's of
-    /// another group. Absent: whose rows they are is not judged.
+    /// another group. Absent: with `chain` and without `key_files`, the one that the signer is configured with, which the newest
+    /// verified row must have; else whose rows they are is not judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signer_keys: Option<Vec<SignerPublicKey>>,
 
     /// Files of this host that have the signer's private key, of now and of earlier generations: its configuration, a file
     /// of the variables that it is started with, or one with nothing but the key. By them each row is proven to open, and its
     /// share to fit, in a process of its own that locks its memory and says verdicts only; without them another signer's
-    /// row of the same group cannot be told. Absent: no private key is read.
+    /// row of the same group cannot be told. Absent: rows are proven by public data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_files: Option<Vec<FilePath>>,
 
     /// By how many percent of its rows a table may be smaller than in the backup before, each name in quotes
-    /// because of its dot. No other table may be smaller at all.
+    /// because of its dot; by 100, it may be gone, too. No other table may be smaller at all.
     #[serde(default)]
     #[schemars(extend("propertyNames" = {"format": "holdfast-table-name"}))]
     pub may_shrink: BTreeMap<TableName, Percent>,

@@ -22,7 +22,8 @@ pub struct Chain {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployer: Option<StacksAddress>,
 
-    /// The signer's configuration file, for `signer.deployer`.
+    /// The signer's configuration file, for `signer.deployer` and the public half of `signer.private_key`. It is read by a
+    /// process of its own that locks its memory, and says these two only; so is what wins over it.
     #[serde(default = "Chain::default_config_file")]
     pub config_file: FilePath,
 

@@ -13,6 +13,7 @@ mod backup;
 mod chain;
 mod firewall;
 mod journal;
+mod keys;
 mod login;
 mod logs;
 mod people;
@@ -33,6 +34,7 @@ pub use self::firewall::{
     Service,
 };
 pub use self::journal::{Journal, Storage};
+pub use self::keys::ColdKey;
 pub use self::login::Login;
 pub use self::logs::{LogSource, Logs};
 pub use self::people::{About, Person, Waiver};
@@ -106,6 +108,11 @@ pub struct Profile {
     /// its keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pull: Option<Pull>,
+
+    /// Keys that must be in cold storage, each by the name that its plan calls it. Absent: none is asked for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("propertyNames" = {"format": "holdfast-rule-name"}))]
+    pub keys: BTreeMap<RuleName, ColdKey>,
 
     /// Checks that may fail for a while, each with a reason, an approver and an end.
     /// Absent: nothing is waived.

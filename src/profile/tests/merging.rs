@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use crate::profile::check::check;
 use crate::profile::merge::merge;
+use crate::profile::schema_json::schema;
 use crate::profile::tree::{Node, parse};
 
 /// One file as lines that belong together; any choice of them, in any order, is a profile.
@@ -47,7 +48,7 @@ fn document() -> impl Strategy<Value = Vec<String>> {
 fn node(lines: &[String]) -> Node {
     let mut found = Vec::new();
     let mut root = parse(&lines.join("\n"), 0, &mut found);
-    check(&mut root, true, &mut found);
+    check(&mut root, schema(), true, &mut found);
     assert!(found.is_empty(), "{found:?}\n{}", lines.join("\n"));
     root
 }

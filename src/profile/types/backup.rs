@@ -24,6 +24,11 @@ impl AgeRecipient {
             Kind::Tag(recipient) => recipient,
         }
     }
+
+    /// Whether a program for its hardware opens what is encrypted to it, and no identity in a file does.
+    pub const fn takes_hardware(&self) -> bool {
+        matches!(self.0, Kind::Tag(_))
+    }
 }
 
 /// The beginnings of what is no recipient for a backup, and why. Whoever pastes one gets told so, and not just that it is

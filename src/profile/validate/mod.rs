@@ -28,7 +28,7 @@ pub(crate) fn validate(
     complete: bool,
     found: &mut Vec<Diagnostic>,
 ) {
-    let at = At { node: Some(tree), span: tree.span };
+    let at = At::top(tree);
     if let Some(section) = &profile.firewall {
         let now = today.to_zoned(TimeZone::UTC).map_or(Timestamp::MIN, |day| day.timestamp());
         firewall::validate(section, at.key("firewall"), now, complete, found);
@@ -63,14 +63,24 @@ pub(crate) fn validate(
 
 /// A place in the tree.
 #[derive(Clone, Copy)]
-struct At<'a> {
+pub(crate) struct At<'a> {
     node: Option<&'a Node>,
     span: Span,
 }
 
-impl At<'_> {
+impl<'a> At<'a> {
+    /// The top of a document.
+    pub(crate) fn top(tree: &'a Node) -> Self {
+        Self { node: Some(tree), span: tree.span }
+    }
+
+    /// Where it is written.
+    pub(crate) fn span(self) -> Span {
+        self.span
+    }
+
     /// The value of a key; the table itself when there is none.
-    fn key(self, key: &str) -> Self {
+    pub(crate) fn key(self, key: &str) -> Self {
         match self.node.and_then(|node| node.get(key)) {
             Some(node) => Self { node: Some(node), span: node.span },
             None => Self { node: None, ..self },
@@ -78,7 +88,7 @@ impl At<'_> {
     }
 
     /// An item of a list; the list itself when there is none.
-    fn item(self, at: usize) -> Self {
+    pub(crate) fn item(self, at: usize) -> Self {
         match self.node.and_then(|node| node.items().get(at)) {
             Some(node) => Self { node: Some(node), span: node.span },
             None => Self { node: None, ..self },
@@ -93,7 +103,11 @@ impl At<'_> {
 }
 
 /// Complains of items that stand in a list twice.
-fn distinct<T: PartialEq + ToString>(items: &[T], at: At<'_>, found: &mut Vec<Diagnostic>) {
+pub(crate) fn distinct<T: PartialEq + ToString>(
+    items: &[T],
+    at: At<'_>,
+    found: &mut Vec<Diagnostic>,
+) {
     for (index, item) in items.iter().enumerate() {
         if let Some(first) = items[..index].iter().position(|other| other == item) {
             let message = format!("`{}` stands in this list twice", item.to_string());

@@ -26,11 +26,17 @@ const JOURNALS: &str = "systemd-journal-remote";
 /// A kernel for a virtual machine, and what makes the initramfs that finds its disk.
 const KERNEL: &str = "linux-image-cloud-amd64,initramfs-tools,zstd,busybox-static,udev";
 
+/// The same of computers that stand somewhere: the kernel for clouds knows no USB. With what makes file systems on media and
+/// breaks them, and opens what is on them.
+const COMPUTER: &str =
+    "linux-image-amd64,initramfs-tools,zstd,busybox-static,udev,age,dosfstools,dmsetup";
+
 /// What rotates files on every Debian that an installer has made.
 const ROTATION: &str = "logrotate";
 
-/// PostgreSQL as Debian ships it, and the two programs with which people open a backup without holdfast.
-const DATABASE: &str = "postgresql,age,zstd";
+/// PostgreSQL as Debian ships it, what people open a backup or a sheet of paper with when they have no holdfast, and what
+/// tells one program another time.
+const DATABASE: &str = "postgresql,age,zstd,zbar-tools,poppler-utils,libfaketime";
 
 /// What a host is made of. Each is made when a test first asks for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +52,8 @@ pub enum Image {
     Journals,
     /// With a kernel of its own: for [`crate::Machine`].
     Machine,
+    /// With the kernel of a computer that has USB: for [`crate::Machine`], too.
+    Computer,
     /// With logrotate.
     Rotation,
 }
@@ -61,6 +69,7 @@ impl Image {
             (Image::Postgres, _) => format!(",{DATABASE}"),
             (Image::Journals, _) => format!(",{JOURNALS}"),
             (Image::Machine, _) => format!(",{KERNEL}"),
+            (Image::Computer, _) => format!(",{COMPUTER}"),
             (Image::Rotation, _) => format!(",{ROTATION}"),
         }
     }

@@ -90,7 +90,7 @@ const GENERATORS: [&str; 12] = [
 ];
 
 /// What the kernel cannot do without to find its disk, with what that needs in turn.
-const START: &str = "virtio_pci virtio_blk";
+const START: &str = "virtio_pci virtio_blk ext4";
 
 /// Makes `disk`, `kernel` and `initrd` in a directory ($2) of an overlay's layers ($1). The initrd is our own, of a few
 /// modules ($4) and one script ($5): Debian's own takes longer, emulated, than all the rest of the boot.
@@ -121,9 +121,8 @@ const DISK: &str = r#"
 "#;
 
 /// A directory with `disk`, `kernel` and `initrd`, made if it is not in the cache. Nothing in it may be written to.
-pub(super) fn ensure(suite: Suite, deb: &Path) -> Result<PathBuf> {
-    let layers =
-        [layer::ensure(suite, Image::Machine, deb)?, image::ensure(suite, Image::Machine)?];
+pub(super) fn ensure(suite: Suite, image: Image, deb: &Path) -> Result<PathBuf> {
+    let layers = [layer::ensure(suite, image, deb)?, image::ensure(suite, image)?];
     let layer = layers[0].file_name().unwrap_or_default().to_string_lossy().into_owned();
     let recipe = hex(&Sha256::digest(format!(
         "{AGENT}{FILES:?}{STARTED:?}{MASKED:?}{SIZE}{DISK}{START}{INIT}"

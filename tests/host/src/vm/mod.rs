@@ -10,6 +10,7 @@
 mod console;
 mod disk;
 mod power;
+mod stick;
 
 use std::fs;
 use std::io::Write as _;
@@ -23,7 +24,7 @@ pub use console::Console;
 use self::power::{CONSOLE, Power, Word, processor_time, start};
 use crate::peer::Wire;
 use crate::supervise::{self, RunDir};
-use crate::{Output, Peer, Suite, layer, machine};
+use crate::{Image, Output, Peer, Suite, layer, machine};
 
 /// How long a boot may take: emulated, on a machine that is busy with other tests.
 const BOOT_WITHIN: Duration = Duration::from_secs(900);
@@ -49,9 +50,17 @@ impl Machine {
     /// # Errors
     /// When this machine lacks something, the package does not install, or the machine does not come up whole.
     pub fn boot(suite: Suite) -> Result<Machine> {
+        Machine::with(suite, Image::Machine)
+    }
+
+    /// The same of another image that has a kernel.
+    ///
+    /// # Errors
+    /// As [`Machine::boot`].
+    pub fn with(suite: Suite, image: Image) -> Result<Machine> {
         machine::check_for_vms()?;
         supervise::sweep()?;
-        let start = disk::ensure(suite, &layer::deb()?)?;
+        let start = disk::ensure(suite, image, &layer::deb()?)?;
         let run = RunDir::create(None, &[])?;
         for part in ["disk", "kernel", "initrd"] {
             let mut copy = machine::command("cp");

@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use nix::unistd::{SysconfVar, sysconf};
 
+use super::stick::MONITOR;
 use crate::Peer;
 
 /// The serial console's line, in a machine's own directory.
@@ -69,6 +70,7 @@ pub(super) fn start(run: &Path, peer: &Peer) -> Result<Power> {
             file(CONSOLE),
             file("console.log")
         ),
+        &format!("-qmp unix:{},server=on,wait=off", file(MONITOR)),
         "-device virtio-serial-pci -chardev stdio,id=agent,signal=off",
         "-device virtserialport,chardev=agent,name=holdfast.agent",
     ]

@@ -1,11 +1,10 @@
-//! `holdfast backup list` and `holdfast backup status`
+//! `holdfast backup status`
 
 use serde_json::{Value, json};
 
-use super::{entries, jobs};
+use super::{entries, jobs, shown};
 use crate::{
     backup::{
-        catalogue::Entry,
         manifest::seconds,
         run::Job,
         signing,
@@ -23,63 +22,6 @@ use crate::{
     report,
 };
 
-pub(super) fn list(
-    context: &Context,
-    loaded: &Loaded,
-    name: Option<&str>,
-) -> Result<Exit, Failure> {
-    let (mut exit, mut documents) = (Exit::Ok, Vec::new());
-    for job in jobs(loaded, name)? {
-        let (entries, _) = entries(job)?;
-        for entry in &entries {
-            if !entry.faults.is_empty() {
-                exit = Exit::Findings;
-            }
-            match context.format {
-                Format::Json => documents.push(json_of(entry)),
-                Format::Text => context.out.line(text_of(context, entry))?,
-            }
-        }
-    }
-    if context.format == Format::Json {
-        let body = json!({ "backups": documents });
-        context.out.raw(&report::json::document("backup list", body))?;
-    }
-    Ok(exit)
-}
-
-fn word(entry: &Entry) -> (&'static str, Tone) {
-    match entry {
-        _ if !entry.faults.is_empty() => ("damaged", Tone::Bad),
-        _ if entry.deleted => ("deleted", Tone::Faint),
-        _ if entry.is_proven() => ("proven", Tone::Good),
-        _ => ("not proven", Tone::Bad),
-    }
-}
-
-pub(super) fn text_of(context: &Context, entry: &Entry) -> String {
-    let (word, tone) = word(entry);
-    let mut line = format!("{} {}", entry.id, context.out.paint(tone, word));
-    if let Some((manifest, _)) = &entry.manifest {
-        line.push_str(&format!(", {} bytes, made {}", manifest.archive.bytes, manifest.made));
-    }
-    for fault in &entry.faults {
-        line.push_str(&format!("; {fault}"));
-    }
-    line
-}
-
-pub(super) fn json_of(entry: &Entry) -> Value {
-    let faults: Vec<_> = entry.faults.iter().map(ToString::to_string).collect();
-    json!({
-        "id": entry.id,
-        "state": word(entry).0,
-        "faults": faults,
-        "manifest": entry.manifest.as_ref().map(|(manifest, _)| manifest),
-        "digest": entry.manifest.as_ref().map(|(_, digest)| digest),
-    })
-}
-
 pub(super) fn status(
     context: &Context,
     loaded: &Loaded,
@@ -88,13 +30,16 @@ pub(super) fn status(
     let (mut exit, mut documents, now) = (Exit::Ok, Vec::new(), clock::now());
     let reader = Reader::live();
     for job in jobs(loaded, name)? {
-        let (entries, key) = entries(job)?;
+        let (entries, key) = entries(context, job)?;
         let standing = Standing::of(&entries, now);
         let key = signing::public(&key);
         if !standing.is_good(job.backup) {
             exit = Exit::Findings;
         }
         let rows = rows(job.name, job.backup, &reader);
+        if rows.iter().any(|judgement| matches!(said(judgement).1, Tone::Bad)) {
+            exit = Exit::Findings;
+        }
         match context.format {
             Format::Json => documents.push(standing_json(job, &standing, &rows, &key)),
             Format::Text => standing_text(context, job, &standing, &rows, &key)?,
@@ -134,12 +79,13 @@ fn standing_json(job: Job<'_>, standing: &Standing<'_>, rows: &[Judgement], key:
         "newest_proven_seconds": age(standing.proven),
         "proven_within_seconds": job.backup.proven_within.as_secs(),
         "proof_milliseconds": standing.proven.map(|aged| aged.manifest.proof.milliseconds),
+        "recovery_point": standing.proven.map(|aged| aged.manifest.begun),
         "newest_drilled": id(standing.drilled),
         "newest_drilled_seconds": age(standing.drilled),
         "drilled_within_seconds": job.backup.drilled_within.as_secs(),
         "recovery_milliseconds": drill.map(|drill| drill.restore_milliseconds),
         "rows": rows.collect::<Vec<_>>(),
-        "chain": standing.proven.and_then(|aged| aged.manifest.chain.as_ref()),
+        "chain": standing.proven.and_then(|aged| aged.manifest.of.chain.as_ref()),
         "host_key": key,
     })
 }
@@ -163,8 +109,13 @@ fn standing_text(
     };
     let none = "none; no backup has ever been proven, or none that was is still whole";
     line("proven", standing.proven, job.backup.proven_within, none)?;
-    if let Some(newest) = standing.newest.filter(|entry| !entry.is_proven()) {
-        out.line(format!("{name}: newest: {}", text_of(context, newest)))?;
+    if let Some(aged) = standing.proven {
+        let begun = aged.manifest.begun;
+        let told = "what was committed until then comes back, and the DKG rows that the watch has";
+        out.line(format!("{name}: recovery point: {begun}: {told}"))?;
+    }
+    if let Some(newest) = standing.newest.filter(|entry| entry.proven().is_none()) {
+        out.line(format!("{name}: newest: {}", shown::text_of(context, newest)))?;
     }
     let none = "none; run: holdfast backup run --drill";
     line("restored as a whole", standing.drilled, job.backup.drilled_within, none)?;
@@ -172,7 +123,7 @@ fn standing_text(
         let took = seconds(drill.restore_milliseconds);
         out.line(format!("{name}: recovery takes {took}, as measured by that"))?;
     }
-    if let Some(word) = standing.proven.and_then(|aged| aged.manifest.chain.as_ref()) {
+    if let Some(word) = standing.proven.and_then(|aged| aged.manifest.of.chain.as_ref()) {
         let tone = if word.verdict == "equal" { Tone::Good } else { Tone::Bad };
         out.line(format!("{name}: on chain: {}", out.paint(tone, &word.text)))?;
     }

@@ -1,0 +1,119 @@
+//! A TOML document of another kind than a profile, read as strictly: unknown keys, missing keys and bad values all at once,
+//! each with its line and column.
+//!
+//! It extends nothing and is merged with nothing, so what it says is in its own bytes, and a digest over them says
+//! which document was meant.
+
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
+use super::check::check;
+use super::diagnostic::{Diagnostic, render_all};
+use super::schema_json::schema_of;
+use super::source::{SourceMap, Span};
+use super::tree::parse;
+pub(crate) use super::validate::At;
+
+/// A document without errors.
+#[derive(Debug, Clone)]
+pub struct Document<T> {
+    /// What it says.
+    pub value: T,
+    /// Warnings.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Its text.
+    pub sources: SourceMap,
+}
+
+impl<T> Document<T> {
+    /// The warnings, for people.
+    pub fn render_warnings(&self, colour: bool) -> String {
+        render_all(&self.diagnostics, &self.sources, colour)
+    }
+}
+
+/// A document that cannot be used, and everything that is wrong with it.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{} has {} {}", .path.display(), .errors, if *.errors == 1 { "error" } else { "errors" })]
+pub struct Faulty {
+    /// The file.
+    pub path: PathBuf,
+    /// How many errors there are.
+    pub errors: usize,
+    /// What is wrong, warnings included.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Its text.
+    pub sources: SourceMap,
+}
+
+impl Faulty {
+    /// For people.
+    pub fn render(&self, colour: bool) -> String {
+        render_all(&self.diagnostics, &self.sources, colour)
+    }
+}
+
+/// Reads a document. `judge` finds what no single value can show; it is called when everything has been read, and told the
+/// place of the document's top.
+///
+/// # Errors
+/// [`Faulty`] when there is anything wrong with it.
+pub(crate) fn read<T: JsonSchema + DeserializeOwned>(
+    path: &Path,
+    bytes: &[u8],
+    title: &str,
+    judge: impl Fn(&T, At<'_>, &mut Vec<Diagnostic>),
+) -> Result<Document<T>, Faulty> {
+    let mut sources = SourceMap::default();
+    let mut found = Vec::new();
+    let value = text(path, bytes, &mut sources, &mut found).and_then(|(text, offset)| {
+        let mut tree = parse(&text, offset, &mut found);
+        let sound = found.is_empty();
+        check(&mut tree, &schema_of::<T>(title), sound, &mut found);
+        if !found.is_empty() {
+            return None;
+        }
+        match serde_json::from_value::<T>(tree.to_json()) {
+            Ok(value) => {
+                judge(&value, At::top(&tree), &mut found);
+                Some(value)
+            }
+            Err(error) => {
+                // The checker let something through that the types do not: it must not be used.
+                found.push(Diagnostic::error(tree.span, format!("cannot be read: {error}")));
+                None
+            }
+        }
+    });
+    found.sort_by_key(|each| (each.position(&sources), each.severity));
+    let errors = found.iter().filter(|each| each.is_error()).count();
+    match value {
+        Some(value) if errors == 0 => Ok(Document { value, diagnostics: found, sources }),
+        _ => Err(Faulty { path: path.to_owned(), errors, diagnostics: found, sources }),
+    }
+}
+
+/// Its text, and where that begins among the sources.
+fn text(
+    path: &Path,
+    bytes: &[u8],
+    sources: &mut SourceMap,
+    found: &mut Vec<Diagnostic>,
+) -> Option<(String, usize)> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Some((text.to_owned(), sources.add(path, text.to_owned()))),
+        Err(error) => {
+            let at = error.valid_up_to();
+            let byte = bytes.get(at).copied().unwrap_or_default();
+            let start = sources.add(path, String::from_utf8_lossy(bytes).into());
+            let span = Span { start: start + at, end: start + at + '\u{fffd}'.len_utf8() };
+            found.push(
+                Diagnostic::error(span, format!("the byte 0x{byte:02x} is not UTF-8"))
+                    .help("save the file as UTF-8"),
+            );
+            None
+        }
+    }
+}
