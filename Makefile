@@ -1,9 +1,8 @@
 # make try      watch a disposable Debian host being held to the signer profile
 # make test     run the tests, those on booted hosts and in emulated machines included
 # make test-vm  only those in emulated machines, which have kernels of their own
-# make test-majors  only backups of PostgreSQL 14, 16 and 18, beside Debian's own
 # make package  build the .deb
-.PHONY: try test test-vm test-majors lint package bench deps clean
+.PHONY: try test test-vm lint package bench deps clean
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
@@ -26,12 +25,6 @@ test: package
 
 test-vm: package
 	$(CARGO) test --locked --test hosts -- vm::
-
-# Servers that Debian does not have: their builds are fetched (see the script).
-test-majors: package
-	$(CARGO) build --locked -p holdfast-test-host
-	$(CARGO) build --locked -p holdfast-test-dkg --example signer-sql
-	HOLDFAST_POSTGRES="$(TARGET)/postgres" tests/majors.sh "$(TARGET)/debug/test-host" "$(TARGET)/debug/examples/signer-sql"
 
 lint:
 	$(CARGO) fmt --all --check

@@ -4,6 +4,7 @@
 mod containers;
 mod faults;
 mod hostile;
+mod majors;
 mod retention;
 mod role;
 mod skew;

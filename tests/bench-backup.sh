@@ -6,11 +6,11 @@
 # time that passed. What a dump takes is what a run takes, less what its proof does: of CPU time, what another proof of that
 # file does.
 # $1: the test-host program; $2: signer-sql of holdfast-test-dkg. HOLDFAST_BENCH_RUNS: how many runs (default 5).
-# HOLDFAST_BENCH_BLOCKS: rows of the largest table (default 3,500,000: 1.1 GB). HOLDFAST_TEST_SUITES: which releases.
+# HOLDFAST_BENCH_BLOCKS: rows of the largest table (default 4,350,000: a database of 1 GB). HOLDFAST_TEST_SUITES: which releases.
 set -eu
 test_host=$1 signer_sql=$2
 runs=${HOLDFAST_BENCH_RUNS:-5}
-blocks=${HOLDFAST_BENCH_BLOCKS:-3500000}
+blocks=${HOLDFAST_BENCH_BLOCKS:-4350000}
 for suite in ${HOLDFAST_TEST_SUITES:-bookworm trixie}; do
     name=bench-backup-$suite
     "$test_host" stop "$name" >/dev/null 2>&1 || true

@@ -73,6 +73,10 @@ pub enum RestoreError {
     OtherFile(String),
     #[error("the backup cannot be read")]
     Stream(#[source] StreamError),
+    #[error(
+        "the backup was made by pg_dump of PostgreSQL {made}, and here it takes pg_restore of {pg_restore}, whose first words no server older than 17 knows; this one is {server}"
+    )]
+    OlderServer { made: u32, pg_restore: u32, server: u32 },
     #[error("pg_restore restored nothing")]
     Restore(#[source] HostError),
     #[error(transparent)]
@@ -235,9 +239,16 @@ impl Restoring<'_> {
         let login = Login { role: target.role, database: target.database };
         let way = reach_as(reader, &manifest.name, backup, login, "pg_restore")?;
         let (newest, _) = way.newest()?;
-        let (_, bin) = server::choose(&way.clients, manifest.client_major)
-            .ok_or(ServerError::OldClient { server: manifest.client_major, newest })?;
+        let made = manifest.client_major;
+        let (pg_restore, bin) = server::choose(&way.clients, made)
+            .ok_or(ServerError::OldClient { server: made, newest })?;
         let connection = &way.connection;
+        let server =
+            connection.ask(bin, "SELECT current_setting('server_version_num')::int / 10000")?;
+        let server = run::answer(&server)?;
+        if !server::takes(server, pg_restore) {
+            return Err(RestoreError::OlderServer { made, pg_restore, server });
+        }
         // What one that was killed left in a container would go on filling it.
         connection.clear(bin)?;
         ready(connection, bin, target.database)?;

@@ -24,6 +24,7 @@ need mount mount
 need qemu-system-x86_64 qemu-system-x86
 need mkfs.ext4 e2fsprogs
 need cc "gcc libc6-dev"
+need /usr/bin/pip3 python3-pip
 
 [ -n "$missing" ] || exit 0
 line="apt-get install -y --no-install-recommends $missing"

@@ -227,6 +227,10 @@ impl From<RestoreError> for Failure {
             RestoreError::Lock(error) => error.into(),
             RestoreError::Identity(_) => Self::new(Exit::Data, error.to_string())
                 .hint("give the file that `age-keygen` wrote"),
+            RestoreError::OlderServer { made, .. } if made < 17 => Self::new(Exit::Failed, error.to_string())
+                .hint(format!("apt-get install postgresql-client-{made}")),
+            RestoreError::OlderServer { .. } => Self::new(Exit::Failed, error.to_string())
+                .hint("restore it into a server of 17 or newer; so that the next backup goes into this one, install the client of its version"),
             RestoreError::OtherFile(_) => Self::new(Exit::Data, error.to_string())
                 .hint("it was altered or replaced; take another copy of it"),
             other => Self::new(Exit::Failed, chain(&other)),

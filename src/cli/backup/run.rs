@@ -11,6 +11,7 @@ use crate::{
         manifest::{Check, Manifest, Outcome, seconds},
         rows::note::Note,
         run::{Job, run as make},
+        server::takes,
         signing,
     },
     cli::{
@@ -57,6 +58,13 @@ pub(super) fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exi
     match context.format {
         Format::Json => context.out.raw(&report::json::document("backup run", &manifest))?,
         Format::Text => text(context, &manifest)?,
+    }
+    let (server, client) = (manifest.server_version / 10_000, manifest.client_major);
+    if !takes(server, client) {
+        context.out.warn(&format!(
+            "it was dumped by PostgreSQL {client}'s programs and comes back only into a server of that version or newer, not \
+             into this one of {server}: install postgresql-client-{server}"
+        ));
     }
     // A drill that came to nothing is one that is owed, whatever else the proof says.
     let is_drilled = !args.drill || manifest.proof.drill.is_some();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use sha2::{Digest as _, Sha256};
 
-use crate::{Suite, cache, machine};
+use crate::{Suite, cache, machine, majors};
 
 /// What an image has beyond Debian's essential packages: what hosts run, and what tests look with. The two libraries are
 /// what systemd-sysv recommends and every installed Debian has: logins become sessions, dynamic users have names.
@@ -48,6 +48,8 @@ pub enum Image {
     Containers,
     /// With a PostgreSQL server: 15 on Debian 12, 17 on Debian 13.
     Postgres,
+    /// The same with PostgreSQL 14, 16 and 18 beside it.
+    Majors,
     /// With systemd-journal-remote, which makes journals of any age.
     Journals,
     /// With a kernel of its own: for [`crate::Machine`].
@@ -66,12 +68,17 @@ impl Image {
             // Debian 13 has packed Docker's client on its own.
             (Image::Containers, Suite::Trixie) => format!(",{ENGINES},docker-cli"),
             (Image::Containers, Suite::Bookworm) => format!(",{ENGINES}"),
-            (Image::Postgres, _) => format!(",{DATABASE}"),
+            (Image::Postgres | Image::Majors, _) => format!(",{DATABASE}"),
             (Image::Journals, _) => format!(",{JOURNALS}"),
             (Image::Machine, _) => format!(",{KERNEL}"),
             (Image::Computer, _) => format!(",{COMPUTER}"),
             (Image::Rotation, _) => format!(",{ROTATION}"),
         }
+    }
+
+    /// Whether it has a database server.
+    pub(crate) fn has_postgres(self) -> bool {
+        matches!(self, Image::Postgres | Image::Majors)
     }
 }
 
@@ -85,10 +92,14 @@ const RECIPE: &str = "1";
 pub fn ensure(suite: Suite, image: Image) -> Result<PathBuf> {
     machine::check()?;
     let packages = format!("{PACKAGES}{}", image.more(suite));
-    let key = hex(&Sha256::digest(format!("{suite}\n{packages}\n{RECIPE}")));
+    let more = if image == Image::Majors { format!("{:?}", majors::BUILDS) } else { String::new() };
+    let key = hex(&Sha256::digest(format!("{suite}\n{packages}\n{RECIPE}{more}")));
     let images = cache::subdir("images")?;
     let image = cache::once(&images.join(format!("{suite}-{}", &key[..12])), |partial| {
         bootstrap(suite, &packages, partial)?;
+        if image == Image::Majors {
+            majors::install(partial)?;
+        }
         finish(partial)
     })?;
     cache::prune(&images, KEEP_FOR)?;

@@ -39,6 +39,7 @@ mod image;
 mod inside;
 mod layer;
 mod machine;
+mod majors;
 mod output;
 mod peer;
 mod scan;

@@ -183,7 +183,7 @@ fn nspawn(run: &Path, id: &str, suite: Suite, options: &Options) -> Vec<String> 
     words.push(format!("--hostname={}", options.hostname(suite)));
     // For chattr +i, which nspawn's default set leaves out.
     let mut capabilities = vec!["CAP_LINUX_IMMUTABLE".to_owned()];
-    if options.image == Image::Postgres {
+    if options.image.has_postgres() {
         // To lock memory, as root may on a host of its own.
         capabilities.push("CAP_IPC_LOCK".to_owned());
     }
