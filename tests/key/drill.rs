@@ -89,9 +89,11 @@ on_hosts! {
         let listed = holdfast(host, &["backup", "list", "--format", "json"]);
         let listed: Value = serde_json::from_str(&listed.stdout).unwrap();
         let id = listed["backups"][0]["id"].as_str().unwrap().to_owned();
+        rows_are_wanted(host);
         done(host, "rehearse");
         let export = done(host, "export");
         let export = export.as_str();
+        rows_are_there(host);
 
         drills(host, export, &id);
         proofs(host, export);
@@ -108,6 +110,61 @@ on_hosts! {
             assert!(evidence.contains(act), "{act} is not in the evidence");
         }
     }
+}
+
+/// The DKG rows are to be beside the envelopes: there must be some, and the plan's custodians must be able to open them.
+fn rows_are_wanted(host: &Host) {
+    let refused = |why: &str| {
+        let words = ["key", "rehearse", "/root/k/plan.toml", "--answers", "/root/k/answers.toml"];
+        let output = holdfast(host, &words);
+        assert!(output.stderr.contains(why), "{}\n{}", output.stdout, output.stderr);
+        assert_ne!(output.status, Some(0));
+    };
+    sh(
+        host,
+        "cd /root/k && cp plan.toml before && sed -i '1i rows = \"other\"' plan.toml && sh sign-plan",
+    );
+    refused("the plan wants the rows of [backup.other]");
+    sh(host, "cd /root/k && sed -i '1s/other/signer-db/' plan.toml && sh sign-plan");
+    refused("there are no proven rows of signer-db");
+    // Of one of the two custodians only.
+    let profile = "/etc/holdfast/profile.toml";
+    sh(
+        host,
+        &format!("cp {profile} /root/profile && sed -i 's/to = .*/to = [\"alice\"]/' {profile}"),
+    );
+    let watch = || holdfast(host, &["backup", "watch", "signer-db"]).ok().unwrap();
+    watch();
+    refused("bob could not open signer-db-rows-");
+    sh(host, &format!("cp /root/profile {profile}"));
+    watch();
+}
+
+/// They are, and come back from a medium into a migrated database.
+fn rows_are_there(host: &Host) {
+    let folder = sh(host, "echo /media/bob/holdfast-*");
+    let folder = folder.trim();
+    let words = sh(host, &format!("cat {folder}/DKG-ROWS.txt"));
+    let by_holdfast = words.lines().find(|line| line.contains("restore-rows")).unwrap().trim();
+    let by_hand = words.lines().find(|line| line.contains("age --decrypt")).unwrap().trim();
+    let set_up = "cd /root && runuser -u postgres -- createdb -T template0 -E UTF8 back
+        runuser -u postgres -- pg_dump -s signer | runuser -u postgres -- psql -qX -v ON_ERROR_STOP=1 back >/dev/null";
+    sh(host, set_up);
+    let filled = |line: &str| {
+        line.replace("FOLDER", folder)
+            .replace("DATABASE", "back")
+            .replace("IDENTITY-FILE", "/root/k/bob.txt")
+    };
+    let said = sh(host, &filled(by_holdfast));
+    assert_eq!(said.lines().filter(|line| line.contains(": added, ")).count(), 2, "{said}");
+    let rows = "psql -AtqX -c 'SELECT * FROM sbtc_signer.dkg_shares ORDER BY aggregate_key'";
+    let same = format!(
+        "test \"$(runuser -u postgres -- {rows} back)\" = \"$(runuser -u postgres -- {rows} signer)\""
+    );
+    sh(host, &format!("cd / && {same} && runuser -u postgres -- dropdb back"));
+    let head: Value =
+        serde_json::from_str(&sh(host, &format!("cd {folder} && {}", filled(by_hand)))).unwrap();
+    assert!(head["by_hand"].is_array(), "{head:#}");
 }
 
 /// Says pass or fail, and why.

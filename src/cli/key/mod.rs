@@ -7,6 +7,7 @@ mod open;
 mod plan;
 mod prove;
 mod retire;
+mod rows;
 mod sign;
 mod terminal;
 

@@ -25,6 +25,9 @@ use crate::{
     },
 };
 
+/// A file that is put beside the envelopes, whosever they are: its name, and what is in it.
+pub type Beside = (String, Vec<u8>);
+
 /// Seals the keys for every medium that is left, and writes it.
 ///
 /// # Errors
@@ -32,6 +35,7 @@ use crate::{
 pub fn carry_out(
     prepared: &mut Prepared,
     plan: &Plan,
+    beside: &[Beside],
     ask: &mut dyn Ask,
     watch: &mut dyn Watch,
 ) -> Result<(), CeremonyError> {
@@ -48,7 +52,7 @@ pub fn carry_out(
             ));
         }
         for medium in &left {
-            one(prepared, plan, medium, &child, &sealed, ask)?;
+            one(prepared, plan, medium, &Sources { child: &child, sealed: &sealed, beside }, ask)?;
             acted(&prepared.going, "medium", Some(medium.name.as_str()), watch);
             watch.done(&format!("{}: written, and reads back as what was opened", medium.name));
             prepared.reread(plan, medium, ask)?;
@@ -192,12 +196,18 @@ fn facts(split: &Split, plan: &Plan) -> transcript::Split {
     }
 }
 
+/// Of what each medium gets its part.
+struct Sources<'a> {
+    child: &'a Child,
+    sealed: &'a Sealed,
+    beside: &'a [Beside],
+}
+
 fn one(
     prepared: &mut Prepared,
     plan: &Plan,
     medium: &Medium,
-    child: &Child,
-    sealed: &Sealed,
+    from: &Sources<'_>,
     ask: &mut dyn Ask,
 ) -> Result<(), CeremonyError> {
     let serial = medium.serial.as_ref().map_or(String::new(), |serial| format!(" ({serial})"));
@@ -238,15 +248,16 @@ fn one(
     let place = Place { medium, folder: folder(&begun, medium) };
     let keys = prepared.going.transcript().sealed();
     let about = About { begun: &begun, plan, medium, custodian, keys };
-    let kit = kit::kit(about, sealed).map_err(|fault| place.failed(fault.to_string()))?;
+    let kit = kit::kit(about, from.sealed).map_err(|fault| place.failed(fault.to_string()))?;
     let mut kit = kit.ok_or(ChildError::Silent)?;
+    kit.others.extend_from_slice(from.beside);
     super::carried::add(&prepared.going, &mut kit, medium)?;
     let is_there = || {
         let otherwise = "something else is mounted there than when it was looked at";
         if held.is_there() { Ok(()) } else { Err(place.failed(otherwise)) }
     };
     is_there()?;
-    let read_back = write(&place, &kit, child)?;
+    let read_back = write(&place, &kit, from.child)?;
     is_there()?;
     prepared.going.record(Step::Medium(Box::new(Written {
         medium: medium.name.to_string(),

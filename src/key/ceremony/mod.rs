@@ -29,7 +29,7 @@ pub use carried::Kept;
 pub use copies::CopyStanding;
 pub use given::Given;
 pub use look::{HeldTo, Paper, Shown, Standing, list, show};
-pub use media::carry_out;
+pub use media::{Beside, carry_out};
 pub use open::{Backup, Drilled, Fetch, Tried, bring_back, drill};
 pub use prove::{NAMESPACE as RECEIPT_NAMESPACE, Proof, challenge, receive};
 pub use quiet::Accepted;

@@ -54,6 +54,11 @@ pub struct Plan {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paper: Option<Paper>,
 
+    /// The backup of the host's profile (`[backup.NAME]`) whose newest proven DKG rows are put beside the envelopes: as
+    /// they are, encrypted to its custodians, who must be those of the plan. Absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<RuleName>,
+
     /// What the envelopes are written onto.
     #[serde(rename = "medium")]
     #[schemars(length(min = 1))]
