@@ -188,7 +188,7 @@ fn killed(machine: &mut Machine) {
     }
 }
 
-/// Vfat and ext4; bob's fails in every way, one after the other, and each time the same command goes on. On one release: it is
+/// Vfat, exFAT and ext4; bob's fails in every way, one after the other, and each time the same command goes on. On one release: it is
 /// the dearest of all tests, and what is tested asks the same of either kernel.
 #[test]
 fn sticks_fail_and_nothing_half_looks_whole() {
@@ -215,8 +215,11 @@ fn sticks_fail_and_nothing_half_looks_whole() {
     assert_eq!(rehearsed.status, Some(2), "{rehearsed}");
     sh(machine, "rm -r /media/*/REHEARSAL-*");
 
-    let kinds: [(_, _, &[usize]); 2] =
-        [("vfat", "mkfs.vfat", &[0, 1, 2, 3, 4, 5]), ("ext4", "mkfs.ext4 -q -F", &[0, 2, 4])];
+    let kinds: [(_, _, &[usize]); 3] = [
+        ("vfat", "mkfs.vfat", &[0, 1, 2, 3, 4, 5]),
+        ("exfat", "mkfs.exfat", &[2, 4, 5]),
+        ("ext4", "mkfs.ext4 -q -F", &[0, 2, 4]),
+    ];
     for (kind, make, stages) in kinds {
         format(machine, make);
         // One that is done is not done again: another plan for each kind.

@@ -29,7 +29,7 @@ const KERNEL: &str = "linux-image-cloud-amd64,initramfs-tools,zstd,busybox-stati
 /// The same of computers that stand somewhere: the kernel for clouds knows no USB. With what makes file systems on media and
 /// breaks them, and opens what is on them.
 const COMPUTER: &str =
-    "linux-image-amd64,initramfs-tools,zstd,busybox-static,udev,age,dosfstools,dmsetup";
+    "linux-image-amd64,initramfs-tools,zstd,busybox-static,udev,age,dosfstools,exfatprogs,dmsetup";
 
 /// What rotates files on every Debian that an installer has made.
 const ROTATION: &str = "logrotate";
