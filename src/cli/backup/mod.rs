@@ -125,7 +125,7 @@ fn job<'a>(loaded: &'a Loaded, name: &'a str) -> Result<Job<'a>, Failure> {
             backup,
             people: &loaded.profile.people,
             chain: None,
-            accept_shrunken: false,
+            accept_shrunken: &[],
         });
     }
     let names: Vec<_> = loaded.profile.backup.keys().map(ToString::to_string).collect();
