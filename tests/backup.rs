@@ -4,6 +4,7 @@
 mod containers;
 mod faults;
 mod hostile;
+mod lost;
 mod retention;
 mod role;
 mod skew;

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 
 use super::{
     catalogue::{self, Entry, Fault, File},
-    manifest::{Database, Kind, Manifest, Tombstone},
+    manifest::{Database, Kind, Loss, Manifest, Tombstone},
+    missing::Made,
     rows::Rows,
     statement::{read, sign},
     stream,
@@ -154,6 +155,26 @@ pub fn delete<K: Kind>(
         if !K::STAYS {
             shelf.remove(&format!("{id}{}", K::ENDS.manifest))?;
         }
+    }
+    Ok(())
+}
+
+/// Signs that these are lost, in their places.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn forget<'a, K: Kind>(
+    shelf: &OpenShelf,
+    lost: impl IntoIterator<Item = &'a Made>,
+    loss: &Loss,
+    key: &SigningKey,
+    now: Timestamp,
+) -> Result<(), HostError> {
+    for Made { link, number } in lost {
+        let name = format!("{}{}", link.id, K::ENDS.tombstone);
+        let stone = Tombstone::<K>::lost(link.clone(), *number, now, loss.clone());
+        shelf.remove(&name)?;
+        shelf.put(&name, &sign(&stone, key))?;
     }
     Ok(())
 }
