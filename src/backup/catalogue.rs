@@ -63,11 +63,18 @@ impl Fault {
         matches!(self, Self::NoPrevious(_) | Self::OtherPrevious(_) | Self::SameNumber { .. })
     }
 
-    /// Whether nothing is known of the backup because what is said of it is not this host's word.
-    pub const fn is_of_manifest(&self) -> bool {
+    /// Whether it leaves unclear what the backup is: what is said of it is missing, is not this host's word, or gives it
+    /// another's place.
+    pub const fn is_unclear(&self) -> bool {
         matches!(
             self,
-            Self::Manifest(_) | Self::UnreadableWord(_) | Self::Other(_) | Self::OtherFile(_)
+            Self::Manifest(_)
+                | Self::UnreadableWord(_)
+                | Self::Other(_)
+                | Self::OtherFile(_)
+                | Self::NoManifest
+                | Self::Tombstone(_)
+                | Self::SameNumber { .. }
         )
     }
 }
