@@ -175,13 +175,13 @@ mod tests {
     /// A store that was emptied, or moved, counts from one again; what is said of the old ones spoils none of the new.
     #[test]
     fn what_is_forgotten_takes_no_number_and_is_not_what_comes_before() {
-        let (mut files, made) = three();
+        let (_, made) = three();
         let anew = "signer-db-20261122T010000Z";
         let manifest: Manifest = manifest_of(anew, None);
         let link = manifest.link(&manifest.digest());
         let text = Some(sign(&manifest, &key(1)));
         let (name, bytes) = (manifest.archive.file, manifest.archive.bytes);
-        files = made.iter().map(stone).collect();
+        let mut files: Vec<_> = made.iter().map(stone).collect();
         files.push(File { name, bytes, ..File::default() });
         let name = format!("{anew}{}", Database::ENDS.manifest);
         files.push(File { name, text, ..File::default() });
