@@ -151,6 +151,7 @@ fn brought_back_elsewhere(host: &Host, id: &str, file: &str, public: &str) {
         other.status == Some(65) && other.stderr.contains("it is signed with another key"),
         "{other}"
     );
+    only_a_guarded_folder(host, id, public);
     with(&["backup", "prove", id, "--identity", "/root/alice.txt"], public).ok().unwrap();
     with(&words, public).ok().unwrap();
     let printed = with(&["backup", "restore", id, "--print"], public).ok().unwrap().stdout;
@@ -163,6 +164,53 @@ fn brought_back_elsewhere(host: &Host, id: &str, file: &str, public: &str) {
         host.sh("ls /var/lib/holdfast/host-key").unwrap().status != Some(0),
         "no key is made to read by another's"
     );
+}
+
+/// In words, too, where there is none: of the rows that nobody has looked at.
+fn says_the_recovery_points(host: &Host, manifest: &Value) {
+    let (_, status) = backup(host, &["status"]);
+    assert_eq!(status["backups"][0]["rows_recovery_point"], Value::Null);
+    let text = holdfast(host, &["backup", "status"]).stdout;
+    let begun = manifest["begun"].as_str().unwrap();
+    for said in [
+        format!("signer-db: recovery point: {begun}: what was committed until then comes back"),
+        "signer-db: recovery point of DKG rows: none: no row".to_owned(),
+    ] {
+        assert!(text.contains(&said), "{text}");
+    }
+}
+
+/// A folder whose files somebody else could replace between the check and the use is refused, with what to do.
+fn only_a_guarded_folder(host: &Host, id: &str, public: &str) {
+    let prove = |folder: &str| {
+        holdfast(host, &["backup", "prove", id, "--from", folder, "--key", public])
+    };
+    let spoiled = |script: &str, folder: &str, why: &str| {
+        let set_up = "rm -rf /srv/in && mkdir /srv/in && cp -r /root/fetched /srv/in/fetched && cd /srv/in";
+        host.sh(&format!("{set_up} && {script}")).unwrap().ok().unwrap();
+        for words in [
+            vec!["prove", id, "--from", folder, "--key", public],
+            vec!["restore", id, "--print", "--from", folder, "--key", public],
+            vec!["restore-rows", id, "--from", folder, "--key", public, "--into", "elsewhere", "--identity", "/root/alice.txt"],
+        ] {
+            let said = holdfast(host, &[&["backup"], &words[..]].concat());
+            let is_told = said.stderr.contains(why) && said.stderr.contains("copy it as root");
+            assert!(said.status == Some(1) && is_told, "{script}: {words:?}: {said}");
+        }
+    };
+    let folder = "/srv/in/fetched";
+    spoiled("chmod 777 .", folder, "/srv/in may be written to by others (mode 777)");
+    spoiled("chmod 775 fetched", folder, "/srv/in/fetched may be written to by others (mode 775)");
+    spoiled("chmod 1777 fetched", folder, "/srv/in/fetched may be written to by others (mode 1777)");
+    spoiled("chown postgres fetched", folder, "/srv/in/fetched belongs to the account");
+    spoiled("chown postgres .", folder, "/srv/in belongs to the account");
+    spoiled(&format!("chown postgres fetched/{id}.manifest.json"), folder, "manifest.json belongs to the account");
+    spoiled(&format!("chmod 666 fetched/{id}.pgdump.zst.age"), folder, "pgdump.zst.age may be written to by others");
+    spoiled("chown postgres fetched && ln -s /srv/in/fetched /root/link", "/root/link", "/srv/in/fetched belongs");
+    // Names in /tmp are their owners' alone; and a link is what it leads to.
+    host.sh("cp -r /root/fetched /tmp/fetched && rm /root/link && mkdir -m 777 /srv/in/all && ln -s /tmp/fetched /srv/in/all/link").unwrap().ok().unwrap();
+    prove("/tmp/fetched").ok().unwrap();
+    prove("/srv/in/all/link").ok().unwrap();
 }
 
 on_hosts! {
@@ -235,6 +283,8 @@ on_hosts! {
         let count = sql(host, "back_again", "SELECT count(*) FROM sbtc_signer.stacks_blocks");
         assert_eq!(count.trim(), "500");
 
+        says_the_recovery_points(host, &manifest);
+
         // A custodian's identity proves an old file.
         let (exit, proof) = backup(host, &["prove", id, "--identity", "/root/alice.txt"]);
         assert_eq!((exit, failed(&proof)), (0, vec![]), "{proof:#}");
@@ -256,6 +306,13 @@ on_hosts! {
         assert_eq!((exit, &status["good"]), (0, &Value::Bool(true)), "{status:#}");
         assert_eq!(status["newest_drilled"], manifest["id"]);
         assert_eq!(status["recovery_point"], manifest["begun"]);
+        let rows = backup(host, &["rows"]).1["backups"][0]["manifest"].clone();
+        assert_eq!(status["rows_recovery_point"], rows["begun"]);
+        let text = holdfast(host, &["backup", "status"]).stdout;
+        let said = format!("recovery point of DKG rows: {}: each row", rows["begun"].as_str().unwrap());
+        assert!(text.contains(&said), "{text}");
+        let seen = status["rows"][0]["text"].as_str().unwrap();
+        assert!(seen.starts_with("all of its 2 rows are, as the look at 2"), "{seen}");
         assert_eq!(status["recovery_milliseconds"].as_u64(), Some(took));
 
         // All of it is in the evidence log: what was made, and what was restored, by whom.

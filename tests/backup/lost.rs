@@ -89,7 +89,7 @@ on_hosts! {
         assert_lost(host, 3);
 
         // By whom and why is in the evidence, which is whole.
-        let log = holdfast(host, &["evidence", "list", "--format", "json"]).stdout;
+        let log = holdfast(host, &["evidence", "list", "--last", "1000", "--format", "json"]).stdout;
         let log: Value = serde_json::from_str(&log).unwrap();
         let records = log["records"].as_array().unwrap().iter();
         let forgotten: Vec<_> = records.filter(|record| record["kind"] == "forgotten").collect();
