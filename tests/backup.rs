@@ -182,16 +182,27 @@ fn says_the_recovery_points(host: &Host, manifest: &Value) {
 
 /// A folder whose files somebody else could replace between the check and the use is refused, with what to do.
 fn only_a_guarded_folder(host: &Host, id: &str, public: &str) {
-    let prove = |folder: &str| {
-        holdfast(host, &["backup", "prove", id, "--from", folder, "--key", public])
-    };
+    let prove =
+        |folder: &str| holdfast(host, &["backup", "prove", id, "--from", folder, "--key", public]);
     let spoiled = |script: &str, folder: &str, why: &str| {
-        let set_up = "rm -rf /srv/in && mkdir /srv/in && cp -r /root/fetched /srv/in/fetched && cd /srv/in";
+        let set_up =
+            "rm -rf /srv/in && mkdir /srv/in && cp -r /root/fetched /srv/in/fetched && cd /srv/in";
         host.sh(&format!("{set_up} && {script}")).unwrap().ok().unwrap();
         for words in [
             vec!["prove", id, "--from", folder, "--key", public],
             vec!["restore", id, "--print", "--from", folder, "--key", public],
-            vec!["restore-rows", id, "--from", folder, "--key", public, "--into", "elsewhere", "--identity", "/root/alice.txt"],
+            vec![
+                "restore-rows",
+                id,
+                "--from",
+                folder,
+                "--key",
+                public,
+                "--into",
+                "elsewhere",
+                "--identity",
+                "/root/alice.txt",
+            ],
         ] {
             let said = holdfast(host, &[&["backup"], &words[..]].concat());
             let is_told = said.stderr.contains(why) && said.stderr.contains("copy it as root");
@@ -201,12 +212,28 @@ fn only_a_guarded_folder(host: &Host, id: &str, public: &str) {
     let folder = "/srv/in/fetched";
     spoiled("chmod 777 .", folder, "/srv/in may be written to by others (mode 777)");
     spoiled("chmod 775 fetched", folder, "/srv/in/fetched may be written to by others (mode 775)");
-    spoiled("chmod 1777 fetched", folder, "/srv/in/fetched may be written to by others (mode 1777)");
+    spoiled(
+        "chmod 1777 fetched",
+        folder,
+        "/srv/in/fetched may be written to by others (mode 1777)",
+    );
     spoiled("chown postgres fetched", folder, "/srv/in/fetched belongs to the account");
     spoiled("chown postgres .", folder, "/srv/in belongs to the account");
-    spoiled(&format!("chown postgres fetched/{id}.manifest.json"), folder, "manifest.json belongs to the account");
-    spoiled(&format!("chmod 666 fetched/{id}.pgdump.zst.age"), folder, "pgdump.zst.age may be written to by others");
-    spoiled("chown postgres fetched && ln -s /srv/in/fetched /root/link", "/root/link", "/srv/in/fetched belongs");
+    spoiled(
+        &format!("chown postgres fetched/{id}.manifest.json"),
+        folder,
+        "manifest.json belongs to the account",
+    );
+    spoiled(
+        &format!("chmod 666 fetched/{id}.pgdump.zst.age"),
+        folder,
+        "pgdump.zst.age may be written to by others",
+    );
+    spoiled(
+        "chown postgres fetched && ln -s /srv/in/fetched /root/link",
+        "/root/link",
+        "/srv/in/fetched belongs",
+    );
     // Names in /tmp are their owners' alone; and a link is what it leads to.
     host.sh("cp -r /root/fetched /tmp/fetched && rm /root/link && mkdir -m 777 /srv/in/all && ln -s /tmp/fetched /srv/in/all/link").unwrap().ok().unwrap();
     prove("/tmp/fetched").ok().unwrap();
@@ -428,12 +455,16 @@ fn only_what_is_named_is_accepted(host: &Host, line: &str) {
         "INSERT INTO sbtc_signer.dkg_shares SELECT * FROM public.kept; DROP TABLE public.kept",
     );
     assert!(said.contains("No signer deletes DKG rows"), "{said}");
-    let dkg = holdfast(host, &["backup", "run", "signer-db", "--accept-shrunken", "sbtc_signer.dkg_shares"]);
+    let dkg = holdfast(
+        host,
+        &["backup", "run", "signer-db", "--accept-shrunken", "sbtc_signer.dkg_shares"],
+    );
     assert!(dkg.status == Some(64) && dkg.stderr.contains("restore-rows"), "{dkg}");
     host.sh(&format!("{line} && sleep 1.1")).unwrap().ok().unwrap();
     let log = holdfast(host, &["evidence", "list", "--format", "json"]).stdout;
     let log: Value = serde_json::from_str(&log).unwrap();
-    let accepted = log["records"].as_array().unwrap().last().unwrap()["payload"]["accepted"].clone();
+    let accepted =
+        log["records"].as_array().unwrap().last().unwrap()["payload"]["accepted"].clone();
     assert_eq!(accepted, serde_json::json!(["sbtc_signer.p2p_peers"]));
 }
 

@@ -126,11 +126,7 @@ struct Shrunk<'a> {
     said: String,
 }
 
-fn shrunken(
-    found: &Found,
-    before: Before<'_>,
-    may_shrink: &BTreeMap<TableName, u8>,
-) -> Check {
+fn shrunken(found: &Found, before: Before<'_>, may_shrink: &BTreeMap<TableName, u8>) -> Check {
     let Some(last) = before.last else {
         let text = "there is no proven backup before this one".to_owned();
         return Check { name: SHRUNKEN.into(), outcome: Outcome::NotApplicable, text };

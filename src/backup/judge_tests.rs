@@ -152,9 +152,8 @@ fn a_table_that_is_gone_is_one_that_may_be_and_can_be_accepted_once() {
     let judged = |more: &str, accepted: &[String]| {
         judge(&found, &source, since(&before, accepted), &rules(more), begun())
     };
-    let text = |checks: &[Check]| {
-        checks.iter().find(|check| check.name == SHRUNKEN).unwrap().text.clone()
-    };
+    let text =
+        |checks: &[Check]| checks.iter().find(|check| check.name == SHRUNKEN).unwrap().text.clone();
     let almost = "[may_shrink]\n\"sbtc_signer.p2p_peers\" = 99";
     for more in ["", almost] {
         let checks = judged(more, &["sbtc_signer.other".into()]);
@@ -170,7 +169,8 @@ fn a_table_that_is_gone_is_one_that_may_be_and_can_be_accepted_once() {
         let checks = judged(more, &["sbtc_signer.p2p_peers".into()]);
         assert!(failed(&checks).is_empty());
         let said = text(&checks);
-        let part = "accepted by who made this backup: sbtc_signer.p2p_peers is gone; migration 0017";
+        let part =
+            "accepted by who made this backup: sbtc_signer.p2p_peers is gone; migration 0017";
         assert!(said.contains(part), "{said}");
     }
     assert!(failed(&judged("[may_shrink]\n\"sbtc_signer.p2p_peers\" = 100", &[])).is_empty());

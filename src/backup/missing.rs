@@ -45,11 +45,7 @@ fn is_of<K: Kind>(id: &str, name: &str) -> bool {
 
 /// What was made of this kind and is not there, by id: neither what is there in part is among it, unless that is a manifest
 /// alone, nor what is said to be deleted or lost.
-pub fn missing<K: Kind>(
-    entries: &[Entry<K>],
-    made: &[Made],
-    name: &str,
-) -> BTreeMap<String, Made> {
+pub fn missing<K: Kind>(entries: &[Entry<K>], made: &[Made], name: &str) -> BTreeMap<String, Made> {
     let there: BTreeSet<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
     let before = entries.iter().filter_map(|entry| {
         let (manifest, _) = entry.manifest.as_ref()?;
@@ -57,9 +53,8 @@ pub fn missing<K: Kind>(
         Some(Made { link, number: manifest.number.saturating_sub(1) })
     });
     let gone = before.chain(made.iter().cloned());
-    let gone = gone.filter(|one| {
-        is_of::<K>(&one.link.id, name) && !there.contains(one.link.id.as_str())
-    });
+    let gone =
+        gone.filter(|one| is_of::<K>(&one.link.id, name) && !there.contains(one.link.id.as_str()));
     let alone = entries.iter().filter(|entry| entry.faults.contains(&Fault::NoArchive));
     let alone =
         alone.filter_map(|entry| Some(Made { link: entry.link()?, number: entry.number()? }));

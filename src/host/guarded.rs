@@ -1,5 +1,5 @@
 //! Whether somebody else could put something else in the place of what was looked at, between the look and the use: as
-//! sshd's StrictModes asks of the files of a login.
+//! sshd's `StrictModes` asks of the files of a login.
 
 use std::{
     fs::{self, Metadata},
@@ -92,7 +92,8 @@ mod tests {
             assert_eq!(ask(&link).unwrap(), inner, "by what it is, and not by a link");
             mode(path, bad);
             let said = ask(&inner).unwrap_err().to_string();
-            let part = format!("refused: {} may be written to by others (mode {bad:o})", path.display());
+            let part =
+                format!("refused: {} may be written to by others (mode {bad:o})", path.display());
             assert!(said.starts_with(&part), "{said}");
             mode(path, good);
         }

@@ -16,7 +16,10 @@ fn forget(host: &Host, args: &str) -> Value {
     );
     let said = host.sh(&command).unwrap().ok().unwrap();
     let said: Value = serde_json::from_str(&said.stdout).unwrap();
-    assert_eq!((&said["by"], &said["reason"]), (&Value::from("carol"), &Value::from("the disk burnt")));
+    assert_eq!(
+        (&said["by"], &said["reason"]),
+        (&Value::from("carol"), &Value::from("the disk burnt"))
+    );
     said["forgotten"].clone()
 }
 
@@ -34,7 +37,10 @@ fn assert_lost(host: &Host, count: usize) {
 }
 
 fn remove(host: &Host, id: &str) {
-    host.sh(&format!("mkdir -p /root/kept && cd {STORE} && mv {id}.* /root/kept/")).unwrap().ok().unwrap();
+    host.sh(&format!("mkdir -p /root/kept && cd {STORE} && mv {id}.* /root/kept/"))
+        .unwrap()
+        .ok()
+        .unwrap();
 }
 
 fn id(manifest: &Value) -> String {

@@ -126,8 +126,9 @@ fn there<K: Kind>(entries: &[Entry<K>], id: &str) -> Option<String> {
 
 fn refused(id: &str, why: Option<String>) -> Failure {
     match why {
-        Some(why) => Failure::new(Exit::Data, format!("{id} is not forgotten: {why}"))
-            .hint("only what is gone is forgotten; move away what cannot be mended, and say so again"),
+        Some(why) => Failure::new(Exit::Data, format!("{id} is not forgotten: {why}")).hint(
+            "only what is gone is forgotten; move away what cannot be mended, and say so again",
+        ),
         None => Failure::new(Exit::Usage, format!("nothing says that a backup {id} was ever made"))
             .hint("holdfast verify names what is missing"),
     }

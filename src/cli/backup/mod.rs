@@ -201,7 +201,9 @@ fn find_in<'a>(
         return Ok((job.backup, shelf, entry, manifest));
     }
     let mut faults: Vec<_> = entry.faults.iter().map(ToString::to_string).collect();
-    faults.extend(entry.loss().map(|loss| format!("it is lost, {} has said: {}", loss.by, loss.reason)));
+    faults.extend(
+        entry.loss().map(|loss| format!("it is lost, {} has said: {}", loss.by, loss.reason)),
+    );
     Err(Failure::new(Exit::Data, format!("{}: {}", entry.id, faults.join("; "))))
 }
 

@@ -85,12 +85,7 @@ fn said(judgement: &Judgement) -> (&'static str, Tone, &str) {
     }
 }
 
-fn standing_json(
-    job: Job<'_>,
-    standing: &Standing<'_>,
-    rows: &[Judgement],
-    told: &Told,
-) -> Value {
+fn standing_json(job: Job<'_>, standing: &Standing<'_>, rows: &[Judgement], told: &Told) -> Value {
     let rows = rows.iter().map(|judgement| {
         let (outcome, _, text) = said(judgement);
         json!({ "check": judgement.id(), "outcome": outcome, "text": text })

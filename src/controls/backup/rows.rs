@@ -117,7 +117,9 @@ impl Seen {
             return Verdict::NotApplicable { why: "the database has no DKG row yet".into() };
         }
         let (rows, at) = (note.rows.len(), note.at);
-        Verdict::Holds { observed: format!("all of its {rows} rows are, as the look at {at} saw them") }
+        Verdict::Holds {
+            observed: format!("all of its {rows} rows are, as the look at {at} saw them"),
+        }
     }
 
     fn chain(&self, every: TimeSpan) -> Verdict {
