@@ -4,6 +4,7 @@
 mod containers;
 mod faults;
 mod hostile;
+mod lost;
 mod majors;
 mod retention;
 mod role;
@@ -151,6 +152,7 @@ fn brought_back_elsewhere(host: &Host, id: &str, file: &str, public: &str) {
         other.status == Some(65) && other.stderr.contains("it is signed with another key"),
         "{other}"
     );
+    only_a_guarded_folder(host, id, public);
     with(&["backup", "prove", id, "--identity", "/root/alice.txt"], public).ok().unwrap();
     with(&words, public).ok().unwrap();
     let printed = with(&["backup", "restore", id, "--print"], public).ok().unwrap().stdout;
@@ -163,6 +165,80 @@ fn brought_back_elsewhere(host: &Host, id: &str, file: &str, public: &str) {
         host.sh("ls /var/lib/holdfast/host-key").unwrap().status != Some(0),
         "no key is made to read by another's"
     );
+}
+
+/// In words, too, where there is none: of the rows that nobody has looked at.
+fn says_the_recovery_points(host: &Host, manifest: &Value) {
+    let (_, status) = backup(host, &["status"]);
+    assert_eq!(status["backups"][0]["rows_recovery_point"], Value::Null);
+    let text = holdfast(host, &["backup", "status"]).stdout;
+    let begun = manifest["begun"].as_str().unwrap();
+    for said in [
+        format!("signer-db: recovery point: {begun}: what was committed until then comes back"),
+        "signer-db: recovery point of DKG rows: none: no row".to_owned(),
+    ] {
+        assert!(text.contains(&said), "{text}");
+    }
+}
+
+/// A folder whose files somebody else could replace between the check and the use is refused, with what to do.
+fn only_a_guarded_folder(host: &Host, id: &str, public: &str) {
+    let prove =
+        |folder: &str| holdfast(host, &["backup", "prove", id, "--from", folder, "--key", public]);
+    let spoiled = |script: &str, folder: &str, why: &str| {
+        let set_up =
+            "rm -rf /srv/in && mkdir /srv/in && cp -r /root/fetched /srv/in/fetched && cd /srv/in";
+        host.sh(&format!("{set_up} && {script}")).unwrap().ok().unwrap();
+        for words in [
+            vec!["prove", id, "--from", folder, "--key", public],
+            vec!["restore", id, "--print", "--from", folder, "--key", public],
+            vec![
+                "restore-rows",
+                id,
+                "--from",
+                folder,
+                "--key",
+                public,
+                "--into",
+                "elsewhere",
+                "--identity",
+                "/root/alice.txt",
+            ],
+        ] {
+            let said = holdfast(host, &[&["backup"], &words[..]].concat());
+            let is_told = said.stderr.contains(why) && said.stderr.contains("copy it as root");
+            assert!(said.status == Some(1) && is_told, "{script}: {words:?}: {said}");
+        }
+    };
+    let folder = "/srv/in/fetched";
+    spoiled("chmod 777 .", folder, "/srv/in may be written to by others (mode 777)");
+    spoiled("chmod 775 fetched", folder, "/srv/in/fetched may be written to by others (mode 775)");
+    spoiled(
+        "chmod 1777 fetched",
+        folder,
+        "/srv/in/fetched may be written to by others (mode 1777)",
+    );
+    spoiled("chown postgres fetched", folder, "/srv/in/fetched belongs to the account");
+    spoiled("chown postgres .", folder, "/srv/in belongs to the account");
+    spoiled(
+        &format!("chown postgres fetched/{id}.manifest.json"),
+        folder,
+        "manifest.json belongs to the account",
+    );
+    spoiled(
+        &format!("chmod 666 fetched/{id}.pgdump.zst.age"),
+        folder,
+        "pgdump.zst.age may be written to by others",
+    );
+    spoiled(
+        "chown postgres fetched && ln -s /srv/in/fetched /root/link",
+        "/root/link",
+        "/srv/in/fetched belongs",
+    );
+    // Names in /tmp are their owners' alone; and a link is what it leads to.
+    host.sh("cp -r /root/fetched /tmp/fetched && rm /root/link && mkdir -m 777 /srv/in/all && ln -s /tmp/fetched /srv/in/all/link").unwrap().ok().unwrap();
+    prove("/tmp/fetched").ok().unwrap();
+    prove("/srv/in/all/link").ok().unwrap();
 }
 
 on_hosts! {
@@ -235,6 +311,8 @@ on_hosts! {
         let count = sql(host, "back_again", "SELECT count(*) FROM sbtc_signer.stacks_blocks");
         assert_eq!(count.trim(), "500");
 
+        says_the_recovery_points(host, &manifest);
+
         // A custodian's identity proves an old file.
         let (exit, proof) = backup(host, &["prove", id, "--identity", "/root/alice.txt"]);
         assert_eq!((exit, failed(&proof)), (0, vec![]), "{proof:#}");
@@ -256,6 +334,13 @@ on_hosts! {
         assert_eq!((exit, &status["good"]), (0, &Value::Bool(true)), "{status:#}");
         assert_eq!(status["newest_drilled"], manifest["id"]);
         assert_eq!(status["recovery_point"], manifest["begun"]);
+        let rows = backup(host, &["rows"]).1["backups"][0]["manifest"].clone();
+        assert_eq!(status["rows_recovery_point"], rows["begun"]);
+        let text = holdfast(host, &["backup", "status"]).stdout;
+        let said = format!("recovery point of DKG rows: {}: each row", rows["begun"].as_str().unwrap());
+        assert!(text.contains(&said), "{text}");
+        let seen = status["rows"][0]["text"].as_str().unwrap();
+        assert!(seen.starts_with("all of its 2 rows are, as the look at 2"), "{seen}");
         assert_eq!(status["recovery_milliseconds"].as_u64(), Some(took));
 
         // All of it is in the evidence log: what was made, and what was restored, by whom.
@@ -322,7 +407,7 @@ on_hosts! {
         assert_eq!(failed(&manifest["proof"]), ["tables.shrunken"]);
         let said = manifest["proof"].to_string();
         assert!(said.contains("p2p_peers is gone; migration 0099__drop.sql ran in between"), "{said}");
-        made(host, &["run", "signer-db", "--accept-shrunken"], true);
+        only_what_is_named_is_accepted(host, said.split('`').nth(1).unwrap());
         make(host, true);
         assert_eq!(backup(host, &["prune", "signer-db", "--dry-run"]).0, 0);
 
@@ -347,6 +432,41 @@ on_hosts! {
         let file = good["archive"]["file"].as_str().unwrap();
         host.sh(&format!("test -s {STORE}/{file}")).unwrap().ok().unwrap();
     }
+}
+
+/// `line` is what the failed check says to type. It lets that one table go, and no other; DKG rows never.
+fn only_what_is_named_is_accepted(host: &Host, line: &str) {
+    let accept = ["run", "signer-db", "--accept-shrunken", "sbtc_signer.p2p_peers"];
+    assert_eq!(line, format!("holdfast backup {}", accept.join(" ")));
+    let spoil = |change: &str, undo: &str| {
+        sql(host, "signer", change);
+        let manifest = made(host, &accept, false);
+        assert_eq!(failed(&manifest["proof"]), ["tables.shrunken"], "{change}");
+        sql(host, "signer", undo);
+        manifest["proof"].to_string()
+    };
+    let said = spoil(
+        "DELETE FROM sbtc_signer.stacks_blocks WHERE block_height = 900002",
+        "INSERT INTO sbtc_signer.stacks_blocks VALUES ('\\x02', 900002, '\\x02', '\\x02')",
+    );
+    assert!(said.contains("stacks_blocks has 499 rows and had 500; accepted by"), "{said}");
+    let said = spoil(
+        "CREATE TABLE public.kept AS SELECT * FROM sbtc_signer.dkg_shares ORDER BY aggregate_key LIMIT 1;
+         DELETE FROM sbtc_signer.dkg_shares WHERE aggregate_key IN (SELECT aggregate_key FROM public.kept)",
+        "INSERT INTO sbtc_signer.dkg_shares SELECT * FROM public.kept; DROP TABLE public.kept",
+    );
+    assert!(said.contains("No signer deletes DKG rows"), "{said}");
+    let dkg = holdfast(
+        host,
+        &["backup", "run", "signer-db", "--accept-shrunken", "sbtc_signer.dkg_shares"],
+    );
+    assert!(dkg.status == Some(64) && dkg.stderr.contains("restore-rows"), "{dkg}");
+    host.sh(&format!("{line} && sleep 1.1")).unwrap().ok().unwrap();
+    let log = holdfast(host, &["evidence", "list", "--format", "json"]).stdout;
+    let log: Value = serde_json::from_str(&log).unwrap();
+    let accepted =
+        log["records"].as_array().unwrap().last().unwrap()["payload"]["accepted"].clone();
+    assert_eq!(accepted, serde_json::json!(["sbtc_signer.p2p_peers"]));
 }
 
 /// A byte is flipped, and the file cut off, anywhere in it: in age's header, in custodians' stanzas, in the nonce, at the

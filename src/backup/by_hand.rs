@@ -43,7 +43,7 @@ as postgres psql -qX -v ON_ERROR_STOP=1 -v owner=\"$owner\" -d \"$into\" <<<'REA
 }
 
 /// A word for a shell, whatever is in it.
-fn word(text: &str) -> String {
+pub(super) fn word(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
     if !text.is_empty() && text.bytes().all(is_plain) {
         return text.to_owned();

@@ -6,7 +6,7 @@ use ed25519_dalek::VerifyingKey;
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
-    manifest::{Database, Kind, Manifest, Tombstone},
+    manifest::{Database, Kind, Loss, Manifest, Tombstone},
     statement::{Link, SignatureFault, read},
 };
 
@@ -17,8 +17,8 @@ pub struct Entry<K: Kind = Database> {
     pub id: String,
     /// Its manifest, if it is the host's, with the digest by which the next names it.
     pub manifest: Option<(Manifest<K>, String)>,
-    /// If its file was deleted by the rules of its profile: how the next names it, and its number.
-    pub deleted: Option<(Link, u64)>,
+    /// What says that its file was deleted by the rules of its profile, or that it is lost.
+    pub deleted: Option<Tombstone<K>>,
     /// Whether its file's bytes were read for this, and are those that were signed.
     pub was_read: bool,
     /// What is wrong with it.
@@ -63,11 +63,18 @@ impl Fault {
         matches!(self, Self::NoPrevious(_) | Self::OtherPrevious(_) | Self::SameNumber { .. })
     }
 
-    /// Whether nothing is known of the backup because what is said of it is not this host's word.
-    pub const fn is_of_manifest(&self) -> bool {
+    /// Whether it leaves unclear what the backup is: what is said of it is missing, is not this host's word, or gives it
+    /// another's place.
+    pub const fn is_unclear(&self) -> bool {
         matches!(
             self,
-            Self::Manifest(_) | Self::UnreadableWord(_) | Self::Other(_) | Self::OtherFile(_)
+            Self::Manifest(_)
+                | Self::UnreadableWord(_)
+                | Self::Other(_)
+                | Self::OtherFile(_)
+                | Self::NoManifest
+                | Self::Tombstone(_)
+                | Self::SameNumber { .. }
         )
     }
 }
@@ -125,9 +132,10 @@ pub fn next_number<K: Kind>(entries: &[Entry<K>]) -> u64 {
     entries.iter().filter_map(Entry::number).max().unwrap_or_default().saturating_add(1)
 }
 
-/// How the next one names the one before it: the last that is known.
+/// How the next one names the one before it: the last that is known. Not one that is lost: it may be of a store that was
+/// moved, and what was made since would be named by none.
 pub fn last_link<K: Kind>(entries: &[Entry<K>]) -> Option<Link> {
-    entries.iter().rev().find_map(Entry::link)
+    entries.iter().rev().filter(|entry| !entry.is_lost()).find_map(Entry::link)
 }
 
 /// The backups of a name, in the order in which they were made, which is that of their numbers; those of which nothing is
@@ -161,8 +169,11 @@ fn among<K: Kind>(entry: &Entry<K>, all: &[Entry<K>]) -> impl Iterator<Item = Fa
             Some(_) => None,
         }
     });
-    let number = entry.number().and_then(|number| {
-        let same = |other: &&Entry<K>| other.number() == Some(number) && other.id != entry.id;
+    // A store that was moved counts from one again: what is lost of it had these numbers, too.
+    let number = entry.number().filter(|_| !entry.is_lost()).and_then(|number| {
+        let same = |other: &&Entry<K>| {
+            other.number() == Some(number) && other.id != entry.id && !other.is_lost()
+        };
         let other = all.iter().find(same)?.id.clone();
         Some(Fault::SameNumber { other, number })
     });
@@ -189,10 +200,12 @@ fn entry<K: Kind>(id: &str, name: &str, files: &[&File], key: &VerifyingKey) -> 
     match find(K::ENDS.tombstone).map(|file| read::<Tombstone<K>>(&text(&file), key)) {
         None => {}
         Some(Err(fault)) => entry.faults.push(Fault::Tombstone(fault)),
-        Some(Ok((stone, _))) if stone.deleted.id == id => {
-            entry.deleted = Some((stone.deleted, stone.number));
+        Some(Ok((stone, _))) if stone.deleted.id != id => {
+            entry.faults.push(Fault::Other(stone.deleted.id));
         }
-        Some(Ok((stone, _))) => entry.faults.push(Fault::Other(stone.deleted.id)),
+        // It was lost, and is there again.
+        Some(Ok((stone, _))) if stone.lost.is_some() && find(K::ENDS.archive).is_some() => {}
+        Some(Ok((stone, _))) => entry.deleted = Some(stone),
     }
     match find(K::ENDS.manifest).map(|file| read::<Manifest<K>>(&text(&file), key)) {
         None if entry.deleted.is_some() => {}
@@ -207,7 +220,7 @@ fn entry<K: Kind>(id: &str, name: &str, files: &[&File], key: &VerifyingKey) -> 
         Some(Ok((manifest, sha256))) => {
             // A statement on another manifest of this id says nothing of this one.
             let link = manifest.link(&sha256);
-            entry.deleted = entry.deleted.take().filter(|(deleted, _)| *deleted == link);
+            entry.deleted = entry.deleted.take().filter(|stone| stone.deleted == link);
             entry.manifest = Some((manifest, sha256));
         }
     }
@@ -235,18 +248,28 @@ impl<K: Kind> Entry<K> {
     /// How the next one names it.
     pub fn link(&self) -> Option<Link> {
         let own = self.manifest.as_ref().map(|(manifest, sha256)| manifest.link(sha256));
-        own.or_else(|| self.deleted.as_ref().map(|(link, _)| link.clone()))
+        own.or_else(|| self.deleted.as_ref().map(|stone| stone.deleted.clone()))
     }
 
     /// Its place in their order.
     pub fn number(&self) -> Option<u64> {
         let own = self.manifest.as_ref().map(|(manifest, _)| manifest.number);
-        own.or(self.deleted.as_ref().map(|(_, number)| *number))
+        own.or(self.deleted.as_ref().map(|stone| stone.number))
     }
 
-    /// Whether its file was deleted by the rules of its profile.
+    /// Whether its file was deleted by the rules of its profile, or is lost.
     pub const fn is_deleted(&self) -> bool {
         self.deleted.is_some()
+    }
+
+    /// What a person has said of it, if it is lost.
+    pub fn loss(&self) -> Option<&Loss> {
+        self.deleted.as_ref()?.lost.as_ref()
+    }
+
+    /// Whether it is lost, as a person has said.
+    pub fn is_lost(&self) -> bool {
+        self.loss().is_some()
     }
 
     /// Its manifest, if the file was not deleted. Of a file whose manifest cannot be believed nothing is known: because

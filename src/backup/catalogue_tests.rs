@@ -226,7 +226,7 @@ fn what_cannot_be_read_is_a_loss_of_its_own() {
         let mut files = whole.clone();
         (files[3].text, files[3].unreadable) = (None, Some(why()));
         let unknown = Fault::UnreadableWord(why());
-        assert!(unknown.is_of_manifest());
+        assert!(unknown.is_unclear());
         let no_previous = vec![Fault::NoPrevious(ids[1].to_owned())];
         let expected = [(ids[2].to_owned(), no_previous), (ids[1].to_owned(), vec![unknown])];
         assert_eq!(faults::<K>(&files), expected);

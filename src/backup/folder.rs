@@ -7,14 +7,15 @@ use jiff::Timestamp;
 
 use super::{
     catalogue::{self, Entry, Fault, File},
-    manifest::{Database, Kind, Manifest, Tombstone},
+    manifest::{Database, Kind, Loss, Manifest, Tombstone},
+    missing::Made,
     rows::Rows,
     statement::{read, sign},
     stream,
 };
 use crate::host::{
     HostError,
-    shelf::{OpenShelf, Shelf},
+    shelf::{Item, OpenShelf, Shelf},
 };
 
 /// In how many runs each kept file is read again, once.
@@ -29,6 +30,9 @@ pub enum Bytes {
     OfAll,
 }
 
+/// How often a folder is looked at that loses files meanwhile; the last time it is taken for what was seen.
+const LOOKS: usize = 5;
+
 /// The backups of a name, as they lie there, by the public half of the key that signed them.
 ///
 /// # Errors
@@ -39,31 +43,65 @@ pub fn entries<K: Kind>(
     key: &VerifyingKey,
     bytes: Bytes,
 ) -> Result<Vec<Entry<K>>, HostError> {
-    let mut files = Vec::new();
-    for item in shelf.items()? {
-        if catalogue::id_of::<K>(&item.name, name).is_none() {
-            continue;
+    entries_listed(shelf, || shelf.items(), name, key, bytes)
+}
+
+/// The same by a listing. What is deleted by the rules between the listing and the reading was there and is said to be
+/// deleted; seen half, it would look stolen. So the folder is looked at again.
+fn entries_listed<K: Kind>(
+    shelf: &Shelf,
+    mut list: impl FnMut() -> Result<Vec<Item>, HostError>,
+    name: &str,
+    key: &VerifyingKey,
+    bytes: Bytes,
+) -> Result<Vec<Entry<K>>, HostError> {
+    let mut list = || -> Result<Vec<Item>, HostError> {
+        let mut items = list()?;
+        items.retain(|item| catalogue::id_of::<K>(&item.name, name).is_some());
+        Ok(items)
+    };
+    let (mut items, mut looks) = (list()?, 1);
+    loop {
+        let files: Vec<_> =
+            items.iter().filter_map(|item| read_file::<K>(shelf, item, bytes)).collect();
+        let now = list()?;
+        if looks == LOOKS || !loses::<K>(&items, &now) {
+            return Ok(catalogue::read_shelf(&files, name, key));
         }
-        let mut file = File { name: item.name, bytes: item.bytes, ..File::default() };
-        // One that cannot be read is a loss of its own, and hides no other.
-        if !file.name.ends_with(K::ENDS.archive) {
-            match shelf.text(&file.name) {
-                Ok(text) => file.text = Some(text),
-                Err(error) if error.is_unreadable() => file.unreadable = Some(error.chain()),
-                // What is no text is not to be believed.
-                Err(_) => file.text = Some(String::new()),
-            }
-        } else if K::IS_SMALL || bytes == Bytes::OfAll {
-            match digest(shelf, &file.name) {
-                Ok(sha256) => file.sha256 = Some(sha256),
-                Err(error) if error.is_unreadable() => file.unreadable = Some(error.chain()),
-                // Deleted meanwhile: by then it was there.
-                Err(_) => {}
-            }
-        }
-        files.push(file);
+        (items, looks) = (now, looks + 1);
     }
-    Ok(catalogue::read_shelf(&files, name, key))
+}
+
+/// Whether a file went between two listings, or was said to: a listing that is made meanwhile may see either alone.
+fn loses<K: Kind>(before: &[Item], now: &[Item]) -> bool {
+    let has = |items: &[Item], name: &str| {
+        items.binary_search_by(|item| item.name.as_str().cmp(name)).is_ok()
+    };
+    let is_stone = |item: &&Item| item.name.ends_with(K::ENDS.tombstone);
+    before.iter().any(|item| !has(now, &item.name))
+        || now.iter().filter(is_stone).any(|item| !has(before, &item.name))
+}
+
+/// A file as it lies there; none: it was deleted meanwhile.
+fn read_file<K: Kind>(shelf: &Shelf, item: &Item, bytes: Bytes) -> Option<File> {
+    let mut file = File { name: item.name.clone(), bytes: item.bytes, ..File::default() };
+    // One that cannot be read is a loss of its own, and hides no other.
+    if !file.name.ends_with(K::ENDS.archive) {
+        match shelf.text(&file.name) {
+            Ok(text) => file.text = Some(text),
+            Err(error) if error.is_gone() => return None,
+            Err(error) if error.is_unreadable() => file.unreadable = Some(error.chain()),
+            // What is no text is not to be believed.
+            Err(_) => file.text = Some(String::new()),
+        }
+    } else if K::IS_SMALL || bytes == Bytes::OfAll {
+        match digest(shelf, &file.name) {
+            Ok(sha256) => file.sha256 = Some(sha256),
+            Err(error) if error.is_gone() => return None,
+            Err(error) => file.unreadable = Some(error.chain()),
+        }
+    }
+    Some(file)
 }
 
 /// Whether there is a manifest of any backup, whoever signed it.
@@ -157,3 +195,27 @@ pub fn delete<K: Kind>(
     }
     Ok(())
 }
+
+/// Signs that these are lost, in their places.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn forget<'a, K: Kind>(
+    shelf: &OpenShelf,
+    lost: impl IntoIterator<Item = &'a Made>,
+    loss: &Loss,
+    key: &SigningKey,
+    now: Timestamp,
+) -> Result<(), HostError> {
+    for Made { link, number } in lost {
+        let name = format!("{}{}", link.id, K::ENDS.tombstone);
+        let stone = Tombstone::<K>::lost(link.clone(), *number, now, loss.clone());
+        shelf.remove(&name)?;
+        shelf.put(&name, &sign(&stone, key))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "folder_tests.rs"]
+mod tests;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{
+    by_hand::word,
     chain::Status,
     dkg::{self, By, Row},
     manifest::{Block, Check, Manifest, Outcome, Source},
@@ -34,11 +35,20 @@ pub struct Found {
     pub newest_block: Option<Block>,
 }
 
+/// What a backup is held to beside itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Before<'a> {
+    /// The last backup that was proven; none: there is none.
+    pub last: Option<&'a Manifest>,
+    /// The tables that may be smaller than in that one, or gone, this once: a person has said so.
+    pub accepted: &'a [String],
+}
+
 /// Judges it.
 pub fn judge(
     found: &Found,
     source: &Source,
-    before: Option<&Manifest>,
+    before: Before<'_>,
     rules: &Backup,
     begun: Timestamp,
 ) -> Vec<Check> {
@@ -48,7 +58,7 @@ pub fn judge(
         migrations(found, source),
         shrunken(found, before, &rules.may_shrink),
         newest_block(found, rules, begun),
-        clock(before, begun),
+        clock(before.last, begun),
     ];
     checks.extend(each_row(&found.dkg, rules));
     checks
@@ -105,45 +115,93 @@ fn migrations(found: &Found, source: &Source) -> Check {
 /// What is smaller than it was, as one check is called.
 const SHRUNKEN: &str = "tables.shrunken";
 
-/// `name` in a count is as PostgreSQL writes it in COPY; plain names are written plainly there.
-fn shrunken(
-    found: &Found,
-    before: Option<&Manifest>,
-    may_shrink: &BTreeMap<TableName, u8>,
-) -> Check {
-    let Some(before) = before else {
+/// A table that is smaller than it was by more than it may be.
+#[derive(Debug)]
+struct Shrunk<'a> {
+    /// Its name as PostgreSQL writes it in COPY; plain names are written plainly there.
+    table: &'a str,
+    /// How many percent of its rows it has lost.
+    percent: u64,
+    /// In words.
+    said: String,
+}
+
+fn shrunken(found: &Found, before: Before<'_>, may_shrink: &BTreeMap<TableName, u8>) -> Check {
+    let Some(last) = before.last else {
         let text = "there is no proven backup before this one".to_owned();
         return Check { name: SHRUNKEN.into(), outcome: Outcome::NotApplicable, text };
     };
     let allowed = |table: &str| {
         let rule = may_shrink.iter().find(|(name, _)| name.as_str() == table);
+        let rule = rule.filter(|_| may_lose_rows(table));
         rule.map_or(0, |(_, percent)| u64::from(*percent).min(WHOLE))
     };
-    let (mut bad, mut rules) = (Vec::new(), Vec::new());
-    for (table, had) in &before.of.rows {
-        let (has, said) = match found.rows.get(table) {
-            None => (None, format!("{table} is gone")),
-            Some(has) => (Some(*has), format!("{table} has {has} rows and had {had}")),
-        };
+    let shrunk = last.of.rows.iter().filter_map(|(table, had)| {
+        let has = found.rows.get(table).copied();
+        let said = has.map_or_else(
+            || format!("{table} is gone"),
+            |has| format!("{table} has {has} rows and had {had}"),
+        );
         let percent = lost(has, *had);
-        if percent > allowed(table) {
-            bad.push(said);
-            rules.push(format!("\"{table}\" = {percent}"));
+        (percent > allowed(table)).then_some(Shrunk { table, percent, said })
+    });
+    let is_accepted = |each: &Shrunk<'_>| {
+        may_lose_rows(each.table) && before.accepted.iter().any(|table| table == each.table)
+    };
+    let (accepted, bad): (Vec<_>, Vec<_>) = shrunk.partition(is_accepted);
+    let words = |all: &[Shrunk<'_>]| {
+        all.iter().map(|each| each.said.as_str()).collect::<Vec<_>>().join("; ")
+    };
+    let (id, between) = (&last.id, between(found, last));
+    let taken = format!("accepted by who made this backup: {}", words(&accepted));
+    let held = match (bad.is_empty(), accepted.is_empty()) {
+        (true, true) => Ok(format!("no table is smaller than in {id} by more than it may be")),
+        (true, false) => Ok(format!("since {id}, {taken}{between}")),
+        (false, is_none) => {
+            let taken = if is_none { String::new() } else { format!("; {taken}") };
+            let advice = advice(&last.name, &bad);
+            Err(format!("since {id}: {}{taken}{between}. {advice}", words(&bad)))
         }
-    }
-    let held = if bad.is_empty() {
-        Ok(format!("no table is smaller than in {} by more than it may be", before.id))
-    } else {
-        let (id, name, bad) = (&before.id, &before.name, bad.join("; "));
-        Err(format!(
-            "since {id}: {bad}{}. If that is as it should be: `holdfast backup run {name} --accept-shrunken`, once; or for good, \
-             in [backup.{name}.may_shrink]: {}",
-            between(found, before),
-            rules.join(", ")
-        ))
     };
     check(SHRUNKEN, held)
 }
+
+/// Whether anything may let a table lose rows. A DKG row that is lost cannot be made again, and no signer deletes one.
+pub fn may_lose_rows(table: &str) -> bool {
+    table != DKG_TABLE
+}
+
+/// What to do about tables that are smaller, when that is as it should be.
+fn advice(name: &str, shrunk: &[Shrunk<'_>]) -> String {
+    let (others, dkg): (Vec<_>, Vec<_>) = shrunk.iter().partition(|each| may_lose_rows(each.table));
+    let mut advice = Vec::new();
+    if !others.is_empty() {
+        let accept = |each: &&Shrunk<'_>| format!(" --accept-shrunken {}", word(each.table));
+        let once: String = others.iter().map(accept).collect();
+        let rule = |each: &&Shrunk<'_>| {
+            // The profile has plain names only.
+            let table: TableName = each.table.parse().ok()?;
+            Some(format!("\"{table}\" = {}", each.percent))
+        };
+        let rules: Vec<_> = others.iter().filter_map(rule).collect();
+        let for_good = if rules.is_empty() {
+            String::new()
+        } else {
+            format!("; or for good, in [backup.{name}.may_shrink]: {}", rules.join(", "))
+        };
+        advice.push(format!(
+            "If that is as it should be: `holdfast backup run {name}{once}`, once{for_good}"
+        ));
+    }
+    if !dkg.is_empty() {
+        advice.push(DKG_ADVICE.to_owned());
+    }
+    advice.join(". ")
+}
+
+/// What to do about DKG rows that are gone.
+pub const DKG_ADVICE: &str = "No signer deletes DKG rows, and nothing lets them go: put them back with `holdfast backup restore-rows` \
+     from one of `holdfast backup rows`; a database of another signer takes a section [backup.NAME] of its own";
 
 /// All of a table, in percent.
 const WHOLE: u64 = 100;
@@ -165,17 +223,6 @@ fn between(found: &Found, before: &Manifest) -> String {
         [one] => format!("; migration {one} ran in between"),
         more => format!("; migrations {} ran in between", more.join(", ")),
     }
-}
-
-/// That somebody has said that tables may be as small as they are, this once: what is smaller is said still. Whether
-/// there was anything to accept.
-pub fn accept_shrunken(checks: &mut [Check]) -> bool {
-    let is_one = |check: &&mut Check| check.name == SHRUNKEN && check.outcome == Outcome::Fail;
-    let Some(check) = checks.iter_mut().find(is_one) else { return false };
-    check.outcome = Outcome::Pass;
-    let said = check.text.split(". If that is").next().unwrap_or_default();
-    check.text = format!("accepted by who made this backup: {said}");
-    true
 }
 
 fn newest_block(found: &Found, rules: &Backup, begun: Timestamp) -> Check {

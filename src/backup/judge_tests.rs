@@ -48,6 +48,10 @@ fn before(peers: u64) -> Manifest {
     manifest
 }
 
+fn since<'a>(last: &'a Manifest, accepted: &'a [String]) -> Before<'a> {
+    Before { last: Some(last), accepted }
+}
+
 fn failed(checks: &[Check]) -> Vec<String> {
     let failed = checks.iter().filter(|check| check.outcome == Outcome::Fail);
     failed.map(|check| check.name.clone()).collect()
@@ -57,7 +61,7 @@ fn failed(checks: &[Check]) -> Vec<String> {
 fn spoiled(spoil: impl Fn(&mut Found, &mut Source)) -> Vec<String> {
     let (mut found, mut source) = good();
     spoil(&mut found, &mut source);
-    failed(&judge(&found, &source, Some(&before(100)), &rules(""), begun()))
+    failed(&judge(&found, &source, since(&before(100), &[]), &rules(""), begun()))
 }
 
 #[test]
@@ -107,7 +111,7 @@ fn a_row_is_told_from_one_that_is_not_whole_and_from_another_signers() {
     };
     let (found, source) = good();
     let judged = |found: &Found, rules: &Backup| {
-        let checks = judge(found, &source, None, rules, begun());
+        let checks = judge(found, &source, Before::default(), rules, begun());
         checks.into_iter().find(|check| check.name.starts_with("dkg.row/")).unwrap()
     };
     assert_eq!(judged(&found, &rules("")).outcome, Outcome::NotApplicable);
@@ -126,7 +130,7 @@ fn a_row_is_told_from_one_that_is_not_whole_and_from_another_signers() {
 fn a_table_may_shrink_by_what_the_profile_says_and_by_no_row_more() {
     let shrunk = |had: u64, more: &str| {
         let (found, source) = good();
-        failed(&judge(&found, &source, Some(&before(had)), &rules(more), begun()))
+        failed(&judge(&found, &source, since(&before(had), &[]), &rules(more), begun()))
     };
     let half = "[may_shrink]\n\"sbtc_signer.p2p_peers\" = 50";
     assert!(shrunk(100, "").is_empty());
@@ -145,27 +149,64 @@ fn a_table_that_is_gone_is_one_that_may_be_and_can_be_accepted_once() {
     let mut before = before(0);
     before.of.source.migrations = Some(good().0.migrations);
     let source = Source { migrations: Some(found.migrations.clone()), ..source };
-    let judged = |more: &str| judge(&found, &source, Some(&before), &rules(more), begun());
+    let judged = |more: &str, accepted: &[String]| {
+        judge(&found, &source, since(&before, accepted), &rules(more), begun())
+    };
+    let text =
+        |checks: &[Check]| checks.iter().find(|check| check.name == SHRUNKEN).unwrap().text.clone();
     let almost = "[may_shrink]\n\"sbtc_signer.p2p_peers\" = 99";
     for more in ["", almost] {
-        let mut checks = judged(more);
-        assert_eq!(failed(&checks), ["tables.shrunken"]);
-        let text = |checks: &[Check]| {
-            checks.iter().find(|check| check.name == "tables.shrunken").unwrap().text.clone()
-        };
+        let checks = judged(more, &["sbtc_signer.other".into()]);
+        assert_eq!(failed(&checks), [SHRUNKEN]);
         let said = text(&checks);
         for part in [
             "sbtc_signer.p2p_peers is gone; migration 0017 ran in between.",
-            "`holdfast backup run signer-db --accept-shrunken`",
+            "`holdfast backup run signer-db --accept-shrunken sbtc_signer.p2p_peers`, once",
             "[backup.signer-db.may_shrink]: \"sbtc_signer.p2p_peers\" = 100",
         ] {
             assert!(said.contains(part), "{part}: {said}");
         }
-        assert!(accept_shrunken(&mut checks) && failed(&checks).is_empty());
-        assert!(text(&checks).ends_with("is gone; migration 0017 ran in between"));
-        assert!(!accept_shrunken(&mut checks), "there is nothing more to accept");
+        let checks = judged(more, &["sbtc_signer.p2p_peers".into()]);
+        assert!(failed(&checks).is_empty());
+        let said = text(&checks);
+        let part =
+            "accepted by who made this backup: sbtc_signer.p2p_peers is gone; migration 0017";
+        assert!(said.contains(part), "{said}");
     }
-    assert!(failed(&judged("[may_shrink]\n\"sbtc_signer.p2p_peers\" = 100")).is_empty());
+    assert!(failed(&judged("[may_shrink]\n\"sbtc_signer.p2p_peers\" = 100", &[])).is_empty());
+}
+
+/// Of two tables one is accepted; of DKG rows none ever are, neither once nor by the profile.
+#[test]
+fn only_what_is_named_is_accepted_and_no_dkg_row_ever() {
+    let (mut found, source) = good();
+    found.rows = [(DKG_TABLE.to_owned(), 1)].into();
+    let mut before = before(100);
+    let odd = "public.\"It's\"".to_owned();
+    before.of.rows.insert(odd.clone(), 3);
+    let text = |accepted: &[String], more: &str| {
+        let checks = judge(&found, &source, since(&before, accepted), &rules(more), begun());
+        assert_eq!(failed(&checks), [SHRUNKEN]);
+        checks.into_iter().find(|check| check.name == SHRUNKEN).unwrap().text
+    };
+    let peers = || "sbtc_signer.p2p_peers".to_owned();
+    let said = text(&[peers()], "");
+    let part = "--accept-shrunken 'public.\"It'\\''s\"'`, once";
+    assert!(said.ends_with(part), "a shell gets its name, and no profile takes it: {said}");
+    assert!(said.contains("accepted by who made this backup: sbtc_signer.p2p_peers is gone"));
+
+    before.of.rows.insert(DKG_TABLE.into(), 2);
+    let text = |accepted: &[String], more: &str| {
+        let checks = judge(&found, &source, since(&before, accepted), &rules(more), begun());
+        assert_eq!(failed(&checks), [SHRUNKEN]);
+        checks.into_iter().find(|check| check.name == SHRUNKEN).unwrap().text
+    };
+    let all = [peers(), odd, DKG_TABLE.to_owned()];
+    for more in ["", "[may_shrink]\n\"sbtc_signer.dkg_shares\" = 100"] {
+        let said = text(&all, more);
+        assert!(said.contains(&format!(": {DKG_TABLE} has 1 rows and had 2; accepted")), "{said}");
+        assert!(said.ends_with(DKG_ADVICE) && !said.contains("--accept-shrunken"), "{said}");
+    }
 }
 
 #[test]
@@ -186,7 +227,7 @@ fn blocks_grow_old_and_clocks_go_back() {
     let (found, source) = good();
     let judged = |rules: &Backup, at: i64| {
         let begun = Timestamp::from_second(at).unwrap();
-        failed(&judge(&found, &source, Some(&before(100)), rules, begun))
+        failed(&judge(&found, &source, since(&before(100), &[]), rules, begun))
     };
     let hour = rules("newest_block_within = \"1h\"");
     assert!(judged(&hour, BEGUN + 3600).is_empty());
@@ -198,7 +239,7 @@ fn blocks_grow_old_and_clocks_go_back() {
     // Which of the two times was wrong nobody here knows; nothing is wrong with the file.
     assert!(judged(&rules(""), BEGUN - 86_401).is_empty());
     let begun = Timestamp::from_second(BEGUN - 86_401).unwrap();
-    let checks = judge(&found, &source, Some(&before(100)), &rules(""), begun);
+    let checks = judge(&found, &source, since(&before(100), &[]), &rules(""), begun);
     let clock = checks.iter().find(|check| check.name == "clock").unwrap();
     assert_eq!(clock.outcome, Outcome::CannotCheck);
     assert!(clock.text.contains("this host's clock was ahead then"), "{}", clock.text);

@@ -238,7 +238,8 @@ pub enum Outcome {
     CannotCheck,
 }
 
-/// That a backup's file was deleted, by the rules of its profile. Where its manifest is gone, too, this stands for it.
+/// That a backup's file was deleted, by the rules of its profile, or is lost, as a person has said. Where its manifest is gone,
+/// too, this stands for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(bound = "K: Kind")]
 pub struct Tombstone<K: Kind = Database> {
@@ -248,14 +249,31 @@ pub struct Tombstone<K: Kind = Database> {
     pub number: u64,
     /// When.
     pub at: Timestamp,
+    /// What a person has said of it; none: the rules let it go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Loss>,
     #[serde(skip)]
     kind: PhantomData<K>,
+}
+
+/// That a backup which was made is not there, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loss {
+    /// Who said so.
+    pub by: String,
+    /// In their words.
+    pub reason: String,
 }
 
 impl<K: Kind> Tombstone<K> {
     /// That this one was deleted then.
     pub const fn new(deleted: Link, number: u64, at: Timestamp) -> Self {
-        Self { deleted, number, at, kind: PhantomData }
+        Self { deleted, number, at, lost: None, kind: PhantomData }
+    }
+
+    /// That this one is lost, as was said then.
+    pub const fn lost(deleted: Link, number: u64, at: Timestamp, loss: Loss) -> Self {
+        Self { deleted, number, at, lost: Some(loss), kind: PhantomData }
     }
 }
 

@@ -25,6 +25,7 @@ pub mod folder;
 pub mod joint;
 pub mod judge;
 pub mod manifest;
+pub mod missing;
 mod pieces;
 mod plain;
 pub mod prove;

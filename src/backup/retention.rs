@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
-use super::catalogue::Entry;
+use super::catalogue::{Entry, Fault};
 use crate::profile::schema::Keep;
 
 /// What of a backup its keeping goes by. The number and the time are those of its manifest, which the host has signed: a
@@ -26,7 +26,7 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Of all backups but what is deleted already, and what nothing is known of. What is deleted still tells by its manifest
+    /// Of all backups but what is deleted already, and what is [`unclear`]. What is deleted still tells by its manifest
     /// what the clock said then.
     pub fn all(entries: &[Entry], now: Timestamp) -> Vec<Self> {
         let known = entries.iter().filter_map(|entry| entry.manifest.as_ref());
@@ -36,7 +36,8 @@ impl Kept {
         times.sort_unstable();
         let timely = timely(&times);
         let each = entries.iter().filter_map(|entry| {
-            let manifest = entry.known()?;
+            let is_clear = !entry.faults.iter().any(Fault::is_unclear);
+            let manifest = entry.known().filter(|_| is_clear)?;
             Some(Self {
                 id: entry.id.clone(),
                 number: manifest.number,
@@ -112,12 +113,14 @@ fn in_order(backups: &[Kept]) -> Vec<&Kept> {
     sorted
 }
 
-/// Why nothing may go, whatever the rules say: of what is not the host's word nobody knows what it would be kept for.
-pub fn halt(entries: &[Entry]) -> Option<String> {
-    entries.iter().find_map(|entry| {
-        let fault = entry.faults.iter().find(|fault| fault.is_of_manifest())?;
-        Some(format!("{}: {fault}", entry.id))
-    })
+/// Those of which it is unclear what they are, each with why. They stay, and count for no rule: nobody knows what each would
+/// be kept for.
+pub fn unclear(entries: &[Entry]) -> Vec<(String, String)> {
+    let each = entries.iter().filter_map(|entry| {
+        let fault = entry.faults.iter().find(|fault| fault.is_unclear())?;
+        Some((entry.id.clone(), fault.to_string()))
+    });
+    each.collect()
 }
 
 /// Decides. A backup that is not proven counts for no rule but `within`: seven days of bad backups must not push out the

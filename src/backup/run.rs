@@ -73,8 +73,9 @@ pub struct Job<'a> {
     pub people: &'a [Person],
     /// How the chain is asked; none: the profile names none.
     pub chain: Option<&'a Inquiry>,
-    /// Whether tables may be as small as they are, this once: it was a person who took their rows away, or a migration.
-    pub accept_shrunken: bool,
+    /// The tables that may be as small as they are, or gone, this once: it was a person who took their rows away, or a
+    /// migration.
+    pub accept_shrunken: &'a [String],
 }
 
 /// What the database says of itself in the transaction that is dumped.
@@ -230,11 +231,9 @@ fn conclude(
     match restored {
         Ok(restored) => {
             let found = restored.found;
-            let mut checks =
-                judge::judge(&found, &manifest.of.source, last, job.backup, manifest.begun);
-            if job.accept_shrunken {
-                judge::accept_shrunken(&mut checks);
-            }
+            let before = judge::Before { last, accepted: job.accept_shrunken };
+            let checks =
+                judge::judge(&found, &manifest.of.source, before, job.backup, manifest.begun);
             manifest.proof.checks = joint::prove(checks, &found.dkg, job.backup);
             if let Some(inquiry) = job.chain {
                 let checks = std::mem::take(&mut manifest.proof.checks);

@@ -153,6 +153,7 @@ fn line(record: &Record) -> String {
         kind::OPENED => {
             format!("by {} until {}: {}", text("by"), text("until"), text("reason"))
         }
+        kind::FORGOTTEN => format!("by {}: {}", text("by"), text("reason")),
         kind::CLOSED => format!("by {}; it was {}", text("by"), text("was")),
         kind::FINDING_ENDED => format!("was {}", text("was")),
         kind::MENDED => format!("{} bytes of a write that was cut off", payload["bytes"]),

@@ -37,9 +37,6 @@ use crate::{
     report::{self, journal},
 };
 
-/// How much of a reason is kept: a line.
-const REASON: usize = 200;
-
 /// How long loading the firewall waits for another holdfast. An apply that waits for slow units takes longer, and ends by
 /// judging the table itself; the unit's limit is five minutes.
 const WAIT_TO_LOAD: Duration = Duration::from_secs(60);
@@ -146,10 +143,8 @@ async fn open(context: &Context, args: &OpenArgs) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Usage, text).hint("open it again when the time is over"));
     }
     let writer = host::writer(context).await?;
-    let by = context.environment.sudo_user.clone().unwrap_or_else(|| "root".to_owned());
-    let reason = args.reason.as_ref().map(|reason| {
-        reason.chars().map(|c| if c.is_control() { ' ' } else { c }).take(REASON).collect()
-    });
+    let by = host::by(context);
+    let reason = args.reason.as_deref().map(host::one_line);
     let opened = clock::now();
     let until = opened + SignedDuration::from_secs(seconds.cast_signed());
     let ends = clock::since_boot() + seconds;
@@ -197,8 +192,8 @@ async fn close(context: &Context) -> Result<Exit, Failure> {
         State::Foreign(what) => Some(what.clone()),
     };
     if let Some(was) = &was {
-        let by = context.environment.sudo_user.as_deref().unwrap_or("root");
-        journal::closed(by, was);
+        let by = host::by(context);
+        journal::closed(&by, was);
         host::record_act(context, kind::CLOSED, "firewall", json!({ "by": by, "was": was }));
     }
     match context.format {

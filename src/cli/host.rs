@@ -131,6 +131,20 @@ async fn repair(context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Who runs this, for what is recorded: who became root for it.
+pub(super) fn by(context: &Context) -> String {
+    context.environment.sudo_user.clone().unwrap_or_else(|| "root".to_owned())
+}
+
+/// How much of a reason is kept: a line.
+const REASON: usize = 200;
+
+/// A reason as it is kept.
+pub(super) fn one_line(reason: &str) -> String {
+    let plain = |each: char| if each.is_control() { ' ' } else { each };
+    reason.trim().chars().map(plain).take(REASON).collect()
+}
+
 /// Records what is no transaction: a person's act. What was done is done: if it cannot be recorded, that is said.
 pub(super) fn record_act(context: &Context, kind: &'static str, subject: &str, payload: Value) {
     if let Err(error) = Log::below(STATE_DIR).append(kind, subject, payload) {

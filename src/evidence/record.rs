@@ -39,6 +39,8 @@ pub mod kind {
     pub const HOST_KEY: &str = "host-key";
     /// Backups' files were deleted as the profile says; the subject is its name in the profile.
     pub const PRUNED: &str = "pruned";
+    /// A person has said that a backup is lost; the subject is the backup's id.
+    pub const FORGOTTEN: &str = "forgotten";
     /// A backup was restored and judged without a custodian's key; the subject is the backup's id.
     pub const PROOF: &str = "proof";
     /// The same with a custodian's key; the subject is the backup's id.

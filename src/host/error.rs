@@ -63,6 +63,11 @@ impl HostError {
         source.raw_os_error().is_some() && source.kind() != io::ErrorKind::NotFound
     }
 
+    /// Whether there is no such file.
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
     /// Whether the cause is a lack of privilege.
     pub fn is_permission(&self) -> bool {
         match self {

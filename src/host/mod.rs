@@ -17,6 +17,7 @@ pub mod endpoints;
 pub mod error;
 pub mod files;
 mod generation;
+pub mod guarded;
 pub mod handover;
 pub mod http;
 pub mod journal_files;

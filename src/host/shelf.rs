@@ -29,7 +29,7 @@ use nix::{
     sys::statvfs::statvfs,
 };
 
-use super::HostError;
+use super::{HostError, guarded};
 
 /// The file that is locked. It stays: one that is deleted while held would let two in.
 const LOCK: &str = ".lock";
@@ -95,6 +95,15 @@ impl Shelf {
     /// A folder that finished files were fetched into from another host.
     pub fn fetched(folder: &str) -> Self {
         Self { finished: PathBuf::from(folder), folder: PathBuf::from(folder) }
+    }
+
+    /// The same, where what is looked at stays what it is until it is used: see [`guarded::folder`].
+    ///
+    /// # Errors
+    /// When somebody else could alter it.
+    pub fn guarded(folder: &str) -> Result<Self, HostError> {
+        let folder = guarded::folder(folder)?;
+        Ok(Self { finished: folder.clone(), folder })
     }
 
     fn path(&self, name: &str) -> PathBuf {

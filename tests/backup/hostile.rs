@@ -192,6 +192,18 @@ on_hosts! {
         assert!(host.sh(words).unwrap().stderr.contains(RAN));
         sql(host, "signer", INDEX.1);
 
+        // Where only the height of a block is asked for, nothing runs either, and what cannot be made again is saved.
+        sql(host, "signer", "CREATE INDEX odd ON sbtc_signer.bitcoin_blocks ((block_hash || public.folded('\\x01')))");
+        let words = "PGAPPNAME=holdfast runuser -u holdfast-backup -- psql -qAtX -d signer -c 'SELECT max(block_height) FROM sbtc_signer.bitcoin_blocks'";
+        assert!(host.sh(words).unwrap().stderr.contains(RAN));
+        sql(host, "signer", &group().round(3).row(0).insert());
+        let said = holdfast(host, &["backup", "watch", "signer-db", "--format", "json"]);
+        let looked: Value = serde_json::from_str(&said.stdout).unwrap();
+        assert_eq!((said.status, looked["made"]["rows"].as_array().map(Vec::len)), (Some(0), Some(3)), "{said}");
+        let is_told = said.stderr.contains("bitcoin_blocks") && said.stderr.contains("uses what somebody made");
+        assert!(is_told && !said.stderr.contains(RAN), "{said}");
+        sql(host, "signer", "DROP INDEX sbtc_signer.odd");
+
         for (plant, undo, why) in planted() {
             sql(host, "again", &plant);
             let said = put();

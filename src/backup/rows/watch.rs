@@ -37,7 +37,9 @@ use crate::{
         stream::{self, StreamError},
     },
     host::{
-        HostError, Reader, clock, secret,
+        HostError, Reader, clock,
+        error::chain,
+        secret,
         shelf::{OpenShelf, Shelf},
     },
 };
@@ -88,6 +90,8 @@ pub struct Looked {
     pub made: Option<Manifest>,
     /// The files that went.
     pub gone: Vec<String>,
+    /// Why the height of the newest Bitcoin block is not known, when the database has such a table: no row waits for it.
+    pub heightless: Option<String>,
 }
 
 /// The files of rows of a backup, as they lie there.
@@ -104,7 +108,7 @@ struct Seen {
     client_major: u32,
     begun: Timestamp,
     prints: Vec<Print>,
-    height: Option<u64>,
+    height: Result<Option<u64>, ServerError>,
     changes: Vec<Change>,
     /// Only when something has changed.
     rows: Vec<Row>,
@@ -126,11 +130,13 @@ pub fn look(reader: &Reader, job: Job<'_>) -> Result<Looked, WatchError> {
     let note = Note {
         at: seen.begun,
         rows: seen.prints.clone(),
-        height: seen.height,
+        height: seen.height.as_ref().ok().copied().flatten(),
         unsaved: seen.unsaved.clone(),
         chain: None,
     };
-    let mut looked = Looked { note, changes: Vec::new(), made: None, gone: Vec::new() };
+    let heightless = seen.height.as_ref().err().map(|error| chain(error));
+    let (changed, gone) = (Vec::new(), Vec::new());
+    let mut looked = Looked { note, changes: changed, made: None, gone, heightless };
     if !seen.changes.is_empty() {
         let shelf = shelf(store, job.name).open_within(PATIENCE)?;
         folder::clear::<Rows>(&shelf, &key)?;
@@ -203,21 +209,14 @@ fn ask(
         return Err(WatchError::NoTable(job.backup.database.to_string()));
     }
     let (session, _) = plain::table(session, judge::DKG_TABLE, Use::Read)?;
-    let (mut session, prints) = session.ask(print::QUERY)?;
+    let (session, prints) = session.ask(print::QUERY)?;
     let prints = print::from_lines(&prints)
         .map_err(|_| ServerError::Answer("of the prints of the rows".into()))?;
-    let mut height = None;
-    if blocks {
-        (session, _) = plain::table(session, "sbtc_signer.bitcoin_blocks", Use::Read)?;
-        let (next, answer) =
-            session.ask("SELECT max(block_height) FROM sbtc_signer.bitcoin_blocks")?;
-        height = answer.trim().parse().ok();
-        session = next;
-    }
     let columns = columns.unwrap_or_default().into_iter();
     let unsaved = columns.filter(|name| !text::COLUMNS.split(", ").any(|known| known == name));
     let unsaved: Vec<_> = unsaved.collect();
     let (changes, mut rows) = (changes(newest(before, &unsaved), &prints, to), Vec::new());
+    let mut session = session;
     if !changes.is_empty() {
         let (next, lines) = session.ask(dkg::QUERY)?;
         rows = Row::from_lines(&lines).map_err(WatchError::Rows)?;
@@ -226,8 +225,18 @@ fn ask(
             return Err(WatchError::Others);
         }
     }
-    session.end()?;
+    // Last: what somebody has made of that table, or a lock on it, ends the session, and keeps no row from being saved.
+    let height = if blocks { height(session) } else { session.end().map(|()| None) };
     Ok(Seen { version, client_major, begun, prints, height, changes, rows, unsaved })
+}
+
+/// The height of the newest Bitcoin block that the signer has seen.
+fn height(session: Session) -> Result<Option<u64>, ServerError> {
+    let (session, _) = plain::table(session, "sbtc_signer.bitcoin_blocks", Use::Read)?;
+    let (session, height) =
+        session.ask("SELECT max(block_height) FROM sbtc_signer.bitcoin_blocks")?;
+    session.end()?;
+    Ok(height.trim().parse().ok())
 }
 
 fn make(

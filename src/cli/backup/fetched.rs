@@ -15,7 +15,8 @@ use crate::{
 
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Fetched {
-    /// A folder that another host's backups were fetched into, in place of this host's own
+    /// A folder that another host's backups were fetched into, in place of this host's own; nobody but root may write to it,
+    /// to what is in it or to a folder above it
     #[arg(long, value_name = "FOLDER", requires = "key")]
     from: Option<String>,
 
@@ -33,7 +34,7 @@ impl Fetched {
         own: impl FnOnce() -> Shelf,
     ) -> Result<(Shelf, VerifyingKey), Failure> {
         match (&self.from, &self.key) {
-            (Some(folder), Some(key)) => Ok((Shelf::fetched(folder), public_key(key)?)),
+            (Some(folder), Some(key)) => Ok((Shelf::guarded(folder)?, public_key(key)?)),
             _ => Ok((own(), host_key(context, job)?.verifying_key())),
         }
     }

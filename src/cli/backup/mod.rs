@@ -2,6 +2,7 @@
 
 mod check;
 mod fetched;
+mod forget;
 mod prove;
 mod prune;
 mod restore;
@@ -64,6 +65,8 @@ enum BackupCommand {
     Check(check::Args),
     /// Delete the backups that no rule of the profile keeps
     Prune(prune::Args),
+    /// Say of backups that are gone that they are known to be lost, and why; `backup.shelf` misses them no more
+    Forget(forget::Args),
     /// Bring a backup back into an empty database
     Restore(restore::Args),
     /// Check the role that reads the database, or make it
@@ -106,6 +109,7 @@ pub(super) fn run(context: &Context, args: &BackupArgs) -> Result<Exit, Failure>
         BackupCommand::Check(args) => check::run(context, args),
         BackupCommand::Prove(args) => prove::run(context, &loaded, args),
         BackupCommand::Prune(args) => prune::run(context, &loaded, args),
+        BackupCommand::Forget(args) => forget::run(context, &loaded, args),
         BackupCommand::Restore(args) => restore::run(context, &loaded, args),
         BackupCommand::Role(args) => role::run(context, &loaded, args),
         BackupCommand::Watch(args) => watch::run(context, &loaded, &args.name),
@@ -125,7 +129,7 @@ fn job<'a>(loaded: &'a Loaded, name: &'a str) -> Result<Job<'a>, Failure> {
             backup,
             people: &loaded.profile.people,
             chain: None,
-            accept_shrunken: false,
+            accept_shrunken: &[],
         });
     }
     let names: Vec<_> = loaded.profile.backup.keys().map(ToString::to_string).collect();
@@ -196,7 +200,10 @@ fn find_in<'a>(
     if let Some((manifest, _)) = entry.manifest.clone() {
         return Ok((job.backup, shelf, entry, manifest));
     }
-    let faults: Vec<_> = entry.faults.iter().map(ToString::to_string).collect();
+    let mut faults: Vec<_> = entry.faults.iter().map(ToString::to_string).collect();
+    faults.extend(
+        entry.loss().map(|loss| format!("it is lost, {} has said: {}", loss.by, loss.reason)),
+    );
     Err(Failure::new(Exit::Data, format!("{}: {}", entry.id, faults.join("; "))))
 }
 

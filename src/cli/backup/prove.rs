@@ -10,7 +10,7 @@ use super::{
 use crate::{
     backup::{
         joint,
-        judge::judge,
+        judge::{Before, judge},
         manifest::{Check, Drill, Outcome, failed},
         prove::{Depth, Sealed, restore_with},
         restore::{borrowed, identities},
@@ -75,7 +75,7 @@ pub(super) fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exi
         match restore_with(&claim, &reader, &sealed) {
             Ok(restored) => {
                 let (source, begun) = (&manifest.of.source, manifest.begun);
-                let judged = judge(&restored.found, source, None, backup, begun);
+                let judged = judge(&restored.found, source, Before::default(), backup, begun);
                 checks.extend(joint::prove(judged, &restored.found.dkg, backup));
                 if let Some(inquiry) = inquiry(&reader, backup, &manifest.name) {
                     checks = inquiry.whose(checks, &restored.found, backup);

@@ -11,13 +11,14 @@ use crate::{
         catalogue::{Entry, Fault},
         folder::{self, Bytes},
         manifest::Manifest,
-        retention::{Decision, Kept, decide, halt},
+        retention::{Decision, Kept, decide, unclear},
         run::patience,
     },
     cli::{
         Context, Format,
         failure::{Exit, Failure},
         host::record_act,
+        out::harmless,
     },
     evidence::record::kind,
     host::{clock, shelf::Shelf},
@@ -44,7 +45,8 @@ pub(super) fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exi
     let now = clock::now();
     let decision = decide_on(shelf.shelf(), &mut entries, &job.backup.keep, now);
     // Said before it is done, and in the same words when it is not.
-    print(context, &decision)?;
+    let skipped = unclear(&entries);
+    print(context, &decision, &skipped)?;
     if !args.dry_run {
         if !decision.delete.is_empty() {
             let payload = json!({ "deleted": decision.delete });
@@ -52,7 +54,8 @@ pub(super) fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exi
         }
         folder::delete(&shelf, &entries, &decision.delete, &key, now)?;
     }
-    Ok(if decision.halted.is_some() { Exit::Findings } else { Exit::Ok })
+    let is_done = decision.halted.is_none() && skipped.is_empty();
+    Ok(if is_done { Exit::Ok } else { Exit::Findings })
 }
 
 /// Decides. Before anything goes, what is relied upon is read: the newest proven one, and the newest that was restored as a
@@ -62,9 +65,6 @@ fn decide_on(shelf: &Shelf, entries: &mut [Entry], keep: &Keep, now: Timestamp) 
     let (mut read, mut unread) = (BTreeSet::new(), BTreeSet::new());
     loop {
         let kept = Kept::all(entries, now);
-        if let Some(why) = halt(entries) {
-            return Decision::halted(&kept, why);
-        }
         let decision = decide(&kept, keep, now).sparing(&unread);
         let newest = |is: fn(&Entry) -> Option<&Manifest>| {
             entries.iter().rposition(|entry| is(entry).is_some())
@@ -93,12 +93,23 @@ fn decide_on(shelf: &Shelf, entries: &mut [Entry], keep: &Keep, now: Timestamp) 
     }
 }
 
-fn print(context: &Context, decision: &Decision) -> Result<(), Failure> {
+fn print(
+    context: &Context,
+    decision: &Decision,
+    skipped: &[(String, String)],
+) -> Result<(), Failure> {
     let out = &context.out;
     if context.format == Format::Json {
         let keep: Vec<_> =
             decision.keep.iter().map(|(id, why)| json!({ "id": id, "why": why })).collect();
-        let body = json!({ "delete": decision.delete, "keep": keep, "halted": decision.halted });
+        let skipped: Vec<_> =
+            skipped.iter().map(|(id, why)| json!({ "id": id, "why": why })).collect();
+        let body = json!({
+            "delete": decision.delete,
+            "keep": keep,
+            "skipped": skipped,
+            "halted": decision.halted,
+        });
         return Ok(out.raw(&report::json::document("backup prune", body))?);
     }
     if let Some(why) = &decision.halted {
@@ -106,6 +117,9 @@ fn print(context: &Context, decision: &Decision) -> Result<(), Failure> {
     }
     for (id, why) in &decision.keep {
         out.line(format!("keep {id}: {}", why.join(", ")))?;
+    }
+    for (id, why) in skipped {
+        out.line(harmless(&format!("skip {id}: {why}")).replace('\n', " "))?;
     }
     for id in &decision.delete {
         out.line(format!("delete {id}"))?;

@@ -58,7 +58,9 @@ pub(super) fn restore(context: &Context, loaded: &Loaded, args: &Args) -> Result
         let Some(entry) = all.iter().find(|entry| entry.id == args.id) else { continue };
         let Some(manifest) = entry.whole() else {
             let mut faults: Vec<_> = entry.faults.iter().map(ToString::to_string).collect();
-            if entry.is_deleted() {
+            if let Some(loss) = entry.loss() {
+                faults.push(format!("it is lost, {} has said: {}", loss.by, loss.reason));
+            } else if entry.is_deleted() {
                 faults.push("it was deleted, because all of it is in later ones".to_owned());
             }
             return Err(Failure::new(Exit::Data, format!("{}: {}", entry.id, faults.join("; "))));

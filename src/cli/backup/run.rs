@@ -8,6 +8,7 @@ use crate::{
     backup::{
         chain::Inquiry,
         joint,
+        judge::{DKG_ADVICE, may_lose_rows},
         manifest::{Check, Manifest, Outcome, seconds},
         rows::note::Note,
         run::{Job, run as make},
@@ -35,16 +36,17 @@ pub(super) struct Args {
     #[arg(long)]
     drill: bool,
 
-    /// Let tables be smaller than in the last proven backup, or gone, this once; the evidence log has that it was said
-    #[arg(long)]
-    accept_shrunken: bool,
+    /// Let this table be smaller than in the last proven backup, or gone, this once: named as the failed check names it, with
+    /// its schema (can be repeated). The evidence log has that it was said. DKG rows are never let go
+    #[arg(long, value_name = "TABLE")]
+    accept_shrunken: Vec<String>,
 }
 
 pub(super) fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exit, Failure> {
     let (reader, job) = (Reader::live(), job(loaded, &args.name)?);
+    let accept_shrunken = acceptable(&args.accept_shrunken)?;
     let key = host_key(context, job)?;
     let inquiry = inquiry(&reader, job.backup, &args.name);
-    let accept_shrunken = args.accept_shrunken;
     let job = Job { chain: inquiry.as_ref(), accept_shrunken, ..job };
     let made = make(&reader, job, args.drill);
     let manifest = match made {
@@ -74,6 +76,21 @@ pub(super) fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exi
     Ok(if is_good { Exit::Ok } else { Exit::Findings })
 }
 
+/// The tables that are let go, before anything is dumped for them.
+fn acceptable(tables: &[String]) -> Result<&[String], Failure> {
+    for table in tables {
+        if !may_lose_rows(table) {
+            return Err(Failure::new(Exit::Usage, DKG_ADVICE));
+        }
+        if !table.contains('.') {
+            let text = format!("{table} is not a table with its schema");
+            return Err(Failure::new(Exit::Usage, text)
+                .hint("name it as the failed check does: sbtc_signer.p2p_peers"));
+        }
+    }
+    Ok(tables)
+}
+
 /// How the chain is asked, with what the watch heard last: by that a node that stands still is known.
 pub(super) fn inquiry(reader: &Reader, backup: &Backup, name: &str) -> Option<Inquiry> {
     let section = backup.chain.as_ref()?;
@@ -84,7 +101,7 @@ pub(super) fn inquiry(reader: &Reader, backup: &Backup, name: &str) -> Option<In
 }
 
 /// In the evidence log, where the newest manifest is named, too, which no later one names yet.
-fn record(context: &Context, manifest: &Manifest, key: &SigningKey, accept_shrunken: bool) {
+fn record(context: &Context, manifest: &Manifest, key: &SigningKey, accepted: &[String]) {
     let backup = json!({
         "id": manifest.id,
         "number": manifest.number,
@@ -98,7 +115,8 @@ fn record(context: &Context, manifest: &Manifest, key: &SigningKey, accept_shrun
     let proof = json!({
         "proven": manifest.proof.proven,
         "failed": manifest.failed(),
-        "accept_shrunken": accept_shrunken,
+        "accept_shrunken": !accepted.is_empty(),
+        "accepted": accepted,
         "milliseconds": manifest.proof.milliseconds,
         "read_again": manifest.read_again,
         "recovery_milliseconds": drill.map(|drill| drill.restore_milliseconds),

@@ -60,6 +60,7 @@ pub(super) fn each<K: Kind>(
 fn word<K: Kind>(entry: &Entry<K>) -> (&'static str, Tone) {
     match entry {
         _ if !entry.faults.is_empty() => ("damaged", Tone::Bad),
+        _ if entry.is_lost() => ("lost", Tone::Faint),
         _ if entry.is_deleted() => ("deleted", Tone::Faint),
         _ if entry.proven().is_some() => ("proven", Tone::Good),
         _ => ("not proven", Tone::Bad),
@@ -74,6 +75,10 @@ pub(super) fn text_of<K: Kind>(context: &Context, entry: &Entry<K>) -> String {
         let told = manifest.of.told();
         line.push_str(&format!(",{told} {} bytes, made {}", manifest.archive.bytes, manifest.made));
     }
+    if let Some(loss) = entry.loss() {
+        let told = format!("; {} has said so: {}", loss.by, loss.reason);
+        line.push_str(&harmless(&told).replace('\n', " "));
+    }
     for fault in &entry.faults {
         line.push_str(&format!("; {}", harmless(&fault.to_string()).replace('\n', " ")));
     }
@@ -86,6 +91,7 @@ fn json_of<K: Kind>(entry: &Entry<K>) -> Value {
         "id": entry.id,
         "state": word(entry).0,
         "faults": faults,
+        "lost": entry.loss(),
         "manifest": entry.manifest.as_ref().map(|(manifest, _)| manifest),
         "digest": entry.manifest.as_ref().map(|(_, digest)| digest),
     })

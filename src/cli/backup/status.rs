@@ -1,11 +1,14 @@
 //! `holdfast backup status`
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{entries, jobs, shown};
 use crate::{
     backup::{
-        manifest::seconds,
+        catalogue::Entry,
+        manifest::{Kind, seconds},
+        rows::{Rows, watch},
         run::Job,
         signing,
         standing::{Aged, Standing},
@@ -32,7 +35,12 @@ pub(super) fn status(
     for job in jobs(loaded, name)? {
         let (entries, key) = entries(context, job)?;
         let standing = Standing::of(&entries, now);
-        let key = signing::public(&key);
+        let files = watch::entries(job.backup.store.as_str(), job.name, &key)?;
+        let told = Told {
+            rows_point: files.iter().rev().find_map(Entry::<Rows>::proven).map(|rows| rows.begun),
+            lost: lost(&entries).chain(lost(&files)).collect(),
+            key: signing::public(&key),
+        };
         if !standing.is_good(job.backup) {
             exit = Exit::Findings;
         }
@@ -41,8 +49,8 @@ pub(super) fn status(
             exit = Exit::Findings;
         }
         match context.format {
-            Format::Json => documents.push(standing_json(job, &standing, &rows, &key)),
-            Format::Text => standing_text(context, job, &standing, &rows, &key)?,
+            Format::Json => documents.push(standing_json(job, &standing, &rows, &told)),
+            Format::Text => standing_text(context, job, &standing, &rows, &told)?,
         }
     }
     if context.format == Format::Json {
@@ -50,6 +58,20 @@ pub(super) fn status(
         context.out.raw(&report::json::document("backup status", body))?;
     }
     Ok(exit)
+}
+
+/// What is told beside how dumps stand.
+struct Told {
+    /// When the newest proven file of DKG rows was begun: each row and status that was there then comes back.
+    rows_point: Option<Timestamp>,
+    /// The backups that are lost, as a person has said.
+    lost: Vec<String>,
+    /// The host's public key.
+    key: String,
+}
+
+fn lost<K: Kind>(entries: &[Entry<K>]) -> impl Iterator<Item = String> {
+    entries.iter().filter(|entry| entry.is_lost()).map(|entry| entry.id.clone())
 }
 
 /// The outcome of a judgement on DKG rows, and what was seen.
@@ -63,7 +85,7 @@ fn said(judgement: &Judgement) -> (&'static str, Tone, &str) {
     }
 }
 
-fn standing_json(job: Job<'_>, standing: &Standing<'_>, rows: &[Judgement], key: &str) -> Value {
+fn standing_json(job: Job<'_>, standing: &Standing<'_>, rows: &[Judgement], told: &Told) -> Value {
     let rows = rows.iter().map(|judgement| {
         let (outcome, _, text) = said(judgement);
         json!({ "check": judgement.id(), "outcome": outcome, "text": text })
@@ -85,8 +107,10 @@ fn standing_json(job: Job<'_>, standing: &Standing<'_>, rows: &[Judgement], key:
         "drilled_within_seconds": job.backup.drilled_within.as_secs(),
         "recovery_milliseconds": drill.map(|drill| drill.restore_milliseconds),
         "rows": rows.collect::<Vec<_>>(),
+        "rows_recovery_point": told.rows_point,
+        "lost": told.lost,
         "chain": standing.proven.and_then(|aged| aged.manifest.of.chain.as_ref()),
-        "host_key": key,
+        "host_key": told.key,
     })
 }
 
@@ -95,7 +119,7 @@ fn standing_text(
     job: Job<'_>,
     standing: &Standing<'_>,
     rows: &[Judgement],
-    key: &str,
+    told: &Told,
 ) -> Result<(), Failure> {
     let (out, name) = (&context.out, job.name);
     let line = |what: &str, aged: Option<Aged<'_>>, within: TimeSpan, none: &str| {
@@ -109,10 +133,21 @@ fn standing_text(
     };
     let none = "none; no backup has ever been proven, or none that was is still whole";
     line("proven", standing.proven, job.backup.proven_within, none)?;
-    if let Some(aged) = standing.proven {
-        let begun = aged.manifest.begun;
-        let told = "what was committed until then comes back, and the DKG rows that the watch has";
-        out.line(format!("{name}: recovery point: {begun}: {told}"))?;
+    let point = |what: &str, begun: Option<Timestamp>, back: &str, none: &str| {
+        let words = begun.map_or_else(
+            || out.paint(Tone::Bad, &format!("none: {none}")),
+            |begun| format!("{begun}: {back}"),
+        );
+        out.line(format!("{name}: recovery point{what}: {words}"))
+    };
+    let begun = standing.proven.map(|aged| aged.manifest.begun);
+    let none = "nothing of the database is known to come back";
+    point("", begun, "what was committed until then comes back", none)?;
+    let back = "each row and status that was there then comes back";
+    let none = "no row of it is known to come back but from a dump";
+    point(" of DKG rows", told.rows_point, back, none)?;
+    if !told.lost.is_empty() {
+        out.line(format!("{name}: lost, as a person has said: {}", told.lost.join(", ")))?;
     }
     if let Some(newest) = standing.newest.filter(|entry| entry.proven().is_none()) {
         out.line(format!("{name}: newest: {}", shown::text_of(context, newest)))?;
@@ -132,5 +167,5 @@ fn standing_text(
         let what = &judgement.expected;
         out.line(format!("{name}: {what}: {}", out.paint(tone, text)))?;
     }
-    Ok(out.line(format!("{name}: signed with the host's key {key}"))?)
+    Ok(out.line(format!("{name}: signed with the host's key {}", told.key))?)
 }

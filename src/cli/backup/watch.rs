@@ -103,8 +103,11 @@ fn ask(reader: &Reader, job: Job<'_>, looked: &Looked, before: Option<Asked>) ->
 }
 
 fn print(context: &Context, name: &str, looked: &Looked) -> Result<(), Failure> {
-    let Looked { note, changes, made, gone } = looked;
+    let Looked { note, changes, made, gone, heightless } = looked;
     let out = &context.out;
+    if let Some(why) = heightless {
+        out.warn(&format!("the newest Bitcoin block is not known, and the rows are saved: {why}"));
+    }
     if context.format == Format::Json {
         let body = json!({
             "name": name,

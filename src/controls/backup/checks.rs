@@ -60,7 +60,8 @@ pub(super) static CHECKS: &[CheckMeta] = &[
         why: "age does not say who made a file, and files can be deleted. Each manifest is signed by this host and names \
               the one before it, so that whoever removes or replaces one leaves a gap.",
         source: "https://words.filippo.io/dispatches/age-authentication/",
-        fix: "holdfast backup list NAME; fetch the file from where the backups are copied to, and find out who did it",
+        fix: "holdfast backup list NAME; fetch the file from where the backups are copied to, and find out who did it; what is gone for good: holdfast \
+              backup forget NAME ID --reason TEXT",
     },
     CheckMeta {
         id: "backup.dkg",

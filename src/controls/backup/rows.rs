@@ -116,7 +116,10 @@ impl Seen {
         if note.rows.is_empty() {
             return Verdict::NotApplicable { why: "the database has no DKG row yet".into() };
         }
-        Verdict::Holds { observed: format!("all of its {} rows are", note.rows.len()) }
+        let (rows, at) = (note.rows.len(), note.at);
+        Verdict::Holds {
+            observed: format!("all of its {rows} rows are, as the look at {at} saw them"),
+        }
     }
 
     fn chain(&self, every: TimeSpan) -> Verdict {

@@ -6,25 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     backup::{
-        catalogue::{self, Entry},
-        manifest::{Database, Kind},
+        catalogue::Entry,
+        manifest::Kind,
+        missing::{self, Made},
         rows::Rows,
+        statement::Link,
     },
     engine::{check::Verdict, store::STATE_DIR},
-    evidence::{
-        log::Log,
-        record::{Record, kind},
-    },
+    evidence::Log,
     host::error::chain,
 };
-
-/// What the evidence log has of a backup that was made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Made {
-    pub(super) id: String,
-    /// The digest of its manifest.
-    pub(super) manifest: String,
-}
 
 /// What is on the shelf of a name, and what the evidence log says was put there, oldest first.
 #[derive(Debug)]
@@ -36,19 +27,7 @@ pub(super) struct Seen {
 /// The backups of both kinds that were recorded, as far back as is read at a look.
 pub(super) fn made(name: &str) -> Result<Vec<Made>, String> {
     let records = Log::below(STATE_DIR).recent().map_err(|error| chain(&error))?;
-    Ok(records.iter().filter_map(|record| recorded(record, name)).collect())
-}
-
-fn recorded(record: &Record, name: &str) -> Option<Made> {
-    let is_it = record.kind == kind::BACKUP && record.subject == name;
-    let word = |key: &str| record.payload.get(key)?.as_str().map(str::to_owned);
-    let (id, manifest) = (word("id").filter(|_| is_it)?, word("manifest")?);
-    let is_one = is_of::<Database>(&id, name) || is_of::<Rows>(&id, name);
-    is_one.then_some(Made { id, manifest })
-}
-
-fn is_of<K: Kind>(id: &str, name: &str) -> bool {
-    catalogue::id_of::<K>(&format!("{id}{}", K::ENDS.archive), name).is_some()
+    Ok(missing::made(&records, name))
 }
 
 /// How many that are gone are named: a folder that is not mounted has none of them.
@@ -65,9 +44,9 @@ pub(super) fn judge(dumps: &[Entry], seen: &Seen) -> Verdict {
     let known = dumps.iter().map(|entry| &entry.id).chain(rows.iter().map(|entry| &entry.id));
     let known: BTreeSet<_> = known.collect();
     let mut gone = Vec::new();
-    for Made { id, manifest } in made {
+    for Made { link: Link { id, sha256 }, .. } in made {
         match links.get(id) {
-            Some(sha256) if sha256 == manifest => {}
+            Some(found) if found == sha256 => {}
             Some(_) => {
                 bad.push(format!("{id}: its manifest is not the one that the evidence log names"));
             }
@@ -83,11 +62,21 @@ pub(super) fn judge(dumps: &[Entry], seen: &Seen) -> Verdict {
     if gone.len() > NAMED {
         bad.push(format!("nor of {} before", gone.len().saturating_sub(NAMED)));
     }
+    let forgotten = forgotten(dumps) + forgotten(rows);
+    let forgotten = match forgotten {
+        0 => String::new(),
+        count => format!("; {count} are lost, as a person has said (holdfast backup forget)"),
+    };
     if bad.is_empty() {
         let there = dumps.iter().filter(|entry| !entry.is_deleted()).count();
-        return Verdict::Holds { observed: format!("{there} backups, all as they were signed") };
+        let observed = format!("{there} backups, all as they were signed{forgotten}");
+        return Verdict::Holds { observed };
     }
-    Verdict::Differs { observed: bad.join("; ") }
+    Verdict::Differs { observed: format!("{}{forgotten}", bad.join("; ")) }
+}
+
+fn forgotten<K: Kind>(entries: &[Entry<K>]) -> usize {
+    entries.iter().filter(|entry| entry.is_lost()).count()
 }
 
 fn faults<K: Kind>(entries: &[Entry<K>]) -> Vec<String> {

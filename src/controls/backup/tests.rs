@@ -3,7 +3,9 @@
 use super::*;
 use crate::backup::{
     catalogue::Fault,
-    manifest::{Check, Drill, Manifest, tests::manifest},
+    manifest::{Check, Drill, Loss, Manifest, Tombstone, tests::manifest},
+    missing::Made,
+    statement::Link,
 };
 
 const NOW: i64 = 1_790_000_000;
@@ -97,8 +99,8 @@ fn a_damaged_one_counts_for_nothing() {
 /// What is gone from the end no manifest names.
 #[test]
 fn what_the_evidence_log_names_must_be_there() {
-    let made = |id: &str, manifest: String| shelf::Made { id: id.into(), manifest };
-    let judged = |made: Vec<shelf::Made>| {
+    let made = |id: &str, sha256: String| Made { link: Link { id: id.into(), sha256 }, number: 1 };
+    let judged = |made: Vec<Made>| {
         let seen = shelf::Seen { rows: Ok(Vec::new()), made: Ok(made) };
         match shelf::judge(&[entry("first", 2, |_| {})], &seen) {
             Verdict::Holds { .. } => String::new(),
@@ -118,6 +120,30 @@ fn what_the_evidence_log_names_must_be_there() {
     let said = since(5);
     assert!(said.ends_with("; nor of 2 before") && said.contains("gone-4:"), "{said}");
     assert!(!said.contains("gone-1"), "{said}");
+}
+
+/// Nothing is passed over in silence: how many are lost is told, beside what is found, too.
+#[test]
+fn what_is_lost_is_counted_and_missed_no_more() {
+    let link = Link { id: "lost".into(), sha256: "00".repeat(32) };
+    let loss = Loss { by: "alice".into(), reason: "the disk burnt".into() };
+    let mut lost = entry("lost", 3, |_| {});
+    (lost.manifest, lost.deleted) =
+        (None, Some(Tombstone::lost(link.clone(), 1, Timestamp::UNIX_EPOCH, loss)));
+    let judged = |made: Vec<Made>| {
+        let seen = shelf::Seen { rows: Ok(Vec::new()), made: Ok(made) };
+        shelf::judge(&[lost.clone(), entry("first", 2, |_| {})], &seen)
+    };
+    let told = "; 1 are lost, as a person has said (holdfast backup forget)";
+    let observed = format!("1 backups, all as they were signed{told}");
+    assert_eq!(judged(vec![Made { link, number: 1 }]), Verdict::Holds { observed });
+    let gone = Link { id: "gone".into(), sha256: "00".repeat(32) };
+    match judged(vec![Made { link: gone, number: 3 }]) {
+        Verdict::Differs { observed } => {
+            assert!(observed.starts_with("gone: ") && observed.ends_with(told), "{observed}");
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

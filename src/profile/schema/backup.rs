@@ -102,7 +102,8 @@ pub struct Backup {
     pub key_files: Option<Vec<FilePath>>,
 
     /// By how many percent of its rows a table may be smaller than in the backup before, each name in quotes
-    /// because of its dot; by 100, it may be gone, too. No other table may be smaller at all.
+    /// because of its dot; by 100, it may be gone, too. No other table may be smaller at all, and
+    /// `sbtc_signer.dkg_shares` never.
     #[serde(default)]
     #[schemars(extend("propertyNames" = {"format": "holdfast-table-name"}))]
     pub may_shrink: BTreeMap<TableName, Percent>,

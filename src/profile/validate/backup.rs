@@ -1,6 +1,7 @@
 //! `[backup.NAME]`: whether those who are to open backups can.
 
 use super::{At, distinct};
+use crate::backup::judge::may_lose_rows;
 use crate::profile::diagnostic::Diagnostic;
 use crate::profile::schema::{Backup, Profile};
 
@@ -41,6 +42,13 @@ pub(super) fn validate(profile: &Profile, at: At<'_>, complete: bool, found: &mu
                 found.push(
                     Diagnostic::error(span, "no table can shrink by more than 100 percent")
                         .help("write a number from 0 to 100"),
+                );
+            }
+            if !may_lose_rows(table.as_str()) {
+                let span = here.key("may_shrink").key(table.as_str()).span;
+                found.push(
+                    Diagnostic::error(span, format!("`{table}` never loses a row"))
+                        .help("leave it out: no signer deletes DKG rows, and one that is gone cannot be made again"),
                 );
             }
         }
