@@ -79,6 +79,11 @@ impl Check {
             Self::Serial => "serial",
         }
     }
+
+    /// Whether it is looked at of each medium, where another can be put in.
+    pub const fn is_of_a_medium(self) -> bool {
+        matches!(self, Self::Lasting | Self::Removable | Self::Encrypted | Self::Serial)
+    }
 }
 
 /// What came of looking at something.

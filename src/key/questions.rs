@@ -68,17 +68,29 @@ pub enum Answerer<'a> {
     Pipe,
 }
 
-/// Whether an answer holds what is no answer to anything that is asked: an identity of age, a share, a key in hexadecimal.
-/// Answers are recorded, and one line too many of what is piped in would stand in the record for ever.
-pub fn looks_secret(answer: &str) -> bool {
+/// What an answer may be that is no answer to anything that is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secret {
+    /// A key in hexadecimal; or a digest, which nothing tells from one.
+    Digits,
+    /// An identity of age, a share, a private key: it says so itself. More lines of it may follow.
+    Marked,
+}
+
+/// Whether an answer holds a secret. Answers are recorded, and one line too many of what is piped in would stand in the
+/// record for ever.
+pub fn looks_secret(answer: &str) -> Option<Secret> {
     let upper = answer.to_ascii_uppercase();
     let marks = ["AGE-SECRET-KEY-", "PRIVATE KEY", "HOLDFAST-SHARE-"];
+    if marks.iter().any(|mark| upper.contains(mark)) {
+        return Some(Secret::Marked);
+    }
     // A private key of secp256k1, with or without the byte that says that its public half is compressed.
     let is_key =
         |word: &str| matches!(word.len(), 64 | 66) && word.chars().all(|c| c.is_ascii_hexdigit());
     let mut words = answer.split(|c: char| !c.is_ascii_alphanumeric());
-    marks.iter().any(|mark| upper.contains(mark))
-        || words.any(|word| is_key(word.strip_prefix("0x").unwrap_or(word)))
+    let has_key = words.any(|word| is_key(word.strip_prefix("0x").unwrap_or(word)));
+    has_key.then_some(Secret::Digits)
 }
 
 /// Whoever answers.
@@ -153,7 +165,7 @@ impl Script {
 impl Ask for Script {
     fn ask(&mut self, question: &Question) -> Result<String, Unanswered> {
         self.asked.insert(question.id.clone());
-        if self.answers.get(&question.id).is_some_and(|answer| looks_secret(answer)) {
+        if self.answers.get(&question.id).is_some_and(|it| looks_secret(it).is_some()) {
             return Err(Unanswered::Secret(question.id.clone()));
         }
         match (self.answers.get(&question.id), &question.default) {
@@ -195,11 +207,15 @@ mod tests {
     fn what_looks_like_a_secret_is_no_answer() {
         let key = "db82e7408fbe37e0641087557f3535a34049d19d27f6939f43b47418cd981434";
         for secret in [key, &format!("it is {key}01."), &format!("0x{}", key.to_uppercase())] {
-            assert!(looks_secret(secret), "{secret}");
+            assert_eq!(looks_secret(secret), Some(Secret::Digits), "{secret}");
         }
-        assert!(looks_secret("age-secret-key-1QQQ") && looks_secret("holdfast-share-v1 2 of 3"));
+        for secret in
+            ["age-secret-key-1QQQ", "holdfast-share-v1 2 of 3", &format!("PRIVATE KEY {key}")]
+        {
+            assert_eq!(looks_secret(secret), Some(Secret::Marked), "{secret}");
+        }
         for answer in ["carol", "a rented machine has no cable", "/root/operator.sig", &key[1..]] {
-            assert!(!looks_secret(answer), "{answer}");
+            assert_eq!(looks_secret(answer), None, "{answer}");
         }
         let mut script = Script::parse(&format!("\"exception.swap\" = \"{key}\"")).unwrap();
         let asked = script.ask(&Question::words("exception.swap", "?", "", Some("")));

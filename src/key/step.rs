@@ -67,6 +67,15 @@ pub enum Step {
         /// The answer.
         answer: String,
     },
+    /// What somebody answered was not so.
+    Refused {
+        /// The question's id.
+        question: String,
+        /// The answer.
+        answer: String,
+        /// What was wrong.
+        why: String,
+    },
     /// The keys were read and sealed, what was sealed was opened, and they were wiped.
     Sealed {
         /// What everybody may know of them.

@@ -69,6 +69,9 @@ fn identities_come_from_pipes(host: &Host, export: &str) {
             "cat /root/k/alice.txt | holdfast key drill {export} --medium /media/alice --identity - --answers /root/k/answers.toml"
         ),
         format!(
+            "cat /root/k/alice.txt | holdfast key drill {export} --medium /media/alice --identity /dev/stdin --answers /root/k/answers.toml"
+        ),
+        format!(
             "bash -c 'holdfast key drill {export} --medium /media/alice --identity <(cat /root/k/alice.txt)'"
         ),
     ] {
@@ -80,7 +83,7 @@ fn identities_come_from_pipes(host: &Host, export: &str) {
             output.stderr
         );
     }
-    let twice = ["--identity", "-", "--identity", "-", "--medium", "/media/alice"];
+    let twice = ["--identity", "-", "--identity", "/dev/fd/0", "--medium", "/media/alice"];
     let twice = holdfast(host, &[&["key", "drill", export][..], &twice].concat());
     assert!(twice.status == Some(64) && twice.stderr.contains("given twice"), "{}", twice.stderr);
 }

@@ -63,7 +63,38 @@ on_hosts! {
                 }
             }
         }
+        a_medium_that_is_not_synced_does_not_count(host);
         done_after_all(host);
+    }
+}
+
+/// The calls that bring a medium onto its device, each of them failing by itself: strace fails those about the medium only.
+fn a_medium_that_is_not_synced_does_not_count(host: &Host) {
+    sh(host, "umount /media/bob; rm -rf /media/alice/*");
+    refused(host, "export", 1);
+    sh(host, "mount -t tmpfs -o size=1M medium /media/bob");
+    let name = sh(host, "ls /var/lib/holdfast/ceremonies | grep -- -export | tail -n 1");
+    let named = format!("/holdfast-{}-usb-2", name.trim());
+    let unfinished = |file: &str| format!("/.holdfast-unfinished{file}");
+    for (path, when) in [
+        (unfinished("/signer.age"), 1),
+        (unfinished("/README.txt"), 1),
+        (unfinished("/ceremony.json"), 1),
+        (unfinished(""), 1),
+        // Before it is read back.
+        (unfinished("/signer.age"), 2),
+        (named, 1),
+        (String::new(), 1),
+    ] {
+        let what = format!("fsync {when} of {path} fails");
+        let script = format!(
+            "strace -o /root/trace -P /media/bob{path} -e trace=fsync -e inject=fsync:error=EIO:when={when} holdfast key export {PLAN} --answers /root/k/answers.toml"
+        );
+        let output = host.sh(&script).unwrap();
+        let told = output.stderr.contains("medium usb-2: ") && output.stderr.contains("is damaged");
+        assert!(output.status == Some(1) && told, "{what}: {}", output.stderr);
+        sh(host, "grep -q INJECTED /root/trace");
+        whole_or_nothing(host, "bob", &what);
     }
 }
 
@@ -113,5 +144,70 @@ on_hosts! {
         for who in ["alice", "bob"] {
             assert!(whole_or_nothing(host, who, "at the end"), "{who} has nothing");
         }
+    }
+}
+
+/// Brings the key back into `/root/put/key`, while its process is failed by strace in this way. That process refuses to be
+/// traced as it begins, so it is met where it waits for an identity: it has opened the pipe. Says whether strace failed
+/// anything, and how the restore ended.
+fn restored_with(host: &Host, export: &str, inject: &str) -> (bool, Output) {
+    let call = inject.split(':').next().unwrap();
+    let script = format!(
+        "cd /root && rm -rf id ended trace put && mkfifo id && mkdir put
+        (code=0; holdfast key restore {export} --medium /media/alice --identity /root/id --answers k/answers.toml --to /root/put/key 2>said || code=$?; echo $code >ended) &
+        exec 3>id
+        child=$(pgrep -x exe)
+        strace -p $child -o trace -e trace={call} -e inject={inject} 2>strace-said 3>&- &
+        for _ in $(seq 600); do
+            grep -q 'TracerPid:.[1-9]' /proc/$child/status && break
+            sleep 0.1
+        done
+        grep -q 'TracerPid:.[1-9]' /proc/$child/status || {{ cat strace-said >&2; exit 99; }}
+        cat k/alice.txt >&3; exec 3>&-
+        wait
+        cat said >&2; exit $(cat ended)"
+    );
+    let output = host.sh(&script).unwrap();
+    assert_ne!(output.status, Some(99), "{inject}: {output}");
+    let hit = sh(host, "grep -c INJECTED /root/trace || true");
+    (hit.trim() != "0", output)
+}
+
+on_hosts! {
+    Image::Postgres;
+    /// A key that is brought back is in its file, whole, or nowhere.
+    fn a_key_that_cannot_be_brought_back_leaves_nothing(host: &Host) {
+        prepare(host);
+        replan(host, "$a [[exception]]\\ncheck = \"rehearsal\"\\nreason = \"a test\"");
+        sh(host, "echo 'restore = \"yes\"' >>/root/k/answers.toml");
+        let export = done(host, "export");
+        let put = "cd /root/put && for file in $(ls -A); do stat -c '%n %a' $file; cat $file; done";
+        let whole = format!("key 400\n{KEY}");
+        for call in ["linkat", "fsync", "write"] {
+            let mut hits = 0;
+            for when in 1..=20 {
+                let inject = format!("{call}:error=EIO:when={when}");
+                let (hit, output) = restored_with(host, &export, &inject);
+                let left = sh(host, put);
+                if !hit {
+                    assert_eq!((output.status, left.as_str()), (Some(0), whole.as_str()), "{inject}: {output}");
+                    break;
+                }
+                hits += 1;
+                assert_eq!(output.status, Some(1), "{inject}: {output}");
+                // What its process could only not say is done.
+                assert!(left.is_empty() || left == whole && call == "write", "{inject}: {left}");
+                let told = output.stderr.contains("/root/put/key: Input/output error");
+                assert!(told || call == "write", "{inject}: {output}");
+            }
+            // The name; the file and its folder; two answers and the file, at least.
+            let expected = if call == "write" { 3..20 } else if call == "fsync" { 2..3 } else { 1..2 };
+            assert!(expected.contains(&hits), "{call} failed {hits} times");
+        }
+        // A file system that is full, and no fault of strace's.
+        sh(host, "mkdir /root/small && mount -t tmpfs -o size=4k small /root/small && head -c 4096 /dev/zero >/root/small/full");
+        let full = holdfast(host, &["key", "restore", &export, "--medium", "/media/alice", "--identity", "/root/k/alice.txt", "--answers", "/root/k/answers.toml", "--to", "/root/small/key"]);
+        assert!(full.status == Some(1) && full.stderr.contains("No space left on device"), "{}", full.stderr);
+        assert_eq!(sh(host, "ls -A /root/small"), "full\n");
     }
 }

@@ -92,7 +92,7 @@ on_hosts! {
 }
 
 /// A third custodian, and two of them needed.
-fn two_of_three(host: &Host) {
+pub(super) fn two_of_three(host: &Host) {
     sh(host, "cd /root/k && age-keygen -o erin.txt 2>/dev/null && mkdir -p /media/erin && mount -t tmpfs -o size=1M medium /media/erin
         sed -i '1i threshold = 2\\npaper = \"letter\"' plan.toml
         printf '[[custodian]]\\nname = \"erin\"\\nrecipient = \"%s\"\\n[[medium]]\\nname = \"usb-3\"\\ncustodian = \"erin\"\\npath = \"/media/erin\"\\nbag = \"B-3\"\\n' \"$(age-keygen -y erin.txt)\" >>plan.toml

@@ -17,7 +17,7 @@ use crate::{
         host::{self, record_act},
     },
     evidence::record::kind,
-    host::{Reader, accounts, binder::Shelf, shelf},
+    host::{Reader, accounts, binder::Shelf, shelf, terminal},
     key::{
         ceremony::{Backup, Fetch, Given, Kept, bring_back, drill},
         child::talk::Put,
@@ -68,8 +68,8 @@ impl From {
             let text = "nothing is given to open";
             return Err(Failure::new(Exit::Usage, text).hint("--medium DIR, or --paper FILE"));
         }
-        if self.identity.iter().filter(|path| *path == "-").count() > 1 {
-            let text = "--identity - is given twice, and there is one standard input";
+        if self.identity.iter().filter(|path| terminal::is_input(path)).count() > 1 {
+            let text = "standard input is given twice as --identity, and there is one";
             return Err(Failure::new(Exit::Usage, text));
         }
         let papers = self.paper.iter().map(|path| text(path)).collect::<Result<_, _>>()?;
@@ -78,9 +78,11 @@ impl From {
                 .map_or_else(|_| path.clone(), |path| path.display().to_string())
         };
         // The process that reads it has a standard input of its own.
-        let identity = |path: &String| match path.as_str() {
-            "-" => format!("/proc/{}/fd/0", std::process::id()),
-            _ => absolute(path),
+        let identity = |path: &String| {
+            if terminal::is_input(path) {
+                return format!("/proc/{}/fd/0", std::process::id());
+            }
+            absolute(path)
         };
         Ok(Given {
             media: self.medium.iter().map(absolute).collect(),
@@ -96,7 +98,7 @@ impl From {
     fn ask<'a>(&self, context: &'a Context) -> Result<Box<dyn Ask + 'a>, Failure> {
         Ok(match &self.answers {
             Some(path) => Box::new(script(path)?),
-            None if self.identity.iter().any(|path| path == "-") => {
+            None if self.identity.iter().any(|path| terminal::is_input(path)) => {
                 Box::new(Terminal::controlling(&context.out)?)
             }
             None => Box::new(Terminal::new(&context.out)),

@@ -11,17 +11,22 @@ use crate::{
         out::{Out, Tone, harmless},
     },
     host::terminal,
-    key::questions::{Answerer, Ask, Question, Unanswered, looks_secret},
+    key::questions::{Answerer, Ask, Question, Secret, Unanswered, looks_secret},
 };
 
 /// Nobody types more in answer to a question: the kernel's own limit of a line that is typed (termios(3)).
 const LONGEST_ANSWER: u64 = 4096;
 
+/// Said to people who type what may be a key: a digest in a reason is a slip like any other.
+const DIGITS: &str = "64 or 66 hexadecimal digits are a key, or look like one: they are not taken, and stand in no record; \
+     name a digest by its first digits";
+
 /// Where answers are typed.
 #[derive(Debug)]
 enum Input {
     Standard,
-    /// The terminal itself, where standard input is something else.
+    /// The terminal itself, where standard input is an identity. Whoever writes that one may still be asking people for a
+    /// passphrase there: nobody is asked anything before it is there, or has ended.
     Controlling(BufReader<File>),
 }
 
@@ -38,7 +43,7 @@ impl<'a> Terminal<'a> {
         Self { out, input: Input::Standard }
     }
 
-    /// Whoever is at the terminal that this process belongs to, where standard input is no place for answers.
+    /// Whoever is at the terminal that this process belongs to, where standard input is an identity.
     pub(super) fn controlling(out: &'a Out) -> Result<Self, Failure> {
         let terminal = terminal::controlling().map_err(|_| {
             let text = "standard input is the identity, and there is no terminal to ask anybody at";
@@ -100,6 +105,9 @@ impl Ask for Terminal<'_> {
         // What a device says of itself is in some questions, and moves no cursor.
         let text: String = question.text.chars().filter(|c| !c.is_control()).collect();
         let text = self.out.paint(Tone::Strong, &text);
+        if let Input::Controlling(_) = self.input {
+            terminal::await_input().map_err(Unanswered::Io)?;
+        }
         loop {
             self.out.always(&format!("\n{text}{default}\n  ({})", question.consequence));
             let line = match self.line().map_err(Unanswered::Io)? {
@@ -113,11 +121,14 @@ impl Ask for Terminal<'_> {
             match (line.trim(), &question.default) {
                 ("", Some(default)) => return Ok(default.clone()),
                 ("", None) => {}
-                // What comes after it in a pipe may be more of the same.
-                (answer, _) if looks_secret(answer) => {
-                    return Err(Unanswered::Secret(question.id.clone()));
-                }
-                (answer, _) => return Ok(answer.to_owned()),
+                (answer, _) => match looks_secret(answer) {
+                    None => return Ok(answer.to_owned()),
+                    Some(Secret::Digits) if self.answerer() == Answerer::People => {
+                        self.out.always(DIGITS);
+                    }
+                    // The lines after it may be more of the same, and would be answers.
+                    Some(_) => return Err(Unanswered::Secret(question.id.clone())),
+                },
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What people are asked of a medium: the number of its bag, and what they printed from it.
 
-use super::{CeremonyError, Prepared, until_good};
+use super::{CeremonyError, Prepared, STOP, stopped, until_good};
 use crate::{
     host::{Files, medium::is_on},
     key::{
@@ -11,11 +11,15 @@ use crate::{
     },
 };
 
+/// A number is read wrong once, or twice. After that it is another bag, or somebody guesses.
+const MOST_WRONG: u32 = 3;
+
 /// The largest file of what was scanned or typed, in bytes.
 const LARGEST_TYPED: usize = 64 << 10;
 
 impl Prepared {
-    /// The number on the bag, read by both.
+    /// The number on the bag, read by both. What is typed is recorded, wrong or not; and nobody is told the plan's, or could
+    /// try until they had it.
     pub(super) fn ask_bag(
         &mut self,
         medium: &Medium,
@@ -32,19 +36,32 @@ impl Prepared {
                 "it must be the plan's",
                 None,
             );
-            let (answer, ()) = until_good(ask, &question, |answer| {
+            let mut wrong = 0;
+            loop {
+                let (question, answer) = (question.id.clone(), ask.ask(&question)?);
                 if answer == medium.bag.as_str() {
-                    return Ok(());
+                    self.going.record(Step::Answered { question, answer })?;
+                    break;
                 }
-                Err(CeremonyError::No(format!(
-                    "the bag for medium {} is {} in the plan, and the {} reads {}",
-                    medium.name,
-                    medium.bag,
-                    role.as_str(),
-                    answer.escape_debug()
-                )))
-            })?;
-            self.going.record(Step::Answered { question: question.id, answer })?;
+                if answer == STOP {
+                    return Err(stopped(&question));
+                }
+                wrong += 1;
+                let why = format!(
+                    "{} is not the number that the plan has for the bag of medium {}",
+                    answer.escape_debug(),
+                    medium.name
+                );
+                self.going.record(Step::Refused { question, answer, why: why.clone() })?;
+                if wrong == MOST_WRONG {
+                    return Err(CeremonyError::No(format!(
+                        "{why}, nor were the others: find out which bag it is; the same command goes on then"
+                    )));
+                }
+                if !ask.again(&why) {
+                    return Err(CeremonyError::No(why));
+                }
+            }
         }
         Ok(())
     }

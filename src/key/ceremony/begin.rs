@@ -116,7 +116,8 @@ pub enum Start {
 }
 
 /// Begins a ceremony, or goes on with one of this plan that was interrupted. An export that is done is not begun again: it is
-/// to be signed, and one that is signed takes both to say that they want another.
+/// to be signed, even when the plan has ended since, and one that is signed takes both to say that they want another. One
+/// that is retired is neither signed nor gone on with.
 ///
 /// # Errors
 /// When the plan is not signed or has ended, the room is not as it must be, or somebody says no.
@@ -133,28 +134,29 @@ pub fn prepare(
     for role in RoleName::ALL {
         files.push((signature_of(PLAN, role), named.signed(role)?.1));
     }
+    let shelf = shelf.open()?;
+    let mut earlier = Earlier::read(shelf.shelf())?;
+    let exported = if kind == Kind::Export { earlier.exported(named) } else { None };
+    // It was done in time, whenever it is signed: of that the plan's last day says nothing.
+    if let Some(done) = exported.filter(|done| !done.is_retired)
+        && !signed(done.going, plan)?.is_complete()
+    {
+        return Ok(Start::ToSign(done.name()));
+    }
     if plan.valid_until.is_over(clock::today()) {
         return Err(CeremonyError::Expired(plan.valid_until.to_string()));
     }
-    let shelf = shelf.open()?;
+    let exported = exported.map(|done| done.name());
     let room = room::look();
-    let mut earlier = Earlier::read(shelf.shelf())?;
-    let found = match earlier.interrupted(&named.digest, kind) {
+    let found = match earlier.interrupted(named, kind) {
         Some(going) => go_on(going, plan.media.len(), &room, ask, watch)?,
         None => None,
     };
     let resumed = found.is_some();
-    let mut again = Vec::new();
-    if let Some(done) = earlier.carried_out(&named.digest)
-        && kind == Kind::Export
-        && !resumed
-    {
-        let name = done.transcript.begun().map_or(String::new(), |it| it.ceremony.clone());
-        if !signed(done, plan)?.is_complete() {
-            return Ok(Start::ToSign(name));
-        }
-        again = once_more(&name, plan, ask)?;
-    }
+    let again = match exported {
+        Some(name) if !resumed => once_more(&name, plan, ask)?,
+        _ => Vec::new(),
+    };
     let name = found.as_ref().and_then(|going| going.transcript.begun());
     let mut begun = Begun {
         kind,

@@ -258,6 +258,9 @@ fn told(line: &Line) -> Vec<String> {
         }
         Step::Present { role, name } => vec![format!("{} present: {name}", role.as_str())],
         Step::Answered { question, answer } => vec![format!("{question}: {answer}")],
+        Step::Refused { question, answer, why } => {
+            vec![format!("{question}: {answer}: NOT SO: {why}")]
+        }
         Step::Sealed { keys, shield, split, to, lived_us } => keys
             .iter()
             .map(|key| {

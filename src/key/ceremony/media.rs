@@ -1,28 +1,16 @@
 //! The middle of a ceremony: the keys are sealed, and put onto one medium after the other.
 
-use super::{CeremonyError, Prepared, Watch, acted};
-use crate::{
-    host::{
-        HostError,
-        error::chain,
-        medium::{Draft, Held, ReadBack, has_folder, withdraw},
-        mounted,
+use super::{CeremonyError, Prepared, Watch, acted, onto::Place};
+use crate::key::{
+    child::{
+        Child,
+        talk::{Job, KeyJob, Sealed, Split},
     },
-    key::{
-        child::{
-            Child, ChildError,
-            talk::{Check as Opening, Job, KeyJob, Sealed, Split},
-        },
-        kit::{self, About, Kit},
-        medium::{folder, judge, unfit, written_for_another},
-        paper::fits,
-        plan::{KeyKind, Medium, Plan},
-        preflight::{Check, Reading, excepted},
-        questions::{Ask, Question},
-        transcript::{
-            self, Envelope, Kind, Other, Printed, SealedKey, SealedTo, Step, Written, digest,
-        },
-    },
+    paper::fits,
+    plan::{KeyKind, Medium, Plan},
+    preflight::{Check, Reading, excepted},
+    questions::{Ask, Question},
+    transcript::{self, Kind, SealedKey, SealedTo, Step},
 };
 
 /// A file that is put beside the envelopes, whosever they are: its name, and what is in it.
@@ -52,7 +40,8 @@ pub fn carry_out(
             ));
         }
         for medium in &left {
-            one(prepared, plan, medium, &Sources { child: &child, sealed: &sealed, beside }, ask)?;
+            let place = Place { plan, medium, child: &child, sealed: &sealed, beside };
+            place.fill(prepared, ask)?;
             acted(&prepared.going, "medium", Some(medium.name.as_str()), watch);
             watch.done(&format!("{}: written, and reads back as what was opened", medium.name));
             prepared.reread(plan, medium, ask)?;
@@ -193,167 +182,5 @@ fn facts(split: &Split, plan: &Plan) -> transcript::Split {
         needed: split.needed,
         shares: shares.map(share).collect(),
         tried: split.tried,
-    }
-}
-
-/// Of what each medium gets its part.
-struct Sources<'a> {
-    child: &'a Child,
-    sealed: &'a Sealed,
-    beside: &'a [Beside],
-}
-
-fn one(
-    prepared: &mut Prepared,
-    plan: &Plan,
-    medium: &Medium,
-    from: &Sources<'_>,
-    ask: &mut dyn Ask,
-) -> Result<(), CeremonyError> {
-    let serial = medium.serial.as_ref().map_or(String::new(), |serial| format!(" ({serial})"));
-    // Without a default: an empty line is a slip, and would end it.
-    let question = Question::words(
-        format!("medium.{}", medium.name),
-        format!(
-            "medium {}{serial} for {}: is it mounted on {}?",
-            medium.name, medium.custodian, medium.path
-        ),
-        "its envelopes are written onto it; `no` ends this here, and the same command goes on with it later",
-        None,
-    );
-    prepared.confirm(&question, ask, &format!("medium {} is left for later", medium.name))?;
-    prepared.ask_bag(medium, ask)?;
-    prepared.look_again(plan, ask)?;
-    let mount = medium.path.as_str();
-    let held = Held::take(mount)?;
-    let found = mounted::look(mount)?;
-    if let Some(why) = unfit(&found) {
-        let why = format!("{mount}: {why}");
-        return Err(CeremonyError::Medium { medium: medium.name.to_string(), why });
-    }
-    let has = |folder: &str| has_folder(mount, folder);
-    if let Some(other) = written_for_another(prepared.going.transcript(), medium, &found, has) {
-        let why = format!(
-            "this is medium {}, which is written: take it out, and mount {}",
-            other.medium, medium.name
-        );
-        return Err(CeremonyError::Medium { medium: medium.name.to_string(), why });
-    }
-    prepared.accept_medium(plan, medium, &judge(medium, &found), ask)?;
-    let custodian = plan.custodians.iter().position(|each| each.name == medium.custodian);
-    let begun = prepared.going.transcript().begun().cloned();
-    let (Some(custodian), Some(begun)) = (custodian, begun) else {
-        return Err(ChildError::Silent.into());
-    };
-    let place = Place { medium, folder: folder(&begun, medium) };
-    let keys = prepared.going.transcript().sealed();
-    let about = About { begun: &begun, plan, medium, custodian, keys };
-    let kit = kit::kit(about, from.sealed).map_err(|fault| place.failed(fault.to_string()))?;
-    let mut kit = kit.ok_or(ChildError::Silent)?;
-    kit.others.extend_from_slice(from.beside);
-    super::carried::add(&prepared.going, &mut kit, medium)?;
-    let is_there = || {
-        let otherwise = "something else is mounted there than when it was looked at";
-        if held.is_there() { Ok(()) } else { Err(place.failed(otherwise)) }
-    };
-    is_there()?;
-    let read_back = write(&place, &kit, from.child)?;
-    is_there()?;
-    prepared.going.record(Step::Medium(Box::new(Written {
-        medium: medium.name.to_string(),
-        custodian: medium.custodian.to_string(),
-        bag: medium.bag.to_string(),
-        mounted: found,
-        folder: place.folder,
-        envelopes: envelopes(&kit),
-        others: others(&kit),
-        read_back,
-    })))
-}
-
-/// What is recorded of envelopes and sheets.
-fn envelopes(kit: &Kit) -> Vec<Envelope> {
-    let each = |piece: &kit::Piece| Envelope {
-        key: piece.name.clone(),
-        file: piece.file.clone(),
-        sha256: digest(piece.envelope.as_bytes()),
-        sheet: piece.sheet.as_ref().map(|(file, bytes, serial)| Printed {
-            file: file.clone(),
-            sha256: digest(bytes),
-            serial: serial.clone(),
-        }),
-    };
-    kit.pieces.iter().map(each).collect()
-}
-
-/// What is recorded of everything else.
-fn others(kit: &Kit) -> Vec<Other> {
-    let each =
-        |(file, bytes): &(String, Vec<u8>)| Other { file: file.clone(), sha256: digest(bytes) };
-    kit.others.iter().map(each).collect()
-}
-
-/// Where a custodian's envelopes go.
-struct Place<'a> {
-    medium: &'a Medium,
-    folder: String,
-}
-
-impl Place<'_> {
-    fn failed(&self, why: impl Into<String>) -> CeremonyError {
-        CeremonyError::Medium { medium: self.medium.name.to_string(), why: why.into() }
-    }
-
-    fn host(&self) -> impl Fn(HostError) -> CeremonyError {
-        |error| self.failed(error.chain())
-    }
-}
-
-/// Writes a medium, reads it back, and holds what is on it to what was opened.
-fn write(place: &Place<'_>, kit: &Kit, child: &Child) -> Result<ReadBack, CeremonyError> {
-    let mount = place.medium.path.as_str();
-    let files = kit.files();
-    // One of this ceremony that is not in its transcript: it was written, and the end came before it could be said.
-    withdraw(mount, &place.folder).map_err(place.host())?;
-    let draft = Draft::write(mount, &files).map_err(place.host())?;
-    let mut how = ReadBack::Direct;
-    for (at, (name, bytes)) in files.iter().enumerate() {
-        let (found, read_back) = draft.read_back(name).map_err(place.host())?;
-        if found != *bytes {
-            let why =
-                format!("{name} reads back as something else; the medium is bad: throw it away");
-            return Err(place.failed(why));
-        }
-        if read_back == ReadBack::Forgotten {
-            how = read_back;
-        }
-        if let Some(piece) = kit.pieces.get(at) {
-            let armored = String::from_utf8(found).unwrap_or_default();
-            child
-                .holds(&Opening { what: piece.what, armored })
-                .map_err(|error| place.failed(format!("{name}: {}", chain(&error))))?;
-        }
-    }
-    draft.finish(&place.folder).map_err(place.host())?;
-    Ok(how)
-}
-
-impl Prepared {
-    /// As [`Prepared::accept`], in the words of a medium. Each is accepted for itself: that one tells no serial number is
-    /// no reason for the next.
-    fn accept_medium(
-        &mut self,
-        plan: &Plan,
-        medium: &Medium,
-        readings: &[Reading],
-        ask: &mut dyn Ask,
-    ) -> Result<(), CeremonyError> {
-        let named =
-            |it: &Reading| Reading::new(it.check, it.good, format!("{}: {}", medium.name, it.seen));
-        let readings: Vec<Reading> = readings.iter().map(named).collect();
-        self.accept(plan, &readings, ask).map_err(|error| match error {
-            CeremonyError::Room(why) => CeremonyError::NotTheMedium(medium.name.to_string(), why),
-            other => other,
-        })
     }
 }

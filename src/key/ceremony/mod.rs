@@ -11,6 +11,7 @@ mod copies;
 mod given;
 mod look;
 mod media;
+mod onto;
 mod open;
 mod present;
 mod prove;
@@ -188,10 +189,16 @@ fn until_good<T>(
         let answer = ask.ask(question)?;
         match judge(&answer) {
             Ok(good) => return Ok((answer, good)),
-            Err(error) if answer == STOP || !ask.again(&chain(&error)) => return Err(error),
+            Err(_) if answer == STOP => return Err(stopped(&question.id)),
+            Err(error) if !ask.again(&chain(&error)) => return Err(error),
             Err(_) => {}
         }
     }
+}
+
+/// The end that somebody wanted.
+fn stopped(question: &str) -> CeremonyError {
+    CeremonyError::No(format!("`{STOP}` was said to `{question}`; the same command goes on"))
 }
 
 /// How a plan's signature is made, for people to type.

@@ -81,6 +81,11 @@ impl Prepared {
         ask: &mut dyn Ask,
     ) -> Result<String, CeremonyError> {
         let (id, seen) = (reading.check.id(), &reading.seen);
+        let otherwise = if reading.check.is_of_a_medium() {
+            "this medium is not taken"
+        } else {
+            "the ceremony ends here"
+        };
         // Whoever types must not be the one who vouches for who they are.
         if reading.check == Check::People {
             return Ok(String::new());
@@ -88,7 +93,7 @@ impl Prepared {
         let question = Question::words(
             format!("exception.{id}"),
             format!("operator: {id} is not as it should be: {seen}. Why do you accept that?"),
-            "your reason goes into the transcript; without one the ceremony ends here",
+            format!("your reason goes into the transcript; without one {otherwise}"),
             Some(""),
         );
         let reason = ask.ask(&question)?;
@@ -99,7 +104,7 @@ impl Prepared {
         let question = Question::words(
             format!("exception.{id}.witness"),
             format!("witness ({witness}): {id}: {seen}. Do you accept it, too, because: {reason}?"),
-            "with `yes` it is an exception that both of you made; otherwise the ceremony ends here",
+            format!("with `yes` it is an exception that both of you made; otherwise {otherwise}"),
             Some(""),
         );
         let answer = ask.ask(&question)?;
@@ -149,16 +154,17 @@ impl Prepared {
             ),
             "the times in the transcript are this clock's",
         );
-        self.confirm(&question, ask, "the clock is wrong; set it, and begin again")
+        self.confirm(&question, ask, "the clock is wrong; set it, and begin again")?;
+        Ok(())
     }
 
-    /// A question that must be answered with yes; the answer is recorded.
+    /// A question that must be answered with yes; the answer is recorded, and given.
     pub(super) fn confirm(
         &mut self,
         question: &Question,
         ask: &mut dyn Ask,
         otherwise: &str,
-    ) -> Result<(), CeremonyError> {
+    ) -> Result<String, CeremonyError> {
         let (answer, is_so) = until_good(ask, question, |answer| match answer {
             "yes" | "y" => Ok(true),
             "no" | "n" => Ok(false),
@@ -170,6 +176,8 @@ impl Prepared {
         if !is_so {
             return Err(CeremonyError::No(otherwise.to_owned()));
         }
-        self.going.record(Step::Answered { question: question.id.clone(), answer })
+        self.going
+            .record(Step::Answered { question: question.id.clone(), answer: answer.clone() })?;
+        Ok(answer)
     }
 }

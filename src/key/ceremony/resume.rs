@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use super::{CeremonyError, Going, Watch, acted, read};
+use super::{CeremonyError, Going, Named, Watch, acted, read, retire::retired};
 use crate::{
     host::{binder::Shelf, clock, room::Room},
     key::{
@@ -39,26 +39,24 @@ impl Earlier {
         Ok(earlier)
     }
 
-    /// Takes the newest of this plan and kind that has come to no end.
-    pub(super) fn interrupted(&mut self, plan: &str, kind: Kind) -> Option<Going> {
+    /// Takes the newest of this plan and kind that has come to no end, not by being retired either.
+    pub(super) fn interrupted(&mut self, named: &Named, kind: Kind) -> Option<Going> {
         let is_it = |going: &Going| {
             let transcript = &going.transcript;
-            let same =
-                transcript.begun().is_some_and(|begun| begun.kind == kind && begun.plan == plan);
-            same && transcript.done().is_none() && transcript.given_up().is_none()
+            let is_open = transcript.done().is_none() && transcript.given_up().is_none();
+            is_of(going, named, kind) && is_open && !is_retired(going, named)
         };
         let at = self.all.iter().rposition(is_it)?;
         Some(self.all.remove(at))
     }
 
-    /// The newest export of this plan that came to its end.
-    pub(super) fn carried_out(&self, plan: &str) -> Option<&Going> {
-        let is_it = |going: &&Going| {
-            let transcript = &going.transcript;
-            let same = |begun: &Begun| begun.kind == Kind::Export && begun.plan == plan;
-            transcript.begun().is_some_and(same) && transcript.done().is_some()
-        };
-        self.all.iter().rev().find(is_it)
+    /// The newest export of this plan that came to its end, and counts; otherwise the newest.
+    pub(super) fn exported(&self, named: &Named) -> Option<Exported<'_>> {
+        let is_it =
+            |going: &&Going| is_of(going, named, Kind::Export) && going.transcript.done().is_some();
+        let exported = |going| Exported { going, is_retired: is_retired(going, named) };
+        let all: Vec<Exported<'_>> = self.all.iter().rev().filter(is_it).map(exported).collect();
+        all.iter().find(|it| !it.is_retired).or(all.first()).copied()
     }
 
     /// Whether a rehearsal of this very plan has come to its end on this machine, with this very program.
@@ -83,6 +81,32 @@ impl Earlier {
     }
 }
 
+/// An export that came to its end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Exported<'a> {
+    /// Its record.
+    pub going: &'a Going,
+    /// Whether it counts no more.
+    pub is_retired: bool,
+}
+
+impl Exported<'_> {
+    /// Its name.
+    pub(super) fn name(&self) -> String {
+        self.going.transcript.begun().map_or(String::new(), |begun| begun.ceremony.clone())
+    }
+}
+
+fn is_of(going: &Going, named: &Named, kind: Kind) -> bool {
+    let same = |begun: &Begun| begun.kind == kind && begun.plan == named.digest;
+    going.transcript.begun().is_some_and(same)
+}
+
+/// Whether both have said that it counts no more. A statement that cannot be believed says nothing.
+fn is_retired(going: &Going, named: &Named) -> bool {
+    matches!(retired(going, named.plan()), Ok(Some(_)))
+}
+
 /// Has both say that a plan that was carried out is to be carried out once more: what they signed beforehand was one export.
 ///
 /// # Errors
@@ -97,7 +121,7 @@ pub(super) fn once_more(
         let question = Question::confirm(
             format!("again.{}", role.as_str()),
             format!(
-                "{} ({}): this plan was carried out as {name}, and both signed that. Are its keys to be read and exported once more?",
+                "{} ({}): this plan was carried out as {name} already. Are its keys to be read and exported once more?",
                 role.as_str(),
                 plan.role(role).name
             ),
