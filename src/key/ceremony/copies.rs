@@ -1,9 +1,14 @@
 //! Where each copy stands: when it was last seen to open, and whether it failed since. Pure.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::open::{Drilled, Tried};
+use super::{
+    beside::Beside,
+    open::{Drilled, Restored, Tried},
+};
 use crate::key::transcript::{Envelope, Step, Transcript, Written};
 
 /// A copy of a key, or of a share: on a medium, or on paper.
@@ -88,11 +93,39 @@ fn made(
     }
 }
 
-/// What of drills says that something is not good, and not of which copy: stands until another is good.
+/// What of drills says that something is not good, and not of which copy or medium: stands until another is good.
 pub(super) fn unplaced(drills: &[Drilled]) -> Option<String> {
     let last = drills.last()?;
-    let is_placed = last.copies.iter().any(|copy| copy.why.is_some());
+    let is_placed = last.copies.iter().any(|copy| copy.why.is_some())
+        || last.beside.iter().any(|it| it.told() == last.why);
     last.why.as_ref().filter(|_| !is_placed).map(|why| format!("{}: {why}", last.at))
+}
+
+/// A medium of which something beside the envelopes is not as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MediumStanding {
+    /// Its name in the plan.
+    pub medium: String,
+    /// What is wrong with it, when it was last looked at. Stands until this very medium is good.
+    pub altered: String,
+}
+
+/// The media that are altered, by the last look at each, in a drill or as a key was brought back.
+pub(super) fn altered(drills: &[Drilled], restores: &[Restored]) -> Vec<MediumStanding> {
+    let drills = drills.iter().map(|it| (it.at, &it.beside));
+    let mut looks: Vec<(Timestamp, &Vec<Beside>)> =
+        drills.chain(restores.iter().map(|it| (it.at, &it.beside))).collect();
+    looks.sort_by_key(|(at, _)| *at);
+    let mut last = BTreeMap::new();
+    for (at, looked) in looks {
+        for Beside { medium, why } in looked {
+            last.insert(medium, why.as_ref().map(|why| format!("{at}: {why}")));
+        }
+    }
+    let standing = |(medium, altered): (&String, Option<String>)| {
+        Some(MediumStanding { medium: medium.clone(), altered: altered? })
+    };
+    last.into_iter().filter_map(standing).collect()
 }
 
 #[cfg(test)]
@@ -163,8 +196,49 @@ mod tests {
         let why = copies.iter().find_map(|it| it.why.clone());
         let good = why.is_none();
         let (backup, rows, held_for_us) = (None, None, None);
-        let exceptions = Vec::new();
-        Drilled { at: at(second), copies, good, why, backup, rows, exceptions, held_for_us }
+        let (beside, exceptions) = (Vec::new(), Vec::new());
+        let at = at(second);
+        Drilled { at, copies, beside, good, why, backup, rows, exceptions, held_for_us }
+    }
+
+    /// A look at a medium.
+    fn looked(medium: &str, why: Option<&str>) -> Vec<Beside> {
+        vec![Beside { medium: medium.into(), why: why.map(str::to_owned) }]
+    }
+
+    /// A drill that opened everything, and looked at a medium.
+    fn drill_of(second: i64, medium: &str, altered: Option<&str>) -> Drilled {
+        let beside = looked(medium, altered);
+        let why = beside[0].told();
+        Drilled { good: why.is_none(), why, beside, ..drill(second, &[(medium, false, None)]) }
+    }
+
+    #[test]
+    fn an_altered_medium_stands_until_that_very_medium_is_good() {
+        let told = |drills: &[Drilled], restores: &[Restored]| {
+            let each = |it: MediumStanding| format!("{} {}", it.medium, it.altered);
+            altered(drills, restores).into_iter().map(each).collect::<Vec<_>>()
+        };
+        let bad = drill_of(10, "usb-1", Some("README.txt"));
+        assert_eq!(
+            told(std::slice::from_ref(&bad), &[]),
+            ["usb-1 1970-01-01T00:00:10Z: README.txt"]
+        );
+        assert_eq!(unplaced(std::slice::from_ref(&bad)), None, "it is the medium's");
+        let other = drill_of(11, "usb-2", None);
+        assert_eq!(told(&[bad.clone(), other.clone()], &[]).len(), 1, "another one is good");
+        let paper = drill(12, &[("usb-1", true, None)]);
+        assert_eq!(told(&[bad.clone(), paper], &[]).len(), 1, "its paper is");
+        assert!(told(&[bad.clone(), other, drill_of(12, "usb-1", None)], &[]).is_empty());
+        let restored = |second, why| Restored {
+            at: at(second),
+            from: Vec::new(),
+            beside: looked("usb-1", why),
+            exceptions: Vec::new(),
+        };
+        assert!(told(std::slice::from_ref(&bad), &[restored(11, None)]).is_empty());
+        assert_eq!(told(&[bad], &[restored(9, None)]).len(), 1, "that was before");
+        assert_eq!(told(&[], &[restored(9, Some("combine.pl"))]).len(), 1);
     }
 
     fn seen(drills: &[Drilled]) -> Vec<(i64, i64, bool)> {

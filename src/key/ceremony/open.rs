@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     CeremonyError, Going,
+    beside::Beside,
     carried::Kept,
-    given::{Found, Given, altered, found},
+    given::{Found, Given, found, looked},
     quiet::{self, Accepted},
     records::{note, noted},
 };
@@ -29,6 +30,9 @@ use crate::{
 /// The drills' record in a ceremony's folder, a line for each.
 const DRILLS: &str = "drills.jsonl";
 
+/// That of what was brought back.
+const RESTORES: &str = "restores.jsonl";
+
 /// A drill.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drilled {
@@ -36,6 +40,9 @@ pub struct Drilled {
     pub at: Timestamp,
     /// Every envelope that was given, and what came of it.
     pub copies: Vec<Tried>,
+    /// Every medium that was given, and what of it was otherwise than it was written. Older records do not have it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<Beside>,
     /// Whether each opened and was what was exported, and the key opened every row of a backup that it had to.
     pub good: bool,
     /// Why not, the first reason.
@@ -111,6 +118,7 @@ pub fn drill<E: From<CeremonyError>>(
     let mut drilled = Drilled {
         at: clock::now(),
         copies: Vec::new(),
+        beside: looked(kept, given),
         good: false,
         why: None,
         backup: id,
@@ -123,7 +131,7 @@ pub fn drill<E: From<CeremonyError>>(
             drilled.held_for_us = Some(opened.held_for_us);
             let bad =
                 copies.iter().find_map(|it| Some(format!("{}: {}", it.told(), it.why.as_ref()?)));
-            let altered = || altered(kept, given).into_iter().next();
+            let altered = || drilled.beside.iter().find_map(Beside::told);
             drilled.why = bad.or_else(|| judged(&opened.rows, count).err()).or_else(altered);
             drilled.copies = copies;
         }
@@ -234,7 +242,21 @@ fn asked(
     Ok((Copies { keys: wanted, copies, split, rows: None, put: None }, sent))
 }
 
-/// Brings a key back. Gives where it came from, and what of the room was accepted.
+/// A key that was brought back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restored {
+    /// When it was.
+    pub at: Timestamp,
+    /// The copies that it came from.
+    pub from: Vec<String>,
+    /// Every medium that was given, and what of it was otherwise than it was written. Nothing is refused for that: on such a
+    /// day a key must come back.
+    pub beside: Vec<Beside>,
+    /// What of the room was otherwise than it should be.
+    pub exceptions: Vec<Accepted>,
+}
+
+/// Brings a key back. What it came from is noted beside the transcript, too, when that can be: `noted` says why not.
 ///
 /// # Errors
 /// When it does not open, it cannot be put there, or somebody says no.
@@ -243,7 +265,7 @@ pub fn bring_back(
     given: &Given,
     put: Put,
     ask: &mut dyn Ask,
-) -> Result<(Vec<String>, Vec<Accepted>), CeremonyError> {
+) -> Result<(Restored, Result<(), CeremonyError>), CeremonyError> {
     let begun = kept.transcript.begun();
     if let Some(begun) = begun.filter(|begun| begun.kind == Kind::Rehearsal) {
         let text = format!("{} was a rehearsal: its key is nobody's", begun.ceremony);
@@ -278,7 +300,11 @@ pub fn bring_back(
     let all: Vec<(&Found, &Result<(), String>)> = sent.zip(&opened.copies).collect();
     if all.iter().any(|(it, result)| it.name != SHARE && result.is_ok()) {
         let good = all.iter().filter(|(_, result)| result.is_ok());
-        return Ok((good.map(|(found, _)| found.told()).collect(), accepted));
+        let from = good.map(|(found, _)| found.told()).collect();
+        let (at, beside) = (clock::now(), looked(kept, given));
+        let restored = Restored { at, from, beside, exceptions: accepted };
+        let noted = kept.here.as_ref().map_or(Ok(()), |going| note(going, RESTORES, &restored));
+        return Ok((restored, noted));
     }
     let unread = found.iter().find_map(|it| it.armored.as_ref().err().cloned());
     let closed =
@@ -293,6 +319,14 @@ pub fn bring_back(
 /// When they cannot be read.
 pub(super) fn drills(going: &Going) -> Result<Vec<Drilled>, CeremonyError> {
     noted(going, DRILLS)
+}
+
+/// What was brought back from a ceremony's copies, the oldest first.
+///
+/// # Errors
+/// When that cannot be read.
+pub(super) fn restores(going: &Going) -> Result<Vec<Restored>, CeremonyError> {
+    noted(going, RESTORES)
 }
 
 /// The keys that are meant: one that is named, or all. What a public half was given for must have it.
