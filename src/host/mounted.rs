@@ -7,10 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::sys::stat::{major, minor};
 use serde::{Deserialize, Serialize};
 
-use super::{Files, HostError};
+use super::{Files, HostError, disks};
 
 /// What the kernel says of what is mounted on a folder. What cannot be known is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,7 +21,7 @@ pub struct Mounted {
     pub file_system: String,
     /// Whether it can be written to.
     pub is_writable: bool,
-    /// Whether it is on the file system that this host itself runs from.
+    /// Whether it is on a disk that this host itself runs from.
     #[serde(default)]
     pub is_own: bool,
     /// Whether the device can be taken out, or hangs on USB.
@@ -49,13 +48,21 @@ pub fn look(folder: &str) -> Result<Mounted, HostError> {
     let Some(mount) = list.lines().rev().find_map(|line| Mount::parse(line, folder)) else {
         return Ok(Mounted::default());
     };
-    let block = device(&mount, meta.dev());
+    let number = device(&mount, meta.dev());
+    let block = number.as_ref().and_then(|number| fs::canonicalize(sysfs(number)).ok());
+    let root = fs::metadata("/").map_err(HostError::file("look at", "/"))?.dev();
+    let root_mount = list.lines().rev().find_map(|line| Mount::parse(line, "/"));
+    let root_number = root_mount.and_then(|mount| device(&mount, root));
+    let is_on_its_disk = match (&root_number, &number) {
+        (Some(root), Some(medium)) => disks::is_own(&disks::read(), root, medium),
+        _ => false,
+    };
     let (is_removable, is_encrypted, serial) = block.as_deref().map_or((None, None, None), below);
     Ok(Mounted {
         is_mount: true,
         file_system: mount.file_system,
         is_writable: mount.is_writable,
-        is_own: fs::metadata("/").is_ok_and(|root| root.dev() == meta.dev()),
+        is_own: root == meta.dev() || is_on_its_disk,
         is_removable,
         is_encrypted,
         serial,
@@ -66,6 +73,7 @@ pub fn look(folder: &str) -> Result<Mounted, HostError> {
 /// A line of mountinfo (proc(5)).
 struct Mount {
     device: String,
+    source: String,
     file_system: String,
     is_writable: bool,
 }
@@ -82,6 +90,7 @@ impl Mount {
         let writable = |options: &str| options.split(',').any(|option| option == "rw");
         Some(Self {
             device: (*device).to_owned(),
+            source: unescaped(right.get(1)?),
             file_system: (*right.first()?).to_owned(),
             is_writable: writable(options) && writable(right.get(2)?),
         })
@@ -94,14 +103,16 @@ fn unescaped(place: &str) -> String {
     codes.iter().fold(place.to_owned(), |text, (code, character)| text.replace(code, character))
 }
 
-/// The folder in sysfs of the device of a mount. Btrfs and overlays have a number of their own in mountinfo or in the
-/// file's metadata; then nothing is known of what is below.
-fn device(mount: &Mount, dev: u64) -> Option<PathBuf> {
-    let numbers = [mount.device.clone(), format!("{}:{}", major(dev), minor(dev))];
-    numbers
-        .iter()
-        .map(|number| Path::new("/sys/dev/block").join(number))
-        .find_map(|path| fs::canonicalize(path).ok())
+/// The number of the device of a mount. Btrfs has numbers of its own in mountinfo and in the file's metadata, and names the
+/// device that it was mounted from; overlays have none, and then nothing is known of what is below.
+fn device(mount: &Mount, dev: u64) -> Option<String> {
+    let numbers = [Some(mount.device.clone()), Some(disks::number(dev)), disks::at(&mount.source)];
+    numbers.into_iter().flatten().find(|number| sysfs(number).exists())
+}
+
+/// Where sysfs has a device.
+fn sysfs(number: &str) -> PathBuf {
+    Path::new("/sys/dev/block").join(number)
 }
 
 /// What is below a device in sysfs: whether it can be taken out, whether it is encrypted, and its serial number.
@@ -139,7 +150,7 @@ fn is_crypt(uuid: &str) -> bool {
 }
 
 /// A line of sysfs; `None` when there is none. What a device says is shown to people: it moves no cursor of theirs.
-fn small(path: &Path) -> Option<String> {
+pub(super) fn small(path: &Path) -> Option<String> {
     let mut text = String::new();
     File::open(path).ok()?.take(4096).read_to_string(&mut text).ok()?;
     let text = text.trim();
@@ -156,6 +167,7 @@ mod tests {
         let line = "36 35 8:17 / /media/co\\040ld rw,noatime shared:1 - vfat /dev/sdb1 rw,errors=remount-ro";
         let mount = Mount::parse(line, "/media/co ld").unwrap();
         assert_eq!((mount.device.as_str(), mount.file_system.as_str()), ("8:17", "vfat"));
+        assert_eq!(mount.source, "/dev/sdb1");
         assert!(mount.is_writable);
         assert!(Mount::parse(line, "/media").is_none());
         let read_only = line.replace("rw,errors", "ro,errors");
