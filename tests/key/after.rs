@@ -1,6 +1,8 @@
 //! After a ceremony: each copy stands for itself, records are chained, a copy opens where nobody knows of the ceremony, and
 //! `verify` tells of all of it.
 
+use sha2::{Digest as _, Sha256};
+
 use super::*;
 
 fn drilled(host: &Host, export: &str, args: &[&str]) -> (Option<i32>, Value) {
@@ -20,6 +22,11 @@ fn failed(standing: &Value, medium: &str) -> Option<String> {
     let copies = standing["exports"][0]["copies"].as_array().unwrap();
     let copy = copies.iter().find(|it| it["medium"] == medium && it["paper"] == false).unwrap();
     copy["failed"].as_str().map(str::to_owned)
+}
+
+/// Media of which something beside the envelopes is not as it was written.
+fn altered(standing: &Value) -> String {
+    standing["exports"][0]["altered"].to_string()
 }
 
 const ALICE: [&str; 4] = ["--medium", "/media/alice", "--identity", "/root/k/alice.txt"];
@@ -58,9 +65,44 @@ fn each_copy(host: &Host, export: &str) {
     let why = told["drill"]["why"].as_str().unwrap_or_default();
     assert!(exit == Some(2) && why.contains("README.txt is not the file"), "{told}");
     assert!(told["drill"]["copies"][0]["why"].is_null(), "the envelope is what it was: {told}");
+    // No other medium makes that good, and no paper; and a key comes back from it all the same.
+    assert_eq!(drilled(host, export, &ALICE).0, Some(0));
+    let (exit, standing) = status(host);
+    assert!(
+        exit == Some(2) && altered(&standing).contains("README.txt is not the file"),
+        "{standing}"
+    );
+    assert!(failed(&standing, "usb-2").is_none() && standing["exports"][0]["failed"].is_null());
+    let restore =
+        ["key", "restore", export, "--answers", "/root/k/answers.toml", "--to", "/root/back"];
+    let restored = holdfast(host, &[&restore[..], &beside].concat());
+    assert_eq!(restored.status, Some(0), "{}", restored.stderr);
+    let warning = "warning: medium usb-2: README.txt is not the file that was written for bob";
+    assert!(restored.stderr.contains(warning), "{}", restored.stderr);
+    for record in [
+        format!("/var/lib/holdfast/ceremonies/{export}/looks.jsonl"),
+        "/var/lib/holdfast/evidence/log.jsonl".to_owned(),
+    ] {
+        let last = sh(host, &format!("rm -f /root/back; tail -n 1 {record}"));
+        assert!(last.contains("README.txt is not the file"), "{last}");
+    }
     assert_eq!(drilled(host, export, &BOB).0, Some(0));
     let (_, standing) = status(host);
     assert!(failed(&standing, "usb-2").is_none(), "{standing}");
+    assert_eq!(altered(&standing), "[]");
+    // Found as a key is brought back, too, and the same.
+    let restored = holdfast(host, &[&restore[..], &beside].concat());
+    assert_eq!(restored.status, Some(0), "{}", restored.stderr);
+    assert_ne!(altered(&status(host).1), "[]");
+    sh(host, "rm /root/back");
+    let restored = holdfast(host, &[&restore[..], &BOB].concat());
+    assert!(
+        restored.status == Some(0) && !restored.stderr.contains("usb-2"),
+        "{}",
+        restored.stderr
+    );
+    assert_eq!(altered(&status(host).1), "[]");
+    sh(host, "rm /root/back");
 }
 
 fn identities_come_from_pipes(host: &Host, export: &str) {
@@ -190,6 +232,7 @@ fn elsewhere(host: &Host, export: &str, folder: &str, key: &str) {
         assert!(refused.stderr.contains(why), "{}{}", refused.stdout, refused.stderr);
         assert_ne!(refused.status, Some(0));
     }
+    forged(host, export, &drill);
     let restore = [&["key", "restore", export][..], &ALICE, &["--answers", "/root/away.toml"]];
     let restore = [&restore.concat()[..], &["--to", "/root/brought"]].concat();
     let unsaid = holdfast(host, &restore);
@@ -212,6 +255,62 @@ fn elsewhere(host: &Host, export: &str, folder: &str, key: &str) {
         ip link del cable",
     );
     sh(host, &format!("test -e {folder}/transcript.jsonl"));
+}
+
+/// A record that nobody signed, with lines that follow each other: whoever writes it needs nobody's key. What the plan says, which
+/// is signed, it does not change.
+fn forged(host: &Host, export: &str, drill: &[&str]) {
+    let medium = sh(host, "cat /media/alice/holdfast-*/ceremony.json");
+    let medium: Value = serde_json::from_str(&medium).unwrap();
+    let [plan, transcript] = ["plan", "transcript"].map(|it| medium[it].as_str().unwrap());
+    let line = transcript.lines().find(|line| line.contains("\"step\":\"sealed\"")).unwrap();
+    let line: Value = serde_json::from_str(line).unwrap();
+    let real = line["keys"][0]["public"].as_str().unwrap();
+    let other_plan = plan.replace(real, PUBLIC);
+    let digests = [plan, &other_plan].map(|plan| memory::hex(&Sha256::digest(plan)));
+    for (plan, transcript, why) in [
+        (plan, transcript.replace(real, PUBLIC), "in the plan, which is signed, and"),
+        (
+            &other_plan,
+            transcript.replace(real, PUBLIC).replace(&digests[0], &digests[1]),
+            "the signature of the operator in ceremony.json does not count",
+        ),
+        (&other_plan, transcript.to_owned(), "is not that of its transcript"),
+    ] {
+        let mut forged = medium.clone();
+        forged["plan"] = plan.into();
+        forged["transcript"] = rechained(&transcript).into();
+        host.push("/root/ceremony.json", &forged.to_string(), 0o600).unwrap();
+        sh(
+            host,
+            "rm -rf /root/other; cp -a /media/alice /root/other; cp /root/ceremony.json /root/other/holdfast-*/",
+        );
+        let given = ["--medium", "/root/other", "--identity", "/root/k/alice.txt"];
+        let restore = [&["key", "restore"][..], &drill[2..], &["--to", "/root/never"]].concat();
+        for words in [drill, &restore, &[&restore[..], &["--public", PUBLIC]].concat()] {
+            let refused = holdfast(host, &[words, &given].concat());
+            assert!(
+                refused.status != Some(0) && refused.stderr.contains(why),
+                "{}",
+                refused.stderr
+            );
+        }
+    }
+    sh(host, "test ! -e /root/never && rm -r /root/other");
+    assert!(drill.contains(&export));
+}
+
+/// Lines of a transcript, each with the digest of the one before it.
+fn rechained(transcript: &str) -> String {
+    let mut all = String::new();
+    for line in transcript.lines() {
+        let mut line: Value = serde_json::from_str(line).unwrap();
+        if let Some(previous) = all.lines().last() {
+            line["previous"] = memory::hex(&Sha256::digest(previous)).into();
+        }
+        all.push_str(&format!("{line}\n"));
+    }
+    all
 }
 
 /// The section `[keys]`, and the end of an export by two signatures.
@@ -269,6 +368,7 @@ fn told_by_verify_and_retired(host: &Host, export: &str, folder: &str) {
     let seen = strangers.observed(&checks[0]);
     assert!(seen.ends_with("nobody vouches for: carol is not in the profile"), "{seen}");
     sh(host, "mv /etc/holdfast/profile.toml.kept /etc/holdfast/profile.toml");
+    those_who_left(host, &checks[0]);
     sh(host, "printf 'drilled_within = \"1s\"\\n' >>/etc/holdfast/profile.toml; sleep 2");
     assert_eq!(outcomes(&verify(host)), ["pass", "fail", "pass", "pass"]);
 
@@ -292,16 +392,62 @@ fn told_by_verify_and_retired(host: &Host, export: &str, folder: &str) {
             ],
         )
     };
+    // Two of whom the profile knows nothing end nothing.
+    for (who, to) in [("alice.ssh", "/root/one.sig"), ("bob.ssh", "/root/two.sig")] {
+        sh(host, &format!("cp {to} {to}.kept"));
+        sign(who, "/root/statement", "holdfast-retire@v1", to);
+    }
+    let strangers = retire("/root/two.sig");
+    let why = "nobody's key in the profile";
+    assert!(strangers.status == Some(65) && strangers.stderr.contains(why), "{}", strangers.stderr);
+    sh(host, "for sig in one two; do mv /root/$sig.sig.kept /root/$sig.sig; done");
     let alone = retire("/root/one.sig");
     assert!(alone.status == Some(65) && alone.stderr.contains("witness"), "{}", alone.stderr);
     assert_eq!(outcomes(&verify(host))[0], "pass", "one alone has it forgotten");
     let both = retire("/root/two.sig");
     assert_eq!(both.status, Some(0), "{}", both.stderr);
     let report = verify(host);
-    assert_eq!(report.outcome(&checks[0]), "fail");
+    assert_eq!(report.observed(&checks[0]), "it was never exported on this host");
     let (exit, standing) = status(host);
     assert!(exit == Some(2) && standing["exports"][0]["retired"]["why"] == "rotated", "{standing}");
+    // Nor is one ended by those whom the profile does not know.
+    sh(
+        host,
+        "sed -i.kept \"s|$(cut -d' ' -f2 /root/k/dave.pub)|$(cut -d' ' -f2 /root/k/bob.ssh.pub)|\" /etc/holdfast/profile.toml",
+    );
+    let seen = verify(host).observed(&checks[0]).to_owned();
+    for why in
+        ["is signed by whom nobody", "was retired by whom nobody vouches for: the witness: SHA256:"]
+    {
+        assert!(seen.contains(why), "{seen}");
+    }
+    let (_, standing) = status(host);
+    assert!(standing["exports"][0]["retired"].is_null(), "{standing}");
+    sh(host, "mv /etc/holdfast/profile.toml.kept /etc/holdfast/profile.toml");
     sh(host, "cp /root/profile /etc/holdfast/profile.toml");
+}
+
+/// What somebody signed goes on to count when they have left, and they sign nothing more.
+fn those_who_left(host: &Host, check: &str) {
+    let done = status(host).1["exports"][0]["done"].as_str().unwrap()[..10].to_owned();
+    let left = |day: &str| {
+        sh(
+            host,
+            &format!("sed -i.kept '/^name = \"dave\"/a until = {day}' /etc/holdfast/profile.toml"),
+        );
+        let report = verify(host);
+        (report.outcome(check).to_owned(), report.observed(check).to_owned())
+    };
+    let (outcome, seen) = left(&done);
+    assert_eq!(outcome, "pass", "they were there when it was done: {seen}");
+    sh(host, "mv /etc/holdfast/profile.toml.kept /etc/holdfast/profile.toml");
+    let (outcome, seen) = left("2020-01-01");
+    assert_eq!(outcome, "fail", "{seen}");
+    assert!(seen.contains("dave is in the profile until 2020-01-01 only"), "{seen}");
+    let nothing_more = refused(host, "rehearse", 1);
+    let why = "people (dave is in the profile until 2020-01-01 only)";
+    assert!(nothing_more.contains(why), "{nothing_more}");
+    sh(host, "mv /etc/holdfast/profile.toml.kept /etc/holdfast/profile.toml");
 }
 
 /// Shares of two splits, and what comes with the ends of lines of another system: by the program on the medium.
@@ -328,4 +474,20 @@ pub(super) fn shares_are_drilled(host: &Host, export: &str) {
     let copies = both["drill"]["copies"].as_array().unwrap();
     assert_eq!((exit, copies.len()), (Some(0), 4), "{both}");
     assert_eq!(copies.iter().filter(|it| it["key"] == "share").count(), 2, "{both}");
+    // Nor is a share in what is written by that.
+    let mut secrets = written::Secrets::new(host, KEY, &["alice", "bob"]);
+    for who in ["alice", "bob"] {
+        let share = sh(
+            host,
+            &format!("age -d -i /root/k/{who}.txt /media/{who}/holdfast-{export}-*/share.age"),
+        );
+        let digits = share.split_whitespace().max_by_key(|word| word.len()).unwrap();
+        secrets.add(
+            &format!("{who}'s share"),
+            &digits.as_bytes()[digits.len() / 4..digits.len() * 3 / 4],
+        );
+    }
+    written::may_be_watched(host);
+    let given = [&ALICE[..], &BOB, &["--answers", written::ANSWERS]].concat().join(" ");
+    secrets.none_by(host, &format!("key drill {export} {given}"));
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     beside::Beside,
-    open::{Drilled, Restored, Tried},
+    open::{Drilled, Looked, Tried},
 };
 use crate::key::transcript::{Envelope, Step, Transcript, Written};
 
@@ -110,15 +110,11 @@ pub struct MediumStanding {
     pub altered: String,
 }
 
-/// The media that are altered, by the last look at each, in a drill or as a key was brought back.
-pub(super) fn altered(drills: &[Drilled], restores: &[Restored]) -> Vec<MediumStanding> {
-    let drills = drills.iter().map(|it| (it.at, &it.beside));
-    let mut looks: Vec<(Timestamp, &Vec<Beside>)> =
-        drills.chain(restores.iter().map(|it| (it.at, &it.beside))).collect();
-    looks.sort_by_key(|(at, _)| *at);
+/// The media that are altered, by the last look at each.
+pub(super) fn altered(looks: &[Looked]) -> Vec<MediumStanding> {
     let mut last = BTreeMap::new();
-    for (at, looked) in looks {
-        for Beside { medium, why } in looked {
+    for Looked { at, media } in looks {
+        for Beside { medium, why } in media {
             last.insert(medium, why.as_ref().map(|why| format!("{at}: {why}")));
         }
     }
@@ -202,43 +198,34 @@ mod tests {
     }
 
     /// A look at a medium.
-    fn looked(medium: &str, why: Option<&str>) -> Vec<Beside> {
-        vec![Beside { medium: medium.into(), why: why.map(str::to_owned) }]
-    }
-
-    /// A drill that opened everything, and looked at a medium.
-    fn drill_of(second: i64, medium: &str, altered: Option<&str>) -> Drilled {
-        let beside = looked(medium, altered);
-        let why = beside[0].told();
-        Drilled { good: why.is_none(), why, beside, ..drill(second, &[(medium, false, None)]) }
+    fn look(second: i64, medium: &str, why: Option<&str>) -> Looked {
+        let media = vec![Beside { medium: medium.into(), why: why.map(str::to_owned) }];
+        Looked { at: at(second), media }
     }
 
     #[test]
     fn an_altered_medium_stands_until_that_very_medium_is_good() {
-        let told = |drills: &[Drilled], restores: &[Restored]| {
+        let told = |looks: &[Looked]| {
             let each = |it: MediumStanding| format!("{} {}", it.medium, it.altered);
-            altered(drills, restores).into_iter().map(each).collect::<Vec<_>>()
+            altered(looks).into_iter().map(each).collect::<Vec<_>>()
         };
-        let bad = drill_of(10, "usb-1", Some("README.txt"));
-        assert_eq!(
-            told(std::slice::from_ref(&bad), &[]),
-            ["usb-1 1970-01-01T00:00:10Z: README.txt"]
-        );
-        assert_eq!(unplaced(std::slice::from_ref(&bad)), None, "it is the medium's");
-        let other = drill_of(11, "usb-2", None);
-        assert_eq!(told(&[bad.clone(), other.clone()], &[]).len(), 1, "another one is good");
-        let paper = drill(12, &[("usb-1", true, None)]);
-        assert_eq!(told(&[bad.clone(), paper], &[]).len(), 1, "its paper is");
-        assert!(told(&[bad.clone(), other, drill_of(12, "usb-1", None)], &[]).is_empty());
-        let restored = |second, why| Restored {
-            at: at(second),
-            from: Vec::new(),
-            beside: looked("usb-1", why),
-            exceptions: Vec::new(),
-        };
-        assert!(told(std::slice::from_ref(&bad), &[restored(11, None)]).is_empty());
-        assert_eq!(told(&[bad], &[restored(9, None)]).len(), 1, "that was before");
-        assert_eq!(told(&[], &[restored(9, Some("combine.pl"))]).len(), 1);
+        let bad = || look(10, "usb-1", Some("README.txt"));
+        let told_of_it = ["usb-1 1970-01-01T00:00:10Z: README.txt"];
+        assert_eq!(told(&[bad()]), told_of_it);
+        assert_eq!(told(&[bad(), look(11, "usb-2", None)]), told_of_it, "another one is good");
+        assert!(told(&[bad(), look(11, "usb-2", None), look(10, "usb-1", None)]).is_empty());
+        assert_eq!(told(&[look(11, "usb-1", None), bad()]), told_of_it, "the last look counts");
+        assert_eq!(told(&[bad(), look(11, "usb-2", Some("combine.pl"))]).len(), 2);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_medium_is_not_told_of_a_drill_too() {
+        let beside = look(10, "usb-1", Some("README.txt")).media;
+        let why = beside[0].told();
+        let altered = Drilled { good: false, why, beside, ..drill(10, &[("usb-1", false, None)]) };
+        assert_eq!(unplaced(std::slice::from_ref(&altered)), None, "it is the medium's");
+        let other = Drilled { why: Some("row 1 does not open".into()), ..altered };
+        assert!(unplaced(&[other]).is_some());
     }
 
     fn seen(drills: &[Drilled]) -> Vec<(i64, i64, bool)> {

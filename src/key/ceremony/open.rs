@@ -30,8 +30,8 @@ use crate::{
 /// The drills' record in a ceremony's folder, a line for each.
 const DRILLS: &str = "drills.jsonl";
 
-/// That of what was brought back.
-const RESTORES: &str = "restores.jsonl";
+/// That of the media that were looked at, by drills and as a key was brought back: in one record, for the order of both counts.
+const LOOKS: &str = "looks.jsonl";
 
 /// A drill.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,6 +142,7 @@ pub fn drill<E: From<CeremonyError>>(
     if let Some(going) = &kept.here {
         note(going, DRILLS, &drilled)?;
     }
+    note_looks(kept, &drilled.beside)?;
     Ok(drilled)
 }
 
@@ -242,11 +243,18 @@ fn asked(
     Ok((Copies { keys: wanted, copies, split, rows: None, put: None }, sent))
 }
 
-/// A key that was brought back.
+/// Media that were looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Restored {
-    /// When it was.
+pub(super) struct Looked {
+    /// When.
     pub at: Timestamp,
+    /// Each, and what of it is otherwise than it was written.
+    pub media: Vec<Beside>,
+}
+
+/// A key that was brought back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restored {
     /// The copies that it came from.
     pub from: Vec<String>,
     /// Every medium that was given, and what of it was otherwise than it was written. Nothing is refused for that: on such a
@@ -256,7 +264,8 @@ pub struct Restored {
     pub exceptions: Vec<Accepted>,
 }
 
-/// Brings a key back. What it came from is noted beside the transcript, too, when that can be: `noted` says why not.
+/// Brings a key back. What was seen of its media is noted beside the transcript when that can be, and otherwise why it cannot is
+/// told beside.
 ///
 /// # Errors
 /// When it does not open, it cannot be put there, or somebody says no.
@@ -301,10 +310,9 @@ pub fn bring_back(
     if all.iter().any(|(it, result)| it.name != SHARE && result.is_ok()) {
         let good = all.iter().filter(|(_, result)| result.is_ok());
         let from = good.map(|(found, _)| found.told()).collect();
-        let (at, beside) = (clock::now(), looked(kept, given));
-        let restored = Restored { at, from, beside, exceptions: accepted };
-        let noted = kept.here.as_ref().map_or(Ok(()), |going| note(going, RESTORES, &restored));
-        return Ok((restored, noted));
+        let beside = looked(kept, given);
+        let noted = note_looks(kept, &beside);
+        return Ok((Restored { from, beside, exceptions: accepted }, noted));
     }
     let unread = found.iter().find_map(|it| it.armored.as_ref().err().cloned());
     let closed =
@@ -321,12 +329,21 @@ pub(super) fn drills(going: &Going) -> Result<Vec<Drilled>, CeremonyError> {
     noted(going, DRILLS)
 }
 
-/// What was brought back from a ceremony's copies, the oldest first.
+fn note_looks(kept: &Kept, media: &[Beside]) -> Result<(), CeremonyError> {
+    match &kept.here {
+        Some(going) if !media.is_empty() => {
+            note(going, LOOKS, &Looked { at: clock::now(), media: media.to_vec() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The looks at a ceremony's media, the oldest first.
 ///
 /// # Errors
-/// When that cannot be read.
-pub(super) fn restores(going: &Going) -> Result<Vec<Restored>, CeremonyError> {
-    noted(going, RESTORES)
+/// When they cannot be read.
+pub(super) fn looks(going: &Going) -> Result<Vec<Looked>, CeremonyError> {
+    noted(going, LOOKS)
 }
 
 /// The keys that are meant: one that is named, or all. What a public half was given for must have it.

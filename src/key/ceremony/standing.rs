@@ -9,7 +9,7 @@ use super::{
     CeremonyError, Going, beforehand,
     copies::{CopyStanding, MediumStanding, altered, copies, unplaced},
     look::shown,
-    open::{drills, restores},
+    open::{drills, looks},
     prove::proofs_of,
     retire::{Retired, retired, vouched},
     sign::plan_of,
@@ -126,7 +126,7 @@ fn one(
     let last = drills.iter().rev().find(|drill| drill.good).map(|drill| drill.at);
     let copies = copies(&going.transcript, &drills);
     let bad = copies.iter().find_map(|it| Some(format!("{}: {}", it.told(), it.failed.as_ref()?)));
-    let altered = altered(&drills, &restores(&going)?);
+    let altered = altered(&looks(&going)?);
     let failed = bad.or_else(|| unplaced(&drills));
     let sealed = going.transcript.sealed().iter();
     let keys = sealed.map(|key| (key.name.clone(), key.facts.public.clone())).collect();
