@@ -4,6 +4,8 @@
 mod after;
 mod ceremony;
 mod drill;
+mod elsewhere;
+mod ended;
 mod faults;
 mod memory;
 mod paper;

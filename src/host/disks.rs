@@ -83,11 +83,11 @@ pub(super) fn at(path: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// Lines of `NUMBER`, `NUMBER part DISK`, `NUMBER on NUMBER NUMBER`, `NUMBER file NUMBER`.
-    fn described(lines: &str) -> Devices {
+    pub(in crate::host) fn described(lines: &str) -> Devices {
         let line = |line: &str| {
             let mut words = line.split_whitespace().map(str::to_owned);
             let number = words.next().unwrap();

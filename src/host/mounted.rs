@@ -4,12 +4,15 @@ use std::{
     fs::{self, File},
     io::Read as _,
     os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::{Files, HostError, disks};
+use super::{
+    Files, HostError,
+    disks::{self, Devices},
+};
 
 /// What the kernel says of what is mounted on a folder. What cannot be known is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,15 +51,15 @@ pub fn look(folder: &str) -> Result<Mounted, HostError> {
     let Some(mount) = list.lines().rev().find_map(|line| Mount::parse(line, folder)) else {
         return Ok(Mounted::default());
     };
-    let number = device(&mount, meta.dev());
-    let block = number.as_ref().and_then(|number| fs::canonicalize(sysfs(number)).ok());
+    let all = disks::read();
+    let number = device(&mount, meta.dev(), &all, disks::at);
+    let sysfs = |number| fs::canonicalize(Path::new("/sys/dev/block").join(number)).ok();
+    let block = number.as_ref().and_then(sysfs);
     let root = fs::metadata("/").map_err(HostError::file("look at", "/"))?.dev();
     let root_mount = list.lines().rev().find_map(|line| Mount::parse(line, "/"));
-    let root_number = root_mount.and_then(|mount| device(&mount, root));
-    let is_on_its_disk = match (&root_number, &number) {
-        (Some(root), Some(medium)) => disks::is_own(&disks::read(), root, medium),
-        _ => false,
-    };
+    let root_number = root_mount.and_then(|mount| device(&mount, root, &all, disks::at));
+    let both = root_number.zip(number.as_ref());
+    let is_on_its_disk = both.is_some_and(|(root, medium)| disks::is_own(&all, &root, medium));
     let (is_removable, is_encrypted, serial) = block.as_deref().map_or((None, None, None), below);
     Ok(Mounted {
         is_mount: true,
@@ -105,14 +108,14 @@ fn unescaped(place: &str) -> String {
 
 /// The number of the device of a mount. Btrfs has numbers of its own in mountinfo and in the file's metadata, and names the
 /// device that it was mounted from; overlays have none, and then nothing is known of what is below.
-fn device(mount: &Mount, dev: u64) -> Option<String> {
-    let numbers = [Some(mount.device.clone()), Some(disks::number(dev)), disks::at(&mount.source)];
-    numbers.into_iter().flatten().find(|number| sysfs(number).exists())
-}
-
-/// Where sysfs has a device.
-fn sysfs(number: &str) -> PathBuf {
-    Path::new("/sys/dev/block").join(number)
+fn device(
+    mount: &Mount,
+    dev: u64,
+    all: &Devices,
+    at: impl Fn(&str) -> Option<String>,
+) -> Option<String> {
+    let numbers = [Some(mount.device.clone()), Some(disks::number(dev)), at(&mount.source)];
+    numbers.into_iter().flatten().find(|number| all.contains_key(number))
 }
 
 /// What is below a device in sysfs: whether it can be taken out, whether it is encrypted, and its serial number.
@@ -172,6 +175,28 @@ mod tests {
         assert!(Mount::parse(line, "/media").is_none());
         let read_only = line.replace("rw,errors", "ro,errors");
         assert!(!Mount::parse(&read_only, "/media/co ld").unwrap().is_writable);
+    }
+
+    /// Each subvolume has numbers of its own, which are no device's.
+    #[test]
+    fn a_subvolume_is_on_the_disk_that_it_was_mounted_from() {
+        let all = disks::tests::described("8:0\n8:2 part 8:0\n8:16\n8:17 part 8:16");
+        let at = |source: &str| match source {
+            "/dev/sda2" => Some("8:2".to_owned()),
+            "/dev/sdb1" => Some("8:17".to_owned()),
+            _ => None,
+        };
+        let device = |line: &str, place: &str| {
+            let mount = Mount::parse(line, place).unwrap();
+            device(&mount, nix::sys::stat::makedev(0, 31), &all, at)
+        };
+        let root = device("30 1 0:26 /@ / rw - btrfs /dev/sda2 rw,subvol=/@", "/").unwrap();
+        let cold = "/media/cold";
+        let beside = device("40 30 0:26 /@cold /media/cold rw - btrfs /dev/sda2 rw", cold).unwrap();
+        assert!(disks::is_own(&all, &root, &beside));
+        let stick = device("40 30 0:40 / /media/cold rw - btrfs /dev/sdb1 rw", cold).unwrap();
+        assert!(!disks::is_own(&all, &root, &stick));
+        assert_eq!(device("40 30 0:40 / /media/cold rw - tmpfs medium rw", cold), None);
     }
 
     #[test]

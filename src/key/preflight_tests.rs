@@ -145,7 +145,7 @@ fn those_who_act_are_known_to_the_profile() {
         let left = Person { until: Some(day.parse().unwrap()), ..person("dave", Some(dave)) };
         [person("carol", Some(carol)), left]
     };
-    assert!(super::people(&plan, Some(&known(&until("2026-11-21")))).good, "their last day");
+    assert!(people(&plan, Some(&known(&until("2026-11-21")))).good, "their last day");
     assert_eq!(seen(Some(&until("2026-11-20"))), "dave is in the profile until 2026-11-20 only");
 }
 

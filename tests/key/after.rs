@@ -1,18 +1,16 @@
 //! After a ceremony: each copy stands for itself, records are chained, a copy opens where nobody knows of the ceremony, and
 //! `verify` tells of all of it.
 
-use sha2::{Digest as _, Sha256};
-
 use super::*;
 
-fn drilled(host: &Host, export: &str, args: &[&str]) -> (Option<i32>, Value) {
+pub(super) fn drilled(host: &Host, export: &str, args: &[&str]) -> (Option<i32>, Value) {
     let output = holdfast(host, &[&["key", "drill", export, "--format", "json"], args].concat());
     let json = serde_json::from_str(&output.stdout)
         .unwrap_or_else(|_| panic!("{}{}", output.stdout, output.stderr));
     (output.status, json)
 }
 
-fn status(host: &Host) -> (Option<i32>, Value) {
+pub(super) fn status(host: &Host) -> (Option<i32>, Value) {
     let output = holdfast(host, &["key", "status", "--format", "json"]);
     (output.status, serde_json::from_str(&output.stdout).unwrap())
 }
@@ -29,8 +27,8 @@ fn altered(standing: &Value) -> String {
     standing["exports"][0]["altered"].to_string()
 }
 
-const ALICE: [&str; 4] = ["--medium", "/media/alice", "--identity", "/root/k/alice.txt"];
-const BOB: [&str; 4] = ["--medium", "/media/bob", "--identity", "/root/k/bob.txt"];
+pub(super) const ALICE: [&str; 4] = ["--medium", "/media/alice", "--identity", "/root/k/alice.txt"];
+pub(super) const BOB: [&str; 4] = ["--medium", "/media/bob", "--identity", "/root/k/bob.txt"];
 
 /// With an export, whose media are whole and signed by nobody yet.
 pub(super) fn everything(host: &Host, export: &str, key: &str) {
@@ -39,7 +37,7 @@ pub(super) fn everything(host: &Host, export: &str, key: &str) {
     identities_come_from_pipes(host, export);
     the_room_is_looked_at(host, export, &folder);
     records_are_chained(host, &folder);
-    elsewhere(host, export, &folder, key);
+    elsewhere::opens(host, export, &folder, key);
     told_by_verify_and_retired(host, export, &folder);
 }
 
@@ -190,129 +188,6 @@ fn records_are_chained(host: &Host, folder: &str) {
     assert!(standing["exports"][0]["fault"].is_null(), "{standing}");
 }
 
-/// Where the ceremony was not held, a medium says what it takes; a copy of the record does too.
-fn elsewhere(host: &Host, export: &str, folder: &str, key: &str) {
-    sh(
-        host,
-        "ip link add cable type bridge && ip link set cable up
-        mv /var/lib/holdfast/ceremonies /root/elsewhere
-        cp /root/k/answers.toml /root/away.toml
-        printf '\"exception.network\" = \"here\"\n\"exception.core-dumps\" = \"here\"\n' >>/root/away.toml",
-    );
-    let drill = ["key", "drill", export, "--answers", "/root/away.toml"];
-    // What the plan accepts of the room was accepted of another one, by nobody knows whom.
-    let unasked =
-        [&["key", "drill", export, "--answers", "/root/k/answers.toml"][..], &ALICE].concat();
-    let refused = holdfast(host, &unasked);
-    let why = "the room is not as it must be: network";
-    assert!(refused.status == Some(1) && refused.stderr.contains(why), "{}", refused.stderr);
-    let output = holdfast(host, &[&drill[..], &ALICE].concat());
-    assert_eq!((output.status, output.stdout.as_str()), (Some(0), "pass\n"), "{}", output.stderr);
-    for told in ["compare the public half of signer", "compare the witness's key", "dave, SHA256:"]
-    {
-        assert!(output.stderr.contains(told), "{}", output.stderr);
-    }
-    let other = holdfast(host, &[&drill[..], &ALICE, &["--public", PUBLIC]].concat());
-    assert!(other.status == Some(1) && other.stderr.contains("is expected"), "{}", other.stderr);
-    let record = format!("/root/elsewhere/{export}");
-    let output = holdfast(host, &[&drill[..], &["--record", &record], &BOB].concat());
-    assert_eq!(output.status, Some(0), "{}{}", output.stdout, output.stderr);
-    // The records of two media are of one ceremony, and its plan is signed.
-    sh(
-        host,
-        "cp -a /media/alice /root/forged && sed -i 's/nobody/Nobody/' /root/forged/holdfast-*/ceremony.json
-        cp -a /media/alice /root/unsigned && sed -i 's/BEGIN SSH SIGNATURE/BEGIN/' /root/unsigned/holdfast-*/ceremony.json",
-    );
-    for (medium, why) in [
-        ("/root/forged", "one of them was altered"),
-        ("/root/unsigned", "the signature of the operator in ceremony.json does not count"),
-    ] {
-        let media: &[&str] = if medium == "/root/forged" { &BOB } else { &BOB[2..] };
-        let refused = holdfast(host, &[&drill[..], &["--medium", medium], media].concat());
-        assert!(refused.stderr.contains(why), "{}{}", refused.stdout, refused.stderr);
-        assert_ne!(refused.status, Some(0));
-    }
-    forged(host, export, &drill);
-    let restore = [&["key", "restore", export][..], &ALICE, &["--answers", "/root/away.toml"]];
-    let restore = [&restore.concat()[..], &["--to", "/root/brought"]].concat();
-    let unsaid = holdfast(host, &restore);
-    assert!(unsaid.status == Some(64) && unsaid.stderr.contains("--public"), "{}", unsaid.stderr);
-    let brought = format!("/root/elsewhere/{export}/transcript.jsonl");
-    let public = sh(
-        host,
-        &format!("grep -o '\"public\":\"[0-9a-f]*' {brought} | tail -n 1 | cut -d'\"' -f4"),
-    );
-    let restored = holdfast(host, &[&restore[..], &["--public", public.trim()]].concat());
-    assert_eq!(restored.status, Some(0), "{}", restored.stderr);
-    assert_eq!(sh(host, "cat /root/brought; rm /root/brought"), key);
-    let unknown =
-        holdfast(host, &[&["key", "drill", "20200101T000000Z-cold-export"][..], &ALICE].concat());
-    assert_eq!(unknown.status, Some(64), "{}", unknown.stderr);
-    // Nothing of it was noted in a ceremony of this host: there is none.
-    sh(
-        host,
-        "test ! -e /var/lib/holdfast/ceremonies && mv /root/elsewhere /var/lib/holdfast/ceremonies
-        ip link del cable",
-    );
-    sh(host, &format!("test -e {folder}/transcript.jsonl"));
-}
-
-/// A record that nobody signed, with lines that follow each other: whoever writes it needs nobody's key. What the plan says, which
-/// is signed, it does not change.
-fn forged(host: &Host, export: &str, drill: &[&str]) {
-    let medium = sh(host, "cat /media/alice/holdfast-*/ceremony.json");
-    let medium: Value = serde_json::from_str(&medium).unwrap();
-    let [plan, transcript] = ["plan", "transcript"].map(|it| medium[it].as_str().unwrap());
-    let line = transcript.lines().find(|line| line.contains("\"step\":\"sealed\"")).unwrap();
-    let line: Value = serde_json::from_str(line).unwrap();
-    let real = line["keys"][0]["public"].as_str().unwrap();
-    let other_plan = plan.replace(real, PUBLIC);
-    let digests = [plan, &other_plan].map(|plan| memory::hex(&Sha256::digest(plan)));
-    for (plan, transcript, why) in [
-        (plan, transcript.replace(real, PUBLIC), "in the plan, which is signed, and"),
-        (
-            &other_plan,
-            transcript.replace(real, PUBLIC).replace(&digests[0], &digests[1]),
-            "the signature of the operator in ceremony.json does not count",
-        ),
-        (&other_plan, transcript.to_owned(), "is not that of its transcript"),
-    ] {
-        let mut forged = medium.clone();
-        forged["plan"] = plan.into();
-        forged["transcript"] = rechained(&transcript).into();
-        host.push("/root/ceremony.json", &forged.to_string(), 0o600).unwrap();
-        sh(
-            host,
-            "rm -rf /root/other; cp -a /media/alice /root/other; cp /root/ceremony.json /root/other/holdfast-*/",
-        );
-        let given = ["--medium", "/root/other", "--identity", "/root/k/alice.txt"];
-        let restore = [&["key", "restore"][..], &drill[2..], &["--to", "/root/never"]].concat();
-        for words in [drill, &restore, &[&restore[..], &["--public", PUBLIC]].concat()] {
-            let refused = holdfast(host, &[words, &given].concat());
-            assert!(
-                refused.status != Some(0) && refused.stderr.contains(why),
-                "{}",
-                refused.stderr
-            );
-        }
-    }
-    sh(host, "test ! -e /root/never && rm -r /root/other");
-    assert!(drill.contains(&export));
-}
-
-/// Lines of a transcript, each with the digest of the one before it.
-fn rechained(transcript: &str) -> String {
-    let mut all = String::new();
-    for line in transcript.lines() {
-        let mut line: Value = serde_json::from_str(line).unwrap();
-        if let Some(previous) = all.lines().last() {
-            line["previous"] = memory::hex(&Sha256::digest(previous)).into();
-        }
-        all.push_str(&format!("{line}\n"));
-    }
-    all
-}
-
 /// The section `[keys]`, and the end of an export by two signatures.
 fn told_by_verify_and_retired(host: &Host, export: &str, folder: &str) {
     let checks = ["export", "drill", "copies", "proof"].map(|it| format!("keys.{it}/signer"));
@@ -368,86 +243,12 @@ fn told_by_verify_and_retired(host: &Host, export: &str, folder: &str) {
     let seen = strangers.observed(&checks[0]);
     assert!(seen.ends_with("nobody vouches for: carol is not in the profile"), "{seen}");
     sh(host, "mv /etc/holdfast/profile.toml.kept /etc/holdfast/profile.toml");
-    those_who_left(host, &checks[0]);
+    ended::those_who_left(host, &checks[0]);
     sh(host, "printf 'drilled_within = \"1s\"\\n' >>/etc/holdfast/profile.toml; sleep 2");
     assert_eq!(outcomes(&verify(host)), ["pass", "fail", "pass", "pass"]);
 
-    let statement = holdfast(host, &["key", "retire", export, "--reason", "rotated"]);
-    host.push("/root/statement", &statement.stdout, 0o600).unwrap();
-    sign("carol", "/root/statement", "holdfast-retire@v1", "/root/one.sig");
-    sign("dave", "/root/statement", "holdfast-retire@v1", "/root/two.sig");
-    let retire = |witness: &str| {
-        holdfast(
-            host,
-            &[
-                "key",
-                "retire",
-                export,
-                "--statement",
-                "/root/statement",
-                "--operator",
-                "/root/one.sig",
-                "--witness",
-                witness,
-            ],
-        )
-    };
-    // Two of whom the profile knows nothing end nothing.
-    for (who, to) in [("alice.ssh", "/root/one.sig"), ("bob.ssh", "/root/two.sig")] {
-        sh(host, &format!("cp {to} {to}.kept"));
-        sign(who, "/root/statement", "holdfast-retire@v1", to);
-    }
-    let strangers = retire("/root/two.sig");
-    let why = "nobody's key in the profile";
-    assert!(strangers.status == Some(65) && strangers.stderr.contains(why), "{}", strangers.stderr);
-    sh(host, "for sig in one two; do mv /root/$sig.sig.kept /root/$sig.sig; done");
-    let alone = retire("/root/one.sig");
-    assert!(alone.status == Some(65) && alone.stderr.contains("witness"), "{}", alone.stderr);
-    assert_eq!(outcomes(&verify(host))[0], "pass", "one alone has it forgotten");
-    let both = retire("/root/two.sig");
-    assert_eq!(both.status, Some(0), "{}", both.stderr);
-    let report = verify(host);
-    assert_eq!(report.observed(&checks[0]), "it was never exported on this host");
-    let (exit, standing) = status(host);
-    assert!(exit == Some(2) && standing["exports"][0]["retired"]["why"] == "rotated", "{standing}");
-    // Nor is one ended by those whom the profile does not know.
-    sh(
-        host,
-        "sed -i.kept \"s|$(cut -d' ' -f2 /root/k/dave.pub)|$(cut -d' ' -f2 /root/k/bob.ssh.pub)|\" /etc/holdfast/profile.toml",
-    );
-    let seen = verify(host).observed(&checks[0]).to_owned();
-    for why in
-        ["is signed by whom nobody", "was retired by whom nobody vouches for: the witness: SHA256:"]
-    {
-        assert!(seen.contains(why), "{seen}");
-    }
-    let (_, standing) = status(host);
-    assert!(standing["exports"][0]["retired"].is_null(), "{standing}");
-    sh(host, "mv /etc/holdfast/profile.toml.kept /etc/holdfast/profile.toml");
+    ended::by_two_of_the_profile(host, export, &checks[0]);
     sh(host, "cp /root/profile /etc/holdfast/profile.toml");
-}
-
-/// What somebody signed goes on to count when they have left, and they sign nothing more.
-fn those_who_left(host: &Host, check: &str) {
-    let done = status(host).1["exports"][0]["done"].as_str().unwrap()[..10].to_owned();
-    let left = |day: &str| {
-        sh(
-            host,
-            &format!("sed -i.kept '/^name = \"dave\"/a until = {day}' /etc/holdfast/profile.toml"),
-        );
-        let report = verify(host);
-        (report.outcome(check).to_owned(), report.observed(check).to_owned())
-    };
-    let (outcome, seen) = left(&done);
-    assert_eq!(outcome, "pass", "they were there when it was done: {seen}");
-    sh(host, "mv /etc/holdfast/profile.toml.kept /etc/holdfast/profile.toml");
-    let (outcome, seen) = left("2020-01-01");
-    assert_eq!(outcome, "fail", "{seen}");
-    assert!(seen.contains("dave is in the profile until 2020-01-01 only"), "{seen}");
-    let nothing_more = refused(host, "rehearse", 1);
-    let why = "people (dave is in the profile until 2020-01-01 only)";
-    assert!(nothing_more.contains(why), "{nothing_more}");
-    sh(host, "mv /etc/holdfast/profile.toml.kept /etc/holdfast/profile.toml");
 }
 
 /// Shares of two splits, and what comes with the ends of lines of another system: by the program on the medium.

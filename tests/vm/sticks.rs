@@ -175,13 +175,13 @@ fn broken(machine: &mut Machine) {
     mount(machine, "bob");
 }
 
-/// The machine's own disk has no partitions, so it runs the export from one of a disk that is a file: `/` is its first one, with
-/// the program and what that needs, and everything else of the machine is mounted there.
+/// The machine's own disk has no partitions, so it runs the export from one of a disk that is a file: `/` is its first one, and
+/// everything of the machine is mounted there.
 const OWN_DISK: &str = r#"
 modprobe loop
 modprobe ext4
-truncate -s 96M /root/disk
-perl -e 'print "\0" x 446, map({ pack "C8V2", (0) x 4, 0x83, (0) x 3, @$_ } [2048, 131072], [133120, 63488]), "\0" x 32, "\x55\xaa"' |
+truncate -s 34M /root/disk
+perl -e 'print "\0" x 446, map({ pack "C8V2", (0) x 4, 0x83, (0) x 3, @$_ } [2048, 32768], [34816, 32768]), "\0" x 32, "\x55\xaa"' |
     dd of=/root/disk conv=notrunc status=none
 disk=$(losetup -P --show -f /root/disk)
 for _ in $(seq 100); do test -b ${disk}p2 && break; sleep 0.2; done
@@ -190,9 +190,9 @@ mkfs.ext4 -q ${disk}p2
 mkdir /root/own
 mount ${disk}p1 /root/own
 cd /root/own
-cp --parents -L /usr/bin/holdfast $(ldd /usr/bin/holdfast | grep -o '/[^ ]*') .
-mkdir -p etc root var proc sys dev run tmp media/alice media/bob
-for place in etc root var proc sys dev run tmp; do mount --rbind --make-rslave /$place $place; done
+cp -a /bin /lib /lib64 /sbin .
+mkdir -p usr etc root var proc sys dev run tmp media/alice media/bob
+for place in usr etc root var proc sys dev run tmp; do mount --rbind --make-rslave /$place $place; done
 mount --bind /media/alice media/alice
 mount ${disk}p2 media/bob
 "#;
