@@ -4,13 +4,18 @@ use super::{after::status, *};
 
 /// Whoever else signs ends nothing.
 pub(super) fn by_two_of_the_profile(host: &Host, export: &str, check: &str) {
-    let sign = |who: &str, what: &str, namespace: &str, to: &str| {
-        sh(host, &format!("ssh-keygen -q -Y sign -n {namespace} -f /root/k/{who} <{what} >{to}"));
+    let sign = |one: &str, two: &str| {
+        for (who, to) in [(one, "one"), (two, "two")] {
+            sh(
+                host,
+                &format!(
+                    "ssh-keygen -q -Y sign -n holdfast-retire@v1 -f /root/k/{who} </root/statement >/root/{to}.sig"
+                ),
+            );
+        }
     };
     let statement = holdfast(host, &["key", "retire", export, "--reason", "rotated"]);
     host.push("/root/statement", &statement.stdout, 0o600).unwrap();
-    sign("carol", "/root/statement", "holdfast-retire@v1", "/root/one.sig");
-    sign("dave", "/root/statement", "holdfast-retire@v1", "/root/two.sig");
     let retire = |witness: &str| {
         holdfast(
             host,
@@ -28,14 +33,25 @@ pub(super) fn by_two_of_the_profile(host: &Host, export: &str, check: &str) {
         )
     };
     // Two of whom the profile knows nothing end nothing.
-    for (who, to) in [("alice.ssh", "/root/one.sig"), ("bob.ssh", "/root/two.sig")] {
-        sh(host, &format!("cp {to} {to}.kept"));
-        sign(who, "/root/statement", "holdfast-retire@v1", to);
-    }
+    sign("alice.ssh", "bob.ssh");
     let strangers = retire("/root/two.sig");
     let why = "nobody's key in the profile";
     assert!(strangers.status == Some(65) && strangers.stderr.contains(why), "{}", strangers.stderr);
-    sh(host, "for sig in one two; do mv /root/$sig.sig.kept /root/$sig.sig; done");
+    // Nor do those who have left, with an old date on it.
+    sh(
+        host,
+        "sed -i.kept '/^name = \"dave\"/a until = 2020-01-01' /etc/holdfast/profile.toml
+        cp /root/statement /root/today; sed -i 's/^written .*/written 2019-06-01T00:00:00Z/' /root/statement",
+    );
+    sign("carol", "dave");
+    let left = retire("/root/two.sig");
+    let why = "dave is in the profile until 2020-01-01 only";
+    assert!(left.status == Some(65) && left.stderr.contains(why), "{}", left.stderr);
+    sh(
+        host,
+        "mv /root/today /root/statement; mv /etc/holdfast/profile.toml.kept /etc/holdfast/profile.toml",
+    );
+    sign("carol", "dave");
     let alone = retire("/root/one.sig");
     assert!(alone.status == Some(65) && alone.stderr.contains("witness"), "{}", alone.stderr);
     assert_eq!(verify(host).outcome(check), "pass", "one alone has it forgotten");

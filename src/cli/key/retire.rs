@@ -30,11 +30,11 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", requires_all = ["operator", "witness"])]
     statement: Option<PathBuf>,
 
-    /// A person's signature of it, the operator's for one: two people of the host's profile sign, whoever the plan names
+    /// The operator's signature of it, or that of whoever stands in: two people of the host's profile sign, whoever the plan names
     #[arg(long, value_name = "FILE", requires = "statement")]
     operator: Option<PathBuf>,
 
-    /// The other person's
+    /// The witness's signature of it, or that of whoever stands in
     #[arg(long, value_name = "FILE", requires = "statement")]
     witness: Option<PathBuf>,
 }
@@ -48,7 +48,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
         let reason = args.reason.as_deref().unwrap_or_default();
         context.out.raw(&statement(&shelf, name, reason)?)?;
         context.out.say(format!(
-            "two people of the profile, the operator and the witness for two, sign it with `ssh-keygen -Y sign -n {RETIRE_NAMESPACE} -f KEY <STATEMENT >SIGNATURE`, and \
+            "operator and witness, or two others of the host's profile, sign it with `ssh-keygen -Y sign -n {RETIRE_NAMESPACE} -f KEY <STATEMENT >SIGNATURE`, and \
              --statement, --operator and --witness take it. Keep the copies as long as anything is locked to what was \
              made with this key"
         ));
