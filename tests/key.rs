@@ -4,11 +4,14 @@
 mod after;
 mod ceremony;
 mod drill;
+mod elsewhere;
+mod ended;
 mod faults;
 mod late;
 mod memory;
 mod paper;
 mod terminal;
+mod written;
 
 use serde_json::Value;
 
@@ -108,11 +111,20 @@ on_hosts! {
     }
 }
 
-/// Runs a ceremony under strace, which writes down everything that it and, with `-f`, its children write, send and start,
-/// with arguments and environment, each byte as `\xNN`.
+/// Runs a ceremony under strace.
 fn traced(host: &Host, follow: &str, verb: &str, to: &str) -> Output {
+    let words = format!("key {verb} {PLAN} --answers /root/k/answers.toml");
+    watched(host, follow, &words, to)
+}
+
+/// Runs holdfast under strace, which writes down everything that it and, with `-f`, its children write, send and start, with
+/// arguments and environment, each byte as `\xNN`.
+fn watched(host: &Host, follow: &str, words: &str, to: &str) -> Output {
     let calls = "write,writev,pwrite64,pwritev,pwritev2,sendto,sendmsg,sendmmsg,splice,tee,vmsplice,sendfile,copy_file_range,execve,execveat,memfd_create,setxattr,symlink";
-    host.sh(&format!("strace {follow} -v -xx -s 1000000 -e trace={calls} -o /root/{to} holdfast key {verb} {PLAN} --answers /root/k/answers.toml")).unwrap()
+    host.sh(&format!(
+        "strace {follow} -v -xx -s 1000000 -e trace={calls} -o /root/{to} holdfast {words}"
+    ))
+    .unwrap()
 }
 
 /// Neither the text of a key nor its bytes are in what strace wrote down, where the public things are.

@@ -77,6 +77,10 @@ pub(super) async fn run(context: &Context, args: &ProfileArg) -> Result<Exit, Fa
     let pending = host::store().pending(&Reader::live())?;
     let mut open = host::store().unfinished()?;
     open.retain(|id| pending.as_ref().is_none_or(|(record, _)| record.begin.id != *id));
+    let profile = profile::load(&args.profile, &RealSources, &options).ok();
+    let people = profile.as_ref().map_or(&[][..], |loaded| &loaded.profile.people);
+    let keys = ceremony::standing(&Shelf::of_host(), clock::today(), people);
+    let keys = keys.map_err(|it| chain(&it));
     let standing = Standing {
         evidence: evidence(),
         report: saved::load(Path::new(STATE_DIR)),
@@ -84,10 +88,10 @@ pub(super) async fn run(context: &Context, args: &ProfileArg) -> Result<Exit, Fa
         open,
         pending,
         taken_back: host::store().held_still()?,
-        profile: profile::load(&args.profile, &RealSources, &options).ok(),
+        profile,
         opening: opening(&reader).await,
         counts: counts(&reader).await,
-        keys: ceremony::standing(&Shelf::of_host(), clock::today()).map_err(|it| chain(&it)),
+        keys,
         timers: timers(&reader).await,
     };
     match context.format {
@@ -108,6 +112,12 @@ fn key_told(export: &Export) -> String {
     if let Some(retired) = &export.retired {
         return format!("retired: {}", retired.why);
     }
+    let unretired = export.unretired.as_ref();
+    let unretired =
+        unretired.map_or(String::new(), |why| format!("; its retirement does not count: {why}"));
+    if let Some(given_up) = &export.given_up {
+        return format!("{given_up}{unretired}");
+    }
     let drilled = export.drilled.map_or("never drilled".to_owned(), |at| format!("drilled {at}"));
     let mut told = format!("{drilled}, next by {}", export.due);
     if export.overdue {
@@ -119,7 +129,10 @@ fn key_told(export: &Export) -> String {
     if let Some(why) = &export.failed {
         told.push_str(&format!("; failed: {why}"));
     }
-    told
+    for it in &export.altered {
+        told.push_str(&format!("; medium {} is altered", it.medium));
+    }
+    told + &unretired
 }
 
 fn key_json(export: &Export) -> serde_json::Value {

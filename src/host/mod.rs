@@ -11,6 +11,7 @@ pub mod binder;
 pub mod break_glass;
 pub mod bus;
 pub mod clock;
+mod disks;
 pub mod docker;
 mod enclosure;
 pub mod endpoints;

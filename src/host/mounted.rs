@@ -4,13 +4,15 @@ use std::{
     fs::{self, File},
     io::Read as _,
     os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
-use nix::sys::stat::{major, minor};
 use serde::{Deserialize, Serialize};
 
-use super::{Files, HostError};
+use super::{
+    Files, HostError,
+    disks::{self, Devices},
+};
 
 /// What the kernel says of what is mounted on a folder. What cannot be known is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,7 +24,7 @@ pub struct Mounted {
     pub file_system: String,
     /// Whether it can be written to.
     pub is_writable: bool,
-    /// Whether it is on the file system that this host itself runs from.
+    /// Whether it is on a disk that this host itself runs from.
     #[serde(default)]
     pub is_own: bool,
     /// Whether the device can be taken out, or hangs on USB.
@@ -49,13 +51,21 @@ pub fn look(folder: &str) -> Result<Mounted, HostError> {
     let Some(mount) = list.lines().rev().find_map(|line| Mount::parse(line, folder)) else {
         return Ok(Mounted::default());
     };
-    let block = device(&mount, meta.dev());
+    let all = disks::read();
+    let number = device(&mount, meta.dev(), &all, disks::at);
+    let sysfs = |number| fs::canonicalize(Path::new("/sys/dev/block").join(number)).ok();
+    let block = number.as_ref().and_then(sysfs);
+    let root = fs::metadata("/").map_err(HostError::file("look at", "/"))?.dev();
+    let root_mount = list.lines().rev().find_map(|line| Mount::parse(line, "/"));
+    let root_number = root_mount.and_then(|mount| device(&mount, root, &all, disks::at));
+    let both = root_number.zip(number.as_ref());
+    let is_on_its_disk = both.is_some_and(|(root, medium)| disks::is_own(&all, &root, medium));
     let (is_removable, is_encrypted, serial) = block.as_deref().map_or((None, None, None), below);
     Ok(Mounted {
         is_mount: true,
         file_system: mount.file_system,
         is_writable: mount.is_writable,
-        is_own: fs::metadata("/").is_ok_and(|root| root.dev() == meta.dev()),
+        is_own: root == meta.dev() || is_on_its_disk,
         is_removable,
         is_encrypted,
         serial,
@@ -66,6 +76,7 @@ pub fn look(folder: &str) -> Result<Mounted, HostError> {
 /// A line of mountinfo (proc(5)).
 struct Mount {
     device: String,
+    source: String,
     file_system: String,
     is_writable: bool,
 }
@@ -82,6 +93,7 @@ impl Mount {
         let writable = |options: &str| options.split(',').any(|option| option == "rw");
         Some(Self {
             device: (*device).to_owned(),
+            source: unescaped(right.get(1)?),
             file_system: (*right.first()?).to_owned(),
             is_writable: writable(options) && writable(right.get(2)?),
         })
@@ -94,14 +106,16 @@ fn unescaped(place: &str) -> String {
     codes.iter().fold(place.to_owned(), |text, (code, character)| text.replace(code, character))
 }
 
-/// The folder in sysfs of the device of a mount. Btrfs and overlays have a number of their own in mountinfo or in the
-/// file's metadata; then nothing is known of what is below.
-fn device(mount: &Mount, dev: u64) -> Option<PathBuf> {
-    let numbers = [mount.device.clone(), format!("{}:{}", major(dev), minor(dev))];
-    numbers
-        .iter()
-        .map(|number| Path::new("/sys/dev/block").join(number))
-        .find_map(|path| fs::canonicalize(path).ok())
+/// The number of the device of a mount. Btrfs has numbers of its own in mountinfo and in the file's metadata, and names the
+/// device that it was mounted from; overlays have none, and then nothing is known of what is below.
+fn device(
+    mount: &Mount,
+    dev: u64,
+    all: &Devices,
+    at: impl Fn(&str) -> Option<String>,
+) -> Option<String> {
+    let numbers = [Some(mount.device.clone()), Some(disks::number(dev)), at(&mount.source)];
+    numbers.into_iter().flatten().find(|number| all.contains_key(number))
 }
 
 /// What is below a device in sysfs: whether it can be taken out, whether it is encrypted, and its serial number.
@@ -139,7 +153,7 @@ fn is_crypt(uuid: &str) -> bool {
 }
 
 /// A line of sysfs; `None` when there is none. What a device says is shown to people: it moves no cursor of theirs.
-fn small(path: &Path) -> Option<String> {
+pub(super) fn small(path: &Path) -> Option<String> {
     let mut text = String::new();
     File::open(path).ok()?.take(4096).read_to_string(&mut text).ok()?;
     let text = text.trim();
@@ -156,10 +170,33 @@ mod tests {
         let line = "36 35 8:17 / /media/co\\040ld rw,noatime shared:1 - vfat /dev/sdb1 rw,errors=remount-ro";
         let mount = Mount::parse(line, "/media/co ld").unwrap();
         assert_eq!((mount.device.as_str(), mount.file_system.as_str()), ("8:17", "vfat"));
+        assert_eq!(mount.source, "/dev/sdb1");
         assert!(mount.is_writable);
         assert!(Mount::parse(line, "/media").is_none());
         let read_only = line.replace("rw,errors", "ro,errors");
         assert!(!Mount::parse(&read_only, "/media/co ld").unwrap().is_writable);
+    }
+
+    /// Each subvolume has numbers of its own, which are no device's.
+    #[test]
+    fn a_subvolume_is_on_the_disk_that_it_was_mounted_from() {
+        let all = disks::tests::described("8:0\n8:2 part 8:0\n8:16\n8:17 part 8:16");
+        let at = |source: &str| match source {
+            "/dev/sda2" => Some("8:2".to_owned()),
+            "/dev/sdb1" => Some("8:17".to_owned()),
+            _ => None,
+        };
+        let device = |line: &str, place: &str| {
+            let mount = Mount::parse(line, place).unwrap();
+            device(&mount, nix::sys::stat::makedev(0, 31), &all, at)
+        };
+        let root = device("30 1 0:26 /@ / rw - btrfs /dev/sda2 rw,subvol=/@", "/").unwrap();
+        let cold = "/media/cold";
+        let beside = device("40 30 0:26 /@cold /media/cold rw - btrfs /dev/sda2 rw", cold).unwrap();
+        assert!(disks::is_own(&all, &root, &beside));
+        let stick = device("40 30 0:40 / /media/cold rw - btrfs /dev/sdb1 rw", cold).unwrap();
+        assert!(!disks::is_own(&all, &root, &stick));
+        assert_eq!(device("40 30 0:40 / /media/cold rw - tmpfs medium rw", cold), None);
     }
 
     #[test]

@@ -5,10 +5,16 @@ use jiff::{Timestamp, tz::TimeZone};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::plan::{Plan, Role, RoleName};
+use super::{
+    plan::{Plan, Role, RoleName},
+    signature::fingerprint,
+};
 use crate::{
     host::room::Room,
-    profile::{schema::Person, types::SshKey},
+    profile::{
+        schema::Person,
+        types::{SshKey, Until},
+    },
 };
 
 /// Something that is looked at.
@@ -206,6 +212,8 @@ pub struct Known {
     pub people: Vec<Person>,
     /// SHA-256 of the resolved profile, in hexadecimal.
     pub digest: String,
+    /// When they act: whoever has left by then does not.
+    pub at: Timestamp,
 }
 
 const NOBODY: &str = "this host has no profile that names people";
@@ -216,7 +224,8 @@ pub fn people(plan: &Plan, known: Option<&Known>) -> Reading {
     let Some(known) = known else {
         return Reading::new(Check::People, false, NOBODY);
     };
-    let unknown = RoleName::ALL.iter().find_map(|role| stranger(&known.people, plan.role(*role)));
+    let unknown =
+        RoleName::ALL.iter().find_map(|role| stranger(&known.people, plan.role(*role), known.at));
     if let Some(seen) = unknown {
         return Reading::new(Check::People, false, seen);
     }
@@ -224,16 +233,36 @@ pub fn people(plan: &Plan, known: Option<&Known>) -> Reading {
     Reading::new(Check::People, true, seen)
 }
 
-/// Why somebody is not one of the profile's people, with the key that they sign with; `None`: they are.
-pub fn stranger(people: &[Person], role: &Role) -> Option<String> {
+/// Why somebody was not one of the profile's people at a moment, with the key that they sign with; `None`: they were.
+pub fn stranger(people: &[Person], role: &Role, at: Timestamp) -> Option<String> {
     let Role { name, ssh_key } = role;
     let Some(person) = people.iter().find(|person| person.name == *name) else {
         return Some(format!("{name} is not in the profile"));
     };
-    let same =
-        |key: &SshKey| (key.algorithm(), key.encoded()) == (ssh_key.algorithm(), ssh_key.encoded());
-    let is_known = person.ssh_keys.iter().flatten().any(same);
-    (!is_known).then(|| format!("the profile has another key of {name}"))
+    if !has(person, ssh_key) {
+        return Some(format!("the profile has another key of {name}"));
+    }
+    person.is_here(at).err().map(|until| left(person, until))
+}
+
+/// Whose a key was at a moment, of the profile's people.
+///
+/// # Errors
+/// Why it was nobody's.
+pub fn whose<'a>(people: &'a [Person], key: &SshKey, at: Timestamp) -> Result<&'a Person, String> {
+    let Some(person) = people.iter().find(|person| has(person, key)) else {
+        return Err(format!("{} is nobody's key in the profile", fingerprint(key)));
+    };
+    person.is_here(at).map_err(|until| left(person, until))?;
+    Ok(person)
+}
+
+fn has(person: &Person, key: &SshKey) -> bool {
+    person.ssh_keys.iter().flatten().any(|known| known.is_same(key))
+}
+
+fn left(person: &Person, until: Until) -> String {
+    format!("{} is in the profile until {until} only", person.name)
 }
 
 /// Whether those for whom keys are sealed are people whom this host's profile knows, with the recipients that it knows:
@@ -246,6 +275,10 @@ pub fn recipients(plan: &Plan, known: Option<&Known>) -> Reading {
     for custodian in &plan.custodians {
         let name = &custodian.name;
         let person = known.people.iter().find(|person| person.name == *name);
+        if let Some((person, Err(until))) = person.map(|it| (it, it.is_here(known.at))) {
+            wrong.push(left(person, until));
+            continue;
+        }
         match person.and_then(|person| person.age_recipient.as_ref()) {
             None => wrong.push(format!("the profile has no age_recipient of {name}")),
             Some(found) if *found != custodian.recipient => {

@@ -114,11 +114,12 @@ fn person(name: &str, key: Option<&SshKey>) -> Person {
         ssh_keys: key.map(|key| vec![key.clone()]),
         age_recipient: None,
         time_zone: None,
+        until: None,
     }
 }
 
 fn known(people: &[Person]) -> Known {
-    Known { people: people.to_vec(), digest: "ab12".into() }
+    Known { people: people.to_vec(), digest: "ab12".into(), at: good().now.unwrap() }
 }
 
 #[test]
@@ -139,6 +140,13 @@ fn those_who_act_are_known_to_the_profile() {
     assert_eq!(seen(Some(&swapped)), "the profile has another key of carol");
     let none = [person("carol", None), person("dave", Some(dave))];
     assert_eq!(seen(Some(&none)), "the profile has another key of carol");
+    // Whoever has left signs nothing more.
+    let until = |day: &str| {
+        let left = Person { until: Some(day.parse().unwrap()), ..person("dave", Some(dave)) };
+        [person("carol", Some(carol)), left]
+    };
+    assert!(people(&plan, Some(&known(&until("2026-11-21")))).good, "their last day");
+    assert_eq!(seen(Some(&until("2026-11-20"))), "dave is in the profile until 2026-11-20 only");
 }
 
 #[test]
@@ -160,5 +168,8 @@ fn those_for_whom_keys_are_sealed_are_known_to_the_profile() {
         "the profile has another age_recipient of alice, the profile has no age_recipient of bob"
     );
     assert!(!seen(&[]).0);
+    let left = Person { until: Some("2026-11-20".parse().unwrap()), ..of("bob", Some(1)) };
+    let told = "bob is in the profile until 2026-11-20 only";
+    assert_eq!(seen(&[of("alice", Some(0)), left]), (false, told.to_owned()));
     assert_eq!(recipients(&plan, None).seen, "this host has no profile that names people");
 }

@@ -47,6 +47,8 @@ pub enum Fault {
     Untouched,
     #[error("signatures by {0} keys are not taken")]
     Unsupported(String),
+    #[error("{0}")]
+    Whose(String),
 }
 
 /// The bits that the hardware signs together with what was signed (W3C Web Authentication, 6.1: UP and UV).
@@ -61,6 +63,16 @@ pub fn fingerprint(key: &SshKey) -> String {
     let text = key.to_string();
     PublicKey::from_openssh(&text)
         .map_or(text, |key| key.fingerprint(ssh_key::HashAlg::Sha256).to_string())
+}
+
+/// The key that a signature says it was made with.
+///
+/// # Errors
+/// [`Fault`], when it is none.
+pub fn signer(pem: &[u8]) -> Result<SshKey, Fault> {
+    let signature = SshSig::from_pem(pem.trim_ascii()).map_err(|_| Fault::NotASignature)?;
+    let key = PublicKey::new(signature.public_key().clone(), "").to_openssh();
+    key.ok().and_then(|text| text.parse().ok()).ok_or(Fault::NotASignature)
 }
 
 /// Verifies that a key signed a message for a purpose.

@@ -11,7 +11,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 use serde::Serialize;
 
 use super::source::{Excerpt, SourceMap, Span};
-use super::types::holds_private_key;
+use super::types::looks_secret;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -179,7 +179,7 @@ impl Diagnostic {
         let path = excerpt.location.file.display().to_string();
         let (line, column) = (excerpt.location.line, excerpt.location.column);
         let origin = || Origin::path(path.clone()).line(line).char_column(column);
-        if self.secret || holds_private_key(excerpt.text) {
+        if self.secret || looks_secret(excerpt.text) {
             return group.element(origin());
         }
         // Masked before it is cropped: what is left of a password would not look like one.

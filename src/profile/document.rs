@@ -10,10 +10,11 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use super::check::check;
-use super::diagnostic::{Diagnostic, render_all};
+use super::diagnostic::{Diagnostic, Severity, render_all};
 use super::schema_json::schema_of;
 use super::source::{SourceMap, Span};
 use super::tree::parse;
+use super::types::is_secret;
 pub(crate) use super::validate::At;
 
 /// A document without errors.
@@ -87,12 +88,25 @@ pub(crate) fn read<T: JsonSchema + DeserializeOwned>(
             }
         }
     });
+    // Of a key that was taken for a document no fault may quote anything, not even what stands on other lines.
+    if found.iter().any(Diagnostic::is_error) && is_key_file(bytes) {
+        let message = "this is a key, or there is one in it: nothing of it is shown";
+        found = vec![
+            Diagnostic::file(Severity::Error, path, message)
+                .help(format!("name the file of the {title}; a key has no place in it")),
+        ];
+    }
     found.sort_by_key(|each| (each.position(&sources), each.severity));
     let errors = found.iter().filter(|each| each.is_error()).count();
     match value {
         Some(value) if errors == 0 => Ok(Document { value, diagnostics: found, sources }),
         _ => Err(Faulty { path: path.to_owned(), errors, diagnostics: found, sources }),
     }
+}
+
+/// Whether a line of it is a key.
+fn is_key_file(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_ok_and(|text| text.lines().any(is_secret))
 }
 
 /// Its text, and where that begins among the sources.
@@ -106,13 +120,13 @@ fn text(
         Ok(text) => Some((text.to_owned(), sources.add(path, text.to_owned()))),
         Err(error) => {
             let at = error.valid_up_to();
-            let byte = bytes.get(at).copied().unwrap_or_default();
             let start = sources.add(path, String::from_utf8_lossy(bytes).into());
             let span = Span { start: start + at, end: start + at + '\u{fffd}'.len_utf8() };
-            found.push(
-                Diagnostic::error(span, format!("the byte 0x{byte:02x} is not UTF-8"))
-                    .help("save the file as UTF-8"),
-            );
+            let mut fault = Diagnostic::error(span, "this is no text of UTF-8")
+                .help("save the file as UTF-8, if it is the one that you mean");
+            // Some keys are kept as they are, 32 bytes of any kind.
+            fault.secret = true;
+            found.push(fault);
             None
         }
     }

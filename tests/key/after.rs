@@ -3,14 +3,14 @@
 
 use super::*;
 
-fn drilled(host: &Host, export: &str, args: &[&str]) -> (Option<i32>, Value) {
+pub(super) fn drilled(host: &Host, export: &str, args: &[&str]) -> (Option<i32>, Value) {
     let output = holdfast(host, &[&["key", "drill", export, "--format", "json"], args].concat());
     let json = serde_json::from_str(&output.stdout)
         .unwrap_or_else(|_| panic!("{}{}", output.stdout, output.stderr));
     (output.status, json)
 }
 
-fn status(host: &Host) -> (Option<i32>, Value) {
+pub(super) fn status(host: &Host) -> (Option<i32>, Value) {
     let output = holdfast(host, &["key", "status", "--format", "json"]);
     (output.status, serde_json::from_str(&output.stdout).unwrap())
 }
@@ -22,8 +22,13 @@ fn failed(standing: &Value, medium: &str) -> Option<String> {
     copy["failed"].as_str().map(str::to_owned)
 }
 
-const ALICE: [&str; 4] = ["--medium", "/media/alice", "--identity", "/root/k/alice.txt"];
-const BOB: [&str; 4] = ["--medium", "/media/bob", "--identity", "/root/k/bob.txt"];
+/// Media of which something beside the envelopes is not as it was written.
+fn altered(standing: &Value) -> String {
+    standing["exports"][0]["altered"].to_string()
+}
+
+pub(super) const ALICE: [&str; 4] = ["--medium", "/media/alice", "--identity", "/root/k/alice.txt"];
+pub(super) const BOB: [&str; 4] = ["--medium", "/media/bob", "--identity", "/root/k/bob.txt"];
 
 /// With an export, whose media are whole and signed by nobody yet.
 pub(super) fn everything(host: &Host, export: &str, key: &str) {
@@ -32,7 +37,7 @@ pub(super) fn everything(host: &Host, export: &str, key: &str) {
     identities_come_from_pipes(host, export);
     the_room_is_looked_at(host, export, &folder);
     records_are_chained(host, &folder);
-    elsewhere(host, export, &folder, key);
+    elsewhere::opens(host, export, &folder, key);
     told_by_verify_and_retired(host, export, &folder);
 }
 
@@ -58,9 +63,44 @@ fn each_copy(host: &Host, export: &str) {
     let why = told["drill"]["why"].as_str().unwrap_or_default();
     assert!(exit == Some(2) && why.contains("README.txt is not the file"), "{told}");
     assert!(told["drill"]["copies"][0]["why"].is_null(), "the envelope is what it was: {told}");
+    // No other medium makes that good, and no paper; and a key comes back from it all the same.
+    assert_eq!(drilled(host, export, &ALICE).0, Some(0));
+    let (exit, standing) = status(host);
+    assert!(
+        exit == Some(2) && altered(&standing).contains("README.txt is not the file"),
+        "{standing}"
+    );
+    assert!(failed(&standing, "usb-2").is_none() && standing["exports"][0]["failed"].is_null());
+    let restore =
+        ["key", "restore", export, "--answers", "/root/k/answers.toml", "--to", "/root/back"];
+    let restored = holdfast(host, &[&restore[..], &beside].concat());
+    assert_eq!(restored.status, Some(0), "{}", restored.stderr);
+    let warning = "warning: medium usb-2: README.txt is not the file that was written for bob";
+    assert!(restored.stderr.contains(warning), "{}", restored.stderr);
+    for record in [
+        format!("/var/lib/holdfast/ceremonies/{export}/looks.jsonl"),
+        "/var/lib/holdfast/evidence/log.jsonl".to_owned(),
+    ] {
+        let last = sh(host, &format!("rm -f /root/back; tail -n 1 {record}"));
+        assert!(last.contains("README.txt is not the file"), "{last}");
+    }
     assert_eq!(drilled(host, export, &BOB).0, Some(0));
     let (_, standing) = status(host);
     assert!(failed(&standing, "usb-2").is_none(), "{standing}");
+    assert_eq!(altered(&standing), "[]");
+    // Found as a key is brought back, too, and the same.
+    let restored = holdfast(host, &[&restore[..], &beside].concat());
+    assert_eq!(restored.status, Some(0), "{}", restored.stderr);
+    assert_ne!(altered(&status(host).1), "[]");
+    sh(host, "rm /root/back");
+    let restored = holdfast(host, &[&restore[..], &BOB].concat());
+    assert!(
+        restored.status == Some(0) && !restored.stderr.contains("usb-2"),
+        "{}",
+        restored.stderr
+    );
+    assert_eq!(altered(&status(host).1), "[]");
+    sh(host, "rm /root/back");
 }
 
 fn identities_come_from_pipes(host: &Host, export: &str) {
@@ -151,72 +191,6 @@ fn records_are_chained(host: &Host, folder: &str) {
     assert!(standing["exports"][0]["fault"].is_null(), "{standing}");
 }
 
-/// Where the ceremony was not held, a medium says what it takes; a copy of the record does too.
-fn elsewhere(host: &Host, export: &str, folder: &str, key: &str) {
-    sh(
-        host,
-        "ip link add cable type bridge && ip link set cable up
-        mv /var/lib/holdfast/ceremonies /root/elsewhere
-        cp /root/k/answers.toml /root/away.toml
-        printf '\"exception.network\" = \"here\"\n\"exception.core-dumps\" = \"here\"\n' >>/root/away.toml",
-    );
-    let drill = ["key", "drill", export, "--answers", "/root/away.toml"];
-    // What the plan accepts of the room was accepted of another one, by nobody knows whom.
-    let unasked =
-        [&["key", "drill", export, "--answers", "/root/k/answers.toml"][..], &ALICE].concat();
-    let refused = holdfast(host, &unasked);
-    let why = "the room is not as it must be: network";
-    assert!(refused.status == Some(1) && refused.stderr.contains(why), "{}", refused.stderr);
-    let output = holdfast(host, &[&drill[..], &ALICE].concat());
-    assert_eq!((output.status, output.stdout.as_str()), (Some(0), "pass\n"), "{}", output.stderr);
-    for told in ["compare the public half of signer", "compare the witness's key", "dave, SHA256:"]
-    {
-        assert!(output.stderr.contains(told), "{}", output.stderr);
-    }
-    let other = holdfast(host, &[&drill[..], &ALICE, &["--public", PUBLIC]].concat());
-    assert!(other.status == Some(1) && other.stderr.contains("is expected"), "{}", other.stderr);
-    let record = format!("/root/elsewhere/{export}");
-    let output = holdfast(host, &[&drill[..], &["--record", &record], &BOB].concat());
-    assert_eq!(output.status, Some(0), "{}{}", output.stdout, output.stderr);
-    // The records of two media are of one ceremony, and its plan is signed.
-    sh(
-        host,
-        "cp -a /media/alice /root/forged && sed -i 's/nobody/Nobody/' /root/forged/holdfast-*/ceremony.json
-        cp -a /media/alice /root/unsigned && sed -i 's/BEGIN SSH SIGNATURE/BEGIN/' /root/unsigned/holdfast-*/ceremony.json",
-    );
-    for (medium, why) in [
-        ("/root/forged", "one of them was altered"),
-        ("/root/unsigned", "the signature of the operator in ceremony.json does not count"),
-    ] {
-        let media: &[&str] = if medium == "/root/forged" { &BOB } else { &BOB[2..] };
-        let refused = holdfast(host, &[&drill[..], &["--medium", medium], media].concat());
-        assert!(refused.stderr.contains(why), "{}{}", refused.stdout, refused.stderr);
-        assert_ne!(refused.status, Some(0));
-    }
-    let restore = [&["key", "restore", export][..], &ALICE, &["--answers", "/root/away.toml"]];
-    let restore = [&restore.concat()[..], &["--to", "/root/brought"]].concat();
-    let unsaid = holdfast(host, &restore);
-    assert!(unsaid.status == Some(64) && unsaid.stderr.contains("--public"), "{}", unsaid.stderr);
-    let brought = format!("/root/elsewhere/{export}/transcript.jsonl");
-    let public = sh(
-        host,
-        &format!("grep -o '\"public\":\"[0-9a-f]*' {brought} | tail -n 1 | cut -d'\"' -f4"),
-    );
-    let restored = holdfast(host, &[&restore[..], &["--public", public.trim()]].concat());
-    assert_eq!(restored.status, Some(0), "{}", restored.stderr);
-    assert_eq!(sh(host, "cat /root/brought; rm /root/brought"), key);
-    let unknown =
-        holdfast(host, &[&["key", "drill", "20200101T000000Z-cold-export"][..], &ALICE].concat());
-    assert_eq!(unknown.status, Some(64), "{}", unknown.stderr);
-    // Nothing of it was noted in a ceremony of this host: there is none.
-    sh(
-        host,
-        "test ! -e /var/lib/holdfast/ceremonies && mv /root/elsewhere /var/lib/holdfast/ceremonies
-        ip link del cable",
-    );
-    sh(host, &format!("test -e {folder}/transcript.jsonl"));
-}
-
 /// The section `[keys]`, and the end of an export by two signatures.
 fn told_by_verify_and_retired(host: &Host, export: &str, folder: &str) {
     let checks = ["export", "drill", "copies", "proof"].map(|it| format!("keys.{it}/signer"));
@@ -272,38 +246,11 @@ fn told_by_verify_and_retired(host: &Host, export: &str, folder: &str) {
     let seen = strangers.observed(&checks[0]);
     assert!(seen.ends_with("nobody vouches for: carol is not in the profile"), "{seen}");
     sh(host, "mv /etc/holdfast/profile.toml.kept /etc/holdfast/profile.toml");
+    ended::those_who_left(host, &checks[0]);
     sh(host, "printf 'drilled_within = \"1s\"\\n' >>/etc/holdfast/profile.toml; sleep 2");
     assert_eq!(outcomes(&verify(host)), ["pass", "fail", "pass", "pass"]);
 
-    let statement = holdfast(host, &["key", "retire", export, "--reason", "rotated"]);
-    host.push("/root/statement", &statement.stdout, 0o600).unwrap();
-    sign("carol", "/root/statement", "holdfast-retire@v1", "/root/one.sig");
-    sign("dave", "/root/statement", "holdfast-retire@v1", "/root/two.sig");
-    let retire = |witness: &str| {
-        holdfast(
-            host,
-            &[
-                "key",
-                "retire",
-                export,
-                "--statement",
-                "/root/statement",
-                "--operator",
-                "/root/one.sig",
-                "--witness",
-                witness,
-            ],
-        )
-    };
-    let alone = retire("/root/one.sig");
-    assert!(alone.status == Some(65) && alone.stderr.contains("witness"), "{}", alone.stderr);
-    assert_eq!(outcomes(&verify(host))[0], "pass", "one alone has it forgotten");
-    let both = retire("/root/two.sig");
-    assert_eq!(both.status, Some(0), "{}", both.stderr);
-    let report = verify(host);
-    assert_eq!(report.outcome(&checks[0]), "fail");
-    let (exit, standing) = status(host);
-    assert!(exit == Some(2) && standing["exports"][0]["retired"]["why"] == "rotated", "{standing}");
+    ended::by_two_of_the_profile(host, export, &checks[0]);
     sh(host, "cp /root/profile /etc/holdfast/profile.toml");
 }
 
@@ -331,4 +278,20 @@ pub(super) fn shares_are_drilled(host: &Host, export: &str) {
     let copies = both["drill"]["copies"].as_array().unwrap();
     assert_eq!((exit, copies.len()), (Some(0), 4), "{both}");
     assert_eq!(copies.iter().filter(|it| it["key"] == "share").count(), 2, "{both}");
+    // Nor is a share in what is written by that.
+    let mut secrets = written::Secrets::new(host, KEY, &["alice", "bob"]);
+    for who in ["alice", "bob"] {
+        let share = sh(
+            host,
+            &format!("age -d -i /root/k/{who}.txt /media/{who}/holdfast-{export}-*/share.age"),
+        );
+        let digits = share.split_whitespace().max_by_key(|word| word.len()).unwrap();
+        secrets.add(
+            &format!("{who}'s share"),
+            &digits.as_bytes()[digits.len() / 4..digits.len() * 3 / 4],
+        );
+    }
+    written::may_be_watched(host);
+    let given = [&ALICE[..], &BOB, &["--answers", written::ANSWERS]].concat().join(" ");
+    secrets.none_by(host, &format!("key drill {export} {given}"));
 }

@@ -130,8 +130,48 @@ on_hosts! {
         let (_, listed) = inspect(host, &[]);
         let given_up = listed["ceremonies"].as_array().unwrap().iter().filter(|it| it["given_up"] == true).count();
         assert_eq!(given_up, 1, "{listed}");
-        assert_eq!(status(host).1["exports"].as_array().unwrap().len(), 2, "the one that is done, and the last");
+        // Its media have the key all the same.
+        let (_, standing) = status(host);
+        let exports = standing["exports"].as_array().unwrap();
+        assert_eq!(exports.len(), 3, "the one that is done, the one that is given up, and the last: {standing}");
+        let told = exports.iter().filter_map(|it| it["given_up"].as_str()).collect::<Vec<_>>();
+        assert!(told.len() == 1 && told[0].ends_with(", and may be on usb-1, usb-2"), "{standing}");
+        open_until_it_is_retired(host, &export);
     }
+}
+
+/// What was given up, and what was interrupted, is told by `verify`, whatever is good beside it, until both have ended it.
+fn open_until_it_is_retired(host: &Host, good: &str) {
+    sh(host, "printf '[keys.signer]\n' >>/etc/holdfast/profile.toml");
+    let check = "keys.export/signer";
+    let seen = |what: &str| {
+        let seen = verify(host).observed(check).to_owned();
+        assert!(seen.contains(what), "{what}: {seen}");
+        seen
+    };
+    let told = seen("given up at");
+    assert!(told.starts_with(good) && told.contains(" was interrupted"), "{told}");
+    let (_, listed) = inspect(host, &[]);
+    let open: Vec<&str> = listed["ceremonies"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|it| it["kind"] == "export" && it["name"] != good)
+        .filter_map(|it| it["name"].as_str())
+        .collect();
+    assert_eq!(open.len(), 2, "{listed}");
+    for name in open {
+        assert_eq!(verify(host).outcome(check), "fail", "before {name} is ended");
+        sh(
+            host,
+            &format!(
+                "cd /root && holdfast key retire {name} --reason 'its stick was burnt' >statement
+                for who in carol dave; do ssh-keygen -q -Y sign -n holdfast-retire@v1 -f k/$who <statement >$who.sig; done
+                holdfast key retire {name} --statement statement --operator carol.sig --witness dave.sig"
+            ),
+        );
+    }
+    assert_eq!(verify(host).outcome(check), "pass", "{}", seen(good));
 }
 
 on_hosts! {

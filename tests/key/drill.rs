@@ -98,6 +98,8 @@ on_hosts! {
         drills(host, export, &id);
         proofs(host, export);
         restores(host, export, &key);
+        written::nothing_secret(host, export, &id, &key);
+        written::no_key_is_quoted(host, &key);
         after::everything(host, export, &key);
 
         // Nothing of the key is in what was recorded, printed or logged.

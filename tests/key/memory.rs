@@ -32,7 +32,7 @@ until [ -e is-full ]; do sleep 0.05; done
 "#;
 
 /// The bytes of a key of age, which is written in bech32 (BIP 173): five bits a letter, and a checksum of six.
-fn bytes_of(identity: &str) -> Vec<u8> {
+pub(super) fn bytes_of(identity: &str) -> Vec<u8> {
     const LETTERS: &str = "QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L";
     let data = identity.trim().strip_prefix("AGE-SECRET-KEY-1").unwrap();
     let (mut bits, mut count, mut bytes) = (0_u32, 0, Vec::new());
@@ -48,12 +48,12 @@ fn bytes_of(identity: &str) -> Vec<u8> {
     bytes
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The middle of something, as [`scan`] takes it.
-fn middle(bytes: &[u8]) -> String {
+pub(super) fn middle(bytes: &[u8]) -> String {
     hex(&bytes[bytes.len() / 4..bytes.len() * 3 / 4])
 }
 
@@ -178,9 +178,7 @@ on_hosts! {
         assert_eq!(seen["any"][0] + seen["identity"][0], 0, "{seen:?}");
         needles.none_in(host, &parent, true, "the parent, while the child holds the key");
         for pid in [&parent, &child] {
-            let told = sh(host, &format!("cat /proc/{pid}/environ /proc/{pid}/cmdline | tr '\\0' ' '"));
-            let is_one_of_ours = told.contains("key export") || told.contains("locked-child");
-            assert!(is_one_of_ours && !told.contains(MIDDLE), "{told}");
+            not_told(host, pid, "key export");
         }
         let status = sh(host, &format!("cat /proc/{child}/limits; awk '/VmSwap/ {{ print \"swapped\", $2 }}' /proc/{child}/status"));
         assert!(status.contains("Max core file size        0                    0"), "{status}");
@@ -217,6 +215,13 @@ on_hosts! {
     }
 }
 
+/// Neither arguments nor environment of a process have a secret.
+fn not_told(host: &Host, pid: &str, what: &str) {
+    let told = sh(host, &format!("cat /proc/{pid}/environ /proc/{pid}/cmdline | tr '\\0' ' '"));
+    assert!(told.contains(what) || told.contains("locked-child"), "{told}");
+    assert!(!told.contains(MIDDLE) && !told.contains("AGE-SECRET-KEY"), "{told}");
+}
+
 /// A drill, a restore, and a challenge.
 fn afterwards(host: &Host, needles: &Needles, export: &str) {
     let given = format!("{export} --medium /media/alice --identity /root/k/alice.txt");
@@ -241,6 +246,9 @@ fn afterwards(host: &Host, needles: &Needles, export: &str) {
     assert!(seen["text"][0] > 0 && seen["raw-identity"][0] > 0, "it has neither: {seen:?}");
     assert!(seen.values().all(|[_, swappable]| *swappable == 0), "{seen:?}");
     needles.none_in(host, &parent, false, "the parent of a restore");
+    for pid in [&parent, &child] {
+        not_told(host, pid, "key restore");
+    }
     not_dumped(host, &child);
     sh(host, "touch /root/go; rm -f /root/cred");
     until(host, "! pgrep -x holdfast");

@@ -175,6 +175,49 @@ fn broken(machine: &mut Machine) {
     mount(machine, "bob");
 }
 
+/// The machine's own disk has no partitions, so it runs the export from one of a disk that is a file: `/` is its first one, and
+/// everything of the machine is mounted there.
+const OWN_DISK: &str = r#"
+modprobe loop
+modprobe ext4
+truncate -s 34M /root/disk
+perl -e 'print "\0" x 446, map({ pack "C8V2", (0) x 4, 0x83, (0) x 3, @$_ } [2048, 32768], [34816, 32768]), "\0" x 32, "\x55\xaa"' |
+    dd of=/root/disk conv=notrunc status=none
+disk=$(losetup -P --show -f /root/disk)
+for _ in $(seq 100); do test -b ${disk}p2 && break; sleep 0.2; done
+mkfs.ext4 -q ${disk}p1
+mkfs.ext4 -q ${disk}p2
+mkdir /root/own
+mount ${disk}p1 /root/own
+cd /root/own
+cp -a /bin /lib /lib64 /sbin .
+mkdir -p usr etc root var proc sys dev run tmp media/alice media/bob
+for place in usr etc root var proc sys dev run tmp; do mount --rbind --make-rslave /$place $place; done
+mount --bind /media/alice media/alice
+mount ${disk}p2 media/bob
+"#;
+
+/// Another partition of the disk that the host runs from is no medium; a file of that disk, mounted, is one that cannot be
+/// taken out, which a plan may except.
+fn own_disk_is_no_medium(machine: &mut Machine) {
+    sh(machine, OWN_DISK);
+    let run = format!("chroot /root/own holdfast key export {PLAN} --answers /root/k/answers.toml");
+    let own = machine.sh(&run).unwrap();
+    let why = "medium usb-2: /media/bob: what is mounted there is this host's own disk";
+    assert!(own.status == Some(1) && own.stderr.contains(why), "{own}");
+    sh(
+        machine,
+        "umount /root/own/media/bob; truncate -s 16M /root/file && mkfs.ext4 -q /root/file && mount -o loop /root/file /root/own/media/bob",
+    );
+    let file = machine.sh(&run).unwrap();
+    let why = "removable (usb-2: ext4 on loop";
+    assert!(file.status == Some(1) && file.stderr.contains(why), "{file}");
+    sh(
+        machine,
+        "test -z \"$(ls -A /root/own/media/bob | grep -v lost+found)\" && umount -R /root/own && losetup -D && rm -r /root/own /root/disk /root/file",
+    );
+}
+
 fn killed(machine: &mut Machine) {
     for stage in [STAGES[2], STAGES[5]] {
         let (status, told) = export(machine, &about(stage, "signal=KILL"));
@@ -215,6 +258,7 @@ fn sticks_fail_and_nothing_half_looks_whole() {
     assert_eq!(rehearsed.status, Some(2), "{rehearsed}");
     sh(machine, "rm -r /media/*/REHEARSAL-*");
 
+    own_disk_is_no_medium(machine);
     let kinds: [(_, _, &[usize]); 3] = [
         ("vfat", "mkfs.vfat", &[0, 1, 2, 3, 4, 5]),
         ("exfat", "mkfs.exfat", &[2, 4, 5]),

@@ -12,7 +12,7 @@ use crate::{
         host::{self, record_act},
     },
     evidence::record,
-    host::{Files, binder::Shelf},
+    host::{Files, binder::Shelf, clock},
     key::{
         ceremony::{Act, Signed, Start, Watch, carry_out, close, prepare, reopen},
         preflight::Known,
@@ -114,7 +114,8 @@ fn known(context: &Context) -> Result<Option<Known>, Failure> {
     }
     let loaded = host::load(context, Path::new(PROFILE), Trust::Enforced)?;
     let (people, digest) = (loaded.profile.people, loaded.digest);
-    Ok((!people.is_empty()).then_some(Known { people, digest }))
+    let at = clock::now();
+    Ok((!people.is_empty()).then_some(Known { people, digest, at }))
 }
 
 pub(super) fn script(path: &Path) -> Result<Script, Failure> {

@@ -11,19 +11,21 @@ mod rows;
 mod sign;
 mod terminal;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{
-    Context,
+    Context, PROFILE,
     failure::{Exit, Failure},
+    host,
 };
 use crate::{
-    host::error::chain,
+    host::{Files, error::chain},
     key::{
         ceremony::{CeremonyError, Named, named},
         child::ChildError,
         transcript::Kind,
     },
+    profile::{Trust, schema::Person},
 };
 
 #[derive(Debug, clap::Args)]
@@ -82,8 +84,16 @@ pub(super) fn run(context: &Context, args: &KeyArgs) -> Result<Exit, Failure> {
     }
 }
 
+/// The people of the host's profile, and of no other: nobody where there is none.
+fn people(context: &Context) -> Result<Vec<Person>, Failure> {
+    if Files::below("/").head(PROFILE, 1)?.is_none() {
+        return Ok(Vec::new());
+    }
+    Ok(host::load(context, Path::new(PROFILE), Trust::Enforced)?.profile.people)
+}
+
 /// Reads a plan, and prints what there is to say about it.
-fn read(context: &Context, path: &std::path::Path) -> Result<Named, Failure> {
+fn read(context: &Context, path: &Path) -> Result<Named, Failure> {
     let color = context.out.has_color_on_stderr();
     match named(path) {
         Ok(named) => {

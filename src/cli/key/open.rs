@@ -17,9 +17,9 @@ use crate::{
         host::{self, record_act},
     },
     evidence::record::kind,
-    host::{Reader, accounts, binder::Shelf, shelf, terminal},
+    host::{Reader, accounts, binder::Shelf, error::chain, shelf, terminal},
     key::{
-        ceremony::{Backup, Fetch, Given, Kept, bring_back, drill},
+        ceremony::{Backup, Beside, Fetch, Given, Kept, bring_back, drill},
         child::talk::Put,
         questions::Ask,
     },
@@ -266,12 +266,18 @@ pub(super) fn restore_key(context: &Context, args: &RestoreArgs) -> Result<Exit,
         let hint = "say with --public which key it must be, as the printed plan has it";
         return Err(Failure::new(Exit::Usage, text).hint(hint));
     }
-    let (from, exceptions) = bring_back(&kept, &given, put, ask.as_mut())?;
+    let (restored, noted) = bring_back(&kept, &given, put, ask.as_mut())?;
     let payload = json!({
-        "act": "restore", "ceremony": args.from.name, "from": from, "to": place,
-        "exceptions": exceptions, "own_record": kept.is_here(),
+        "act": "restore", "ceremony": args.from.name, "from": restored.from, "to": place,
+        "beside": restored.beside, "exceptions": restored.exceptions, "own_record": kept.is_here(),
     });
     record_act(context, kind::CEREMONY, args.from.key.as_deref().unwrap_or("key"), payload);
+    for why in restored.beside.iter().filter_map(Beside::told) {
+        context.out.warn(&format!("{why}: read and run nothing of it, and make new copies"));
+    }
+    if let Err(error) = noted {
+        context.out.warn(&format!("this is not in the ceremony's record: {}", chain(&error)));
+    }
     context.out.say(format!("the key is in {place}"));
     Ok(Exit::Ok)
 }

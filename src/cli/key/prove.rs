@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::carry::text;
+use super::{carry::text, people};
 use crate::{
     cli::{
         Context, Format,
@@ -56,8 +56,10 @@ pub(super) fn prove(context: &Context, args: &ProveArgs) -> Result<Exit, Failure
 
 pub(super) fn status(context: &Context) -> Result<Exit, Failure> {
     host::require_root(context)?;
-    let all = standing(&Shelf::of_host(), clock::today())?;
-    let is_exported = all.iter().any(|it| it.fault.is_none() && it.retired.is_none());
+    let all = standing(&Shelf::of_host(), clock::today(), &people(context)?)?;
+    let is_in_use =
+        |it: &Export| it.fault.is_none() && it.retired.is_none() && it.given_up.is_none();
+    let is_exported = all.iter().any(is_in_use);
     let good = is_exported && all.iter().all(Export::is_good);
     match context.format {
         Format::Json => {
@@ -85,6 +87,13 @@ fn told(export: &Export) -> Vec<String> {
     if let Some(retired) = &export.retired {
         return vec![format!("{}  retired {}: {}", export.name, retired.at, retired.why)];
     }
+    let unretired = export.unretired.iter();
+    let unretired = unretired.map(|why| format!("  its retirement does NOT count: {why}"));
+    if let Some(given_up) = &export.given_up {
+        let told =
+            format!("{}  {given_up}: destroy them, and then holdfast key retire", export.name);
+        return std::iter::once(told).chain(unretired).collect();
+    }
     let drilled = export.drilled.map_or("never".to_owned(), |at| at.to_string());
     let overdue = if export.overdue { ", OVERDUE" } else { "" };
     let signed = if export.signed { "signed by both" } else { "NOT signed by both" };
@@ -92,6 +101,7 @@ fn told(export: &Export) -> Vec<String> {
         "{}  {signed}, last good drill {drilled}, next by {}{overdue}",
         export.name, export.due
     )];
+    lines.extend(unretired);
     lines.extend(export.unfinished.iter().map(|what| format!("  {what}")));
     lines.extend(export.exceptions.iter().map(|what| format!("  exception {what}")));
     let unopened = export.unopened.iter();
@@ -101,6 +111,8 @@ fn told(export: &Export) -> Vec<String> {
         let failed = copy.failed.as_ref().map_or(String::new(), |why| format!(", FAILED {why}"));
         lines.push(format!("  {}  {opened}{failed}", copy.told()));
     }
+    let altered = export.altered.iter();
+    lines.extend(altered.map(|it| format!("  medium {} is ALTERED {}", it.medium, it.altered)));
     let is_told = export.copies.iter().any(|copy| copy.failed.is_some());
     lines.extend(
         export

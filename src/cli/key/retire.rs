@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::carry::text;
+use super::{carry::text, people};
 use crate::{
     cli::{
         Context,
@@ -30,11 +30,11 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", requires_all = ["operator", "witness"])]
     statement: Option<PathBuf>,
 
-    /// The operator's signature of it
+    /// The operator's signature of it, or that of whoever stands in: two people of the host's profile sign, whoever the plan names
     #[arg(long, value_name = "FILE", requires = "statement")]
     operator: Option<PathBuf>,
 
-    /// The witness's signature of it
+    /// The witness's signature of it, or that of whoever stands in
     #[arg(long, value_name = "FILE", requires = "statement")]
     witness: Option<PathBuf>,
 }
@@ -48,7 +48,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
         let reason = args.reason.as_deref().unwrap_or_default();
         context.out.raw(&statement(&shelf, name, reason)?)?;
         context.out.say(format!(
-            "operator and witness sign it with `ssh-keygen -Y sign -n {RETIRE_NAMESPACE} -f KEY <STATEMENT >SIGNATURE`, and \
+            "operator and witness, or two others of the host's profile, sign it with `ssh-keygen -Y sign -n {RETIRE_NAMESPACE} -f KEY <STATEMENT >SIGNATURE`, and \
              --statement, --operator and --witness take it. Keep the copies as long as anything is locked to what was \
              made with this key"
         ));
@@ -56,7 +56,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
     };
     let (said, operator, witness) = (text(file)?, text(operator)?, text(witness)?);
     let signatures = [operator.as_bytes(), witness.as_bytes()];
-    let retired = retire(shelf, name, said.as_bytes(), signatures)?;
+    let retired = retire(shelf, name, said.as_bytes(), signatures, &people(context)?)?;
     let payload = json!({ "act": "retire", "ceremony": name, "retired": retired });
     record_act(context, kind::CEREMONY, name, payload);
     context.out.line(format!("{name} is retired: {}", retired.why))?;

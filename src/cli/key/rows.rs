@@ -16,7 +16,7 @@ use crate::{
         host,
     },
     host::HostError,
-    key::{ceremony::Beside, plan::Plan},
+    key::{ceremony::FileBeside, plan::Plan},
     profile::Trust,
 };
 
@@ -27,7 +27,7 @@ const README: &str = "DKG-ROWS.txt";
 ///
 /// # Errors
 /// When the profile has no such backup, none was proven, or a custodian of the plan could not open it.
-pub(super) fn beside(context: &Context, plan: &Plan) -> Result<Vec<Beside>, Failure> {
+pub(super) fn beside(context: &Context, plan: &Plan) -> Result<Vec<FileBeside>, Failure> {
     let Some(name) = &plan.rows else { return Ok(Vec::new()) };
     let loaded = host::load(context, std::path::Path::new(PROFILE), Trust::Enforced)?;
     let backup = loaded.profile.backup.get(name).ok_or_else(|| {

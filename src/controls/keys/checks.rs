@@ -24,8 +24,10 @@ pub(super) static CHECKS: &[CheckMeta] = &[
               made is no copy: what counts is a ceremony whose every medium was read back and opened, with a record that \
               two people signed and nobody altered.",
         source: "\"Best practices for running a sBTC signer\": keep an offline, secure backup of your private key",
-        fix: "docs/key-ceremony.md; holdfast key inspect shows what there is. A record that is damaged is looked at by people; \
-              only then its folder is moved out of /var/lib/holdfast/ceremonies",
+        fix: "docs/key-ceremony.md; holdfast key inspect shows what there is. One that was interrupted, given up or made by strangers \
+              has left copies: find and destroy them, then holdfast key retire. Who signed one and has left stays in [[people]], \
+              with `until`. A record that is damaged is looked at by people; only then its folder is moved out of \
+              /var/lib/holdfast/ceremonies",
     },
     CheckMeta {
         id: "keys.drill",
@@ -50,7 +52,7 @@ pub(super) static CHECKS: &[CheckMeta] = &[
         source: "oxidecomputer/offline-keystore, issue 77: the first shares that were printed for real were mangled, and it was \
                  found out later",
         fix: "holdfast key drill CEREMONY with that medium or --paper; if it stays bad, another ceremony, and holdfast key retire \
-              for this one",
+              for this one. Of an altered medium read and run nothing: what is beside the envelopes is for the worst of days",
     },
     CheckMeta {
         id: "keys.proof",

@@ -46,13 +46,10 @@ struct Seen<'a> {
     name: &'a str,
     rules: &'a ColdKey,
     people: &'a [Person],
-    /// Its exports that are in use.
+    /// Its exports that came to their end and are in use.
     exports: Vec<&'a Export>,
-    /// Exports that were interrupted.
-    unfinished: Vec<&'a Export>,
-    /// The newest that was not made and signed by two people of the profile, with what it lacks, where none that was came after
-    /// it: its media have the key all the same.
-    open: Option<(&'a Export, String)>,
+    /// What is to be resolved of exports, whatever came after them: their media have the key all the same.
+    open: Vec<String>,
     /// Exports of another key of this name.
     others: Vec<&'a Export>,
     /// Exports of this key under another name, with the name: they are judged as that key's, if anywhere.
@@ -71,9 +68,8 @@ impl<'a> Seen<'a> {
         now: Timestamp,
     ) -> Self {
         let public = rules.public.map(|public| public.key().to_string());
-        let (mut exports, mut unfinished) = (Vec::new(), Vec::new());
-        let (mut others, mut faulty, mut open) = (Vec::new(), Vec::new(), None);
-        let mut renamed = Vec::new();
+        let (mut exports, mut open, mut renamed) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut others, mut faulty) = (Vec::new(), Vec::new());
         for export in all.iter().filter(|export| export.retired.is_none()) {
             if export.fault.is_some() {
                 faulty.push(export);
@@ -84,18 +80,15 @@ impl<'a> Seen<'a> {
                     let same = |(_, found): &&(String, _)| public.is_some() && *found == public;
                     renamed.extend(export.keys.iter().find(same).map(|(key, _)| (export, &**key)));
                 }
-                Some(_) if export.unfinished.is_some() => {
-                    open = lacks(people, export).map(|lacks| (export, lacks));
-                    unfinished.push(export);
-                }
+                Some(_) if export.done.is_none() => open.extend(unresolved(people, export)),
                 Some((_, found)) if public.is_none() || *found == public => {
-                    open = lacks(people, export).map(|lacks| (export, lacks));
+                    open.extend(unresolved(people, export));
                     exports.push(export);
                 }
                 Some(_) => others.push(export),
             }
         }
-        Self { name, rules, people, exports, unfinished, open, others, renamed, faulty, now }
+        Self { name, rules, people, exports, open, others, renamed, faulty, now }
     }
 
     fn verdicts(&self) -> [Verdict; 4] {
@@ -131,37 +124,25 @@ impl<'a> Seen<'a> {
             return Verdict::Differs { observed: format!("{}: {fault}", it.name) };
         }
         let counts = |export: &&&Export| lacks(self.people, export).is_none();
+        let mut open = self.open.clone();
+        open.extend(self.renamed.iter().map(|(it, key)| format!("{} has it as {key}", it.name)));
         let Some(newest) = self.exports.iter().rev().find(counts) else {
-            let observed = match (self.exports.last(), self.others.last()) {
-                (Some(export), _) => {
-                    let lacks = lacks(self.people, export).unwrap_or_default();
-                    format!("{} {lacks}", export.name)
-                }
-                (None, Some(other)) => {
-                    format!("{} has another key than the profile's", other.name)
-                }
-                (None, None) => match (self.unfinished.last(), self.renamed.last()) {
-                    (Some(export), _) => format!("{} was interrupted", export.name),
-                    (None, Some((export, key))) => format!("{} has it as {key}", export.name),
-                    (None, None) => "it was never exported on this host".to_owned(),
-                },
-            };
-            return Verdict::Differs { observed };
+            if let ([], Some(other)) = (open.as_slice(), self.others.last()) {
+                open.push(format!("{} has another key than the profile's", other.name));
+            } else if open.is_empty() {
+                open.push("it was never exported on this host".to_owned());
+            }
+            return verdict(&open, &[]);
         };
         let when = newest.done.map_or(String::new(), |done| self.told(done));
-        let observed = format!("{}, {when}", newest.name);
-        if let Some((export, lacks)) = &self.open {
-            let observed = format!("{observed}; {}, after it, {lacks}", export.name);
-            return Verdict::Differs { observed };
+        let newest_told = format!("{}, {when}", newest.name);
+        let is_old =
+            self.rules.exported_within.is_some_and(|within| !self.is_within(newest.done, within));
+        if is_old || !open.is_empty() {
+            open.insert(0, newest_told);
+            return verdict(&open, &[]);
         }
-        if let Some((export, key)) = self.renamed.last() {
-            let observed = format!("{observed}; {} has it, too, as {key}", export.name);
-            return Verdict::Differs { observed };
-        }
-        match self.rules.exported_within {
-            Some(within) if !self.is_within(newest.done, within) => Verdict::Differs { observed },
-            _ => Verdict::Holds { observed },
-        }
+        verdict(&[], &[newest_told])
     }
 
     fn drill(&self) -> Verdict {
@@ -208,6 +189,10 @@ impl<'a> Seen<'a> {
                     (None, Some(_)) => {}
                 }
             }
+            let altered = export.altered.iter();
+            bad.extend(altered.map(|it| {
+                format!("medium {} of {} is altered: {}", it.medium, export.name, it.altered)
+            }));
         }
         verdict(&bad, &[format!("{count} copies")])
     }
@@ -231,17 +216,26 @@ impl<'a> Seen<'a> {
     }
 }
 
-/// What an export lacks to be one that two people of the profile made and signed. Whom the plan names is the word of whoever
-/// wrote it, and its exceptions are.
+/// What an export lacks to be one that two people of the profile made and signed, who were there when it was done. Whom the plan
+/// names is the word of whoever wrote it, and its exceptions are.
 fn lacks(people: &[Person], export: &Export) -> Option<String> {
-    if export.unfinished.is_some() {
-        return Some("was interrupted".into());
+    if let Some(given_up) = &export.given_up {
+        return Some(format!("was {given_up}"));
     }
+    let Some(done) = export.done else { return Some("was interrupted".into()) };
     if !export.signed {
         return Some("is not signed by both".into());
     }
-    let unknown = export.by.iter().find_map(|role| stranger(people, role))?;
+    let unknown = export.by.iter().find_map(|role| stranger(people, role, done))?;
     Some(format!("is signed by whom nobody vouches for: {unknown}"))
+}
+
+/// What has to be resolved about an export, by its end and signatures, or by a retirement that counts.
+fn unresolved(people: &[Person], export: &Export) -> Option<String> {
+    let doubt = |why: &String| format!("was retired by whom nobody vouches for: {why}");
+    let unretired = export.unretired.as_ref().map(doubt);
+    let all: Vec<String> = lacks(people, export).into_iter().chain(unretired).collect();
+    (!all.is_empty()).then(|| format!("{} {}", export.name, all.join(", and ")))
 }
 
 fn verdict(bad: &[String], good: &[String]) -> Verdict {

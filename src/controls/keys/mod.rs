@@ -50,8 +50,9 @@ impl Control for KeysControl {
     ) -> Pin<Box<dyn Future<Output = Box<dyn Comparison>> + 'a>> {
         Box::pin(async move {
             let keys = profile.keys.iter().map(|(name, rules)| (name.to_string(), rules.clone()));
-            let exports = standing(&Shelf::of_host(), clock::today()).map_err(|it| chain(&it));
-            let (keys, people) = (keys.collect(), profile.people.clone());
+            let people = profile.people.clone();
+            let exports = standing(&Shelf::of_host(), clock::today(), &people);
+            let (keys, exports) = (keys.collect(), exports.map_err(|it| chain(&it)));
             Box::new(Compared { keys, people, exports, now: clock::now() }) as Box<dyn Comparison>
         })
     }

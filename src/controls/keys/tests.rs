@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     engine::check::Verdict,
     key::{
-        ceremony::{CopyStanding, Retired},
+        ceremony::{CopyStanding, MediumStanding, Retired},
         plan::{self, Role},
     },
 };
@@ -45,6 +45,7 @@ fn people() -> Vec<Person> {
         ssh_keys: Some(vec![role.ssh_key]),
         age_recipient: None,
         time_zone: None,
+        until: None,
     };
     roles().into_iter().map(person).collect()
 }
@@ -66,6 +67,10 @@ fn export(days: i64) -> Export {
         custodians: vec![("alice".into(), None), ("bob".into(), Some(ago(20)))],
         ..Export::default()
     }
+}
+
+fn retired() -> Retired {
+    Retired { at: ago(1), why: "rotated".into(), by: Vec::new() }
 }
 
 /// What is observed of export, drill, copies and proof, each with whether it holds.
@@ -107,16 +112,48 @@ fn what_was_never_exported_is_found() {
     assert_eq!(unsigned[0], (false, "cold is not signed by both".into()));
 }
 
+/// Its media have the key, whatever was exported before or after it.
 #[test]
-fn an_export_that_was_begun_after_the_signed_one_is_told() {
+fn what_is_open_of_an_export_is_told_until_it_is_resolved() {
     let signed = || Export { name: "signed".into(), ..export(10) };
-    let unsigned = || Export { signed: false, ..export(5) };
-    let cut = || Export { unfinished: Some("no".into()), done: None, signed: false, ..export(5) };
-    for (open, why) in [(unsigned(), "is not signed by both"), (cut(), "was interrupted")] {
-        let judged = judged("", vec![signed(), open]);
-        assert!(!judged[0].0 && judged[0].1.ends_with(&format!("; cold, after it, {why}")));
+    let begun = || Export { done: None, signed: false, ..export(15) };
+    let cases = [
+        (Export { signed: false, ..export(15) }, "is not signed by both"),
+        (Export { unfinished: Some("no".into()), ..begun() }, "was interrupted"),
+        (Export { given_up: Some("given up, x".into()), ..begun() }, "was given up, x"),
+        (
+            Export { unretired: Some("the witness: x".into()), ..export(15) },
+            "was retired by whom nobody vouches for: the witness: x",
+        ),
+    ];
+    for (open, why) in &cases {
+        for exports in [vec![signed(), open.clone()], vec![open.clone(), signed()]] {
+            let judged = judged("", exports);
+            assert!(!judged[0].0 && judged[0].1.ends_with(&format!("; cold {why}")), "{judged:?}");
+        }
+        let resolved = Export { retired: Some(retired()), unretired: None, ..open.clone() };
+        assert!(judged("", vec![resolved, signed()])[0].0, "{why}");
     }
-    assert!(judged("", vec![unsigned(), cut(), signed()])[0].0, "one that was signed came after");
+    let all = cases.into_iter().map(|(open, _)| open).chain([signed()]).collect();
+    assert_eq!(judged("", all)[0].1.matches("; cold ").count(), 4, "each is told");
+    let both = Export { unretired: Some("x".into()), signed: false, ..export(15) };
+    let told = judged("", vec![both]);
+    assert!(told[0].1.ends_with("both, and was retired by whom nobody vouches for: x"), "{told:?}");
+}
+
+#[test]
+fn an_export_counts_when_those_who_signed_it_have_left() {
+    let left = |day: i64| {
+        let mut people = people();
+        let day = ago(day).to_zoned(jiff::tz::TimeZone::UTC).date().to_string();
+        people[1].until = Some(day.parse().unwrap());
+        people
+    };
+    assert!(judged_by("", left(10), vec![export(10)])[0].0, "it was their last day");
+    assert!(judged_by("", left(5), vec![export(10)])[0].0);
+    let after = judged_by("", left(11), vec![export(10)]);
+    let why = "cold is signed by whom nobody vouches for: dave is in the profile until ";
+    assert!(!after[0].0 && after[0].1.starts_with(why), "{after:?}");
 }
 
 #[test]
@@ -135,8 +172,10 @@ fn an_export_of_people_whom_only_its_plan_names_counts_for_nothing() {
     let theirs = Export { name: "theirs".into(), by, ..export(5) };
     let only_dave = |exports| judged_by("", people()[1..].to_vec(), exports);
     assert!(only_dave(vec![theirs.clone()])[0].0);
-    let told = only_dave(vec![theirs, export(3)]);
-    assert!(!told[0].0 && told[0].1.contains(&format!("; cold, after it, {why}")), "{told:?}");
+    for exports in [vec![theirs.clone(), export(3)], vec![export(8), theirs]] {
+        let told = only_dave(exports);
+        assert!(!told[0].0 && told[0].1.contains(&format!("; cold {why}")), "{told:?}");
+    }
 }
 
 #[test]
@@ -171,6 +210,12 @@ fn a_copy_that_failed_or_was_never_read_is_found() {
     let failed = judged("", vec![failed]);
     assert_eq!(holds(&failed), [true, true, false, true]);
     assert_eq!(failed[2].1, "signer on bob's stick, bob's of cold failed no");
+    let altered =
+        vec![MediumStanding { medium: "usb-1".into(), altered: "then: README.txt".into() }];
+    let altered = Export { altered, ..export(20) };
+    let altered = judged("", vec![altered]);
+    assert_eq!(holds(&altered), [true, true, false, true]);
+    assert_eq!(altered[2].1, "medium usb-1 of cold is altered: then: README.txt");
     let unplaced = judged("", vec![Export { failed: Some("no".into()), ..export(20) }]);
     assert_eq!(holds(&unplaced), [true, false, true, true]);
     let mut paper = export(20);
@@ -184,7 +229,7 @@ fn a_copy_that_failed_or_was_never_read_is_found() {
 
 #[test]
 fn only_exports_of_this_key_that_are_in_use_count() {
-    let retired = Some(Retired { at: ago(1), why: "rotated".into() });
+    let retired = Some(retired());
     assert!(!judged("", vec![Export { retired: retired.clone(), ..export(20) }])[0].0);
     let overdue = Export { overdue: true, retired: retired.clone(), ..export(400) };
     assert_eq!(holds(&judged("", vec![overdue, export(20)])), [true; 4]);
@@ -200,7 +245,7 @@ fn only_exports_of_this_key_that_are_in_use_count() {
     };
     assert_eq!(judged(&rules, vec![other()])[0], (false, "other has it as x".into()));
     let [(is_good, told), ..] = judged(&rules, vec![export(20), other()]);
-    assert!(!is_good && told.ends_with("; other has it, too, as x"), "{told}");
+    assert!(!is_good && told.ends_with("; other has it as x"), "{told}");
     let ended = Export { retired: retired.clone(), ..other() };
     assert!(judged(&rules, vec![export(20), ended])[0].0);
     let broken = Export { name: "broken".into(), fault: Some("no".into()), ..Export::default() };

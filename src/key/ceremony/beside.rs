@@ -3,11 +3,30 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::look::plain;
 use crate::{
     host::medium::{listed, read_finished},
     key::transcript::{Envelope, Other, Written, digest},
 };
+
+/// A medium that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beside {
+    /// Its name in the plan.
+    pub medium: String,
+    /// What is wrong with what is beside the envelopes, if anything is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+impl Beside {
+    /// What is wrong with it, in words.
+    pub fn told(&self) -> Option<String> {
+        Some(format!("medium {}: {}", self.medium, self.why.as_ref()?))
+    }
+}
 
 /// What is wrong with what is beside the envelopes and sheets: the words, the program that puts shares together, the record;
 /// and that there is more than was written. Of a medium that an older version wrote nothing is known.

@@ -1,9 +1,14 @@
 //! Where each copy stands: when it was last seen to open, and whether it failed since. Pure.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::open::{Drilled, Tried};
+use super::{
+    beside::Beside,
+    open::{Drilled, Looked, Tried},
+};
 use crate::key::transcript::{Envelope, Step, Transcript, Written};
 
 /// A copy of a key, or of a share: on a medium, or on paper.
@@ -88,11 +93,35 @@ fn made(
     }
 }
 
-/// What of drills says that something is not good, and not of which copy: stands until another is good.
+/// What of drills says that something is not good, and not of which copy or medium: stands until another is good.
 pub(super) fn unplaced(drills: &[Drilled]) -> Option<String> {
     let last = drills.last()?;
-    let is_placed = last.copies.iter().any(|copy| copy.why.is_some());
+    let is_placed = last.copies.iter().any(|copy| copy.why.is_some())
+        || last.beside.iter().any(|it| it.told() == last.why);
     last.why.as_ref().filter(|_| !is_placed).map(|why| format!("{}: {why}", last.at))
+}
+
+/// A medium of which something beside the envelopes is not as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MediumStanding {
+    /// Its name in the plan.
+    pub medium: String,
+    /// What is wrong with it, when it was last looked at. Stands until this very medium is good.
+    pub altered: String,
+}
+
+/// The media that are altered, by the last look at each.
+pub(super) fn altered(looks: &[Looked]) -> Vec<MediumStanding> {
+    let mut last = BTreeMap::new();
+    for Looked { at, media } in looks {
+        for Beside { medium, why } in media {
+            last.insert(medium, why.as_ref().map(|why| format!("{at}: {why}")));
+        }
+    }
+    let standing = |(medium, altered): (&String, Option<String>)| {
+        Some(MediumStanding { medium: medium.clone(), altered: altered? })
+    };
+    last.into_iter().filter_map(standing).collect()
 }
 
 #[cfg(test)]
@@ -163,8 +192,40 @@ mod tests {
         let why = copies.iter().find_map(|it| it.why.clone());
         let good = why.is_none();
         let (backup, rows, held_for_us) = (None, None, None);
-        let exceptions = Vec::new();
-        Drilled { at: at(second), copies, good, why, backup, rows, exceptions, held_for_us }
+        let (beside, exceptions) = (Vec::new(), Vec::new());
+        let at = at(second);
+        Drilled { at, copies, beside, good, why, backup, rows, exceptions, held_for_us }
+    }
+
+    /// A look at a medium.
+    fn look(second: i64, medium: &str, why: Option<&str>) -> Looked {
+        let media = vec![Beside { medium: medium.into(), why: why.map(str::to_owned) }];
+        Looked { at: at(second), media }
+    }
+
+    #[test]
+    fn an_altered_medium_stands_until_that_very_medium_is_good() {
+        let told = |looks: &[Looked]| {
+            let each = |it: MediumStanding| format!("{} {}", it.medium, it.altered);
+            altered(looks).into_iter().map(each).collect::<Vec<_>>()
+        };
+        let bad = || look(10, "usb-1", Some("README.txt"));
+        let told_of_it = ["usb-1 1970-01-01T00:00:10Z: README.txt"];
+        assert_eq!(told(&[bad()]), told_of_it);
+        assert_eq!(told(&[bad(), look(11, "usb-2", None)]), told_of_it, "another one is good");
+        assert!(told(&[bad(), look(11, "usb-2", None), look(10, "usb-1", None)]).is_empty());
+        assert_eq!(told(&[look(11, "usb-1", None), bad()]), told_of_it, "the last look counts");
+        assert_eq!(told(&[bad(), look(11, "usb-2", Some("combine.pl"))]).len(), 2);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_medium_is_not_told_of_a_drill_too() {
+        let beside = look(10, "usb-1", Some("README.txt")).media;
+        let why = beside[0].told();
+        let altered = Drilled { good: false, why, beside, ..drill(10, &[("usb-1", false, None)]) };
+        assert_eq!(unplaced(std::slice::from_ref(&altered)), None, "it is the medium's");
+        let other = Drilled { why: Some("row 1 does not open".into()), ..altered };
+        assert!(unplaced(&[other]).is_some());
     }
 
     fn seen(drills: &[Drilled]) -> Vec<(i64, i64, bool)> {

@@ -2,12 +2,15 @@
 
 use super::{
     CeremonyError,
-    beside::beside,
+    beside::{Beside, beside},
     carried::{Kept, Label},
 };
 use crate::{
     host::medium::{has_folder, read_finished},
-    key::{paper::typed, transcript::digest},
+    key::{
+        paper::typed,
+        transcript::{Written, digest},
+    },
 };
 
 /// What people have, and with what they open it.
@@ -77,12 +80,17 @@ pub(super) fn found(kept: &Kept, given: &Given) -> Result<Vec<Found>, CeremonyEr
     Ok(all)
 }
 
-/// What is wrong with what is beside the envelopes, on media that the record knows: it opens nothing, and is what somebody
-/// reads and runs on the day on which the key is brought back.
-pub(super) fn altered(kept: &Kept, given: &Given) -> Vec<String> {
-    let on = |mount: &String| -> Vec<String> {
+/// Looks at what is beside the envelopes, on media that the record knows: it opens nothing, and is what somebody reads and runs
+/// on the day on which the key is brought back.
+pub(super) fn looked(kept: &Kept, given: &Given) -> Vec<Beside> {
+    let on = |mount: &String| -> Vec<Beside> {
         let there = kept.transcript.written().filter(|it| has_folder(mount, &it.folder));
-        there.flat_map(|it| beside(mount, it)).map(|why| format!("{mount}: {why}")).collect()
+        let look = |it: &Written| {
+            let faults = beside(mount, it);
+            let why = (!faults.is_empty()).then(|| faults.join("; "));
+            Beside { medium: it.medium.clone(), why }
+        };
+        there.map(look).collect()
     };
     given.media.iter().flat_map(on).collect()
 }

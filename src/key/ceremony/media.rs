@@ -14,7 +14,7 @@ use crate::key::{
 };
 
 /// A file that is put beside the envelopes, whosever they are: its name, and what is in it.
-pub type Beside = (String, Vec<u8>);
+pub type FileBeside = (String, Vec<u8>);
 
 /// Seals the keys for every medium that is left, and writes it.
 ///
@@ -23,7 +23,7 @@ pub type Beside = (String, Vec<u8>);
 pub fn carry_out(
     prepared: &mut Prepared,
     plan: &Plan,
-    beside: &[Beside],
+    beside: &[FileBeside],
     ask: &mut dyn Ask,
     watch: &mut dyn Watch,
 ) -> Result<(), CeremonyError> {

@@ -26,12 +26,13 @@ use std::path::{Path, PathBuf};
 
 pub use beforehand::{challenge_before, receive_before};
 pub use begin::{Named, Prepared, Start, named, prepare};
+pub use beside::Beside;
 pub use carried::Kept;
-pub use copies::CopyStanding;
+pub use copies::{CopyStanding, MediumStanding};
 pub use given::Given;
 pub use look::{HeldTo, Paper, Shown, Standing, list, show};
-pub use media::{Beside, carry_out};
-pub use open::{Backup, Drilled, Fetch, Tried, bring_back, drill};
+pub use media::{FileBeside, carry_out};
+pub use open::{Backup, Drilled, Fetch, Restored, Tried, bring_back, drill};
 pub use prove::{NAMESPACE as RECEIPT_NAMESPACE, Proof, challenge, receive};
 pub use quiet::Accepted;
 pub use retire::{NAMESPACE as RETIRE_NAMESPACE, Retired, retire, statement};

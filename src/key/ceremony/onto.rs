@@ -2,7 +2,7 @@
 //! that is not there, is full, or is the wrong one is a slip like any other: people put it right, and are asked again. What is
 //! written is still there then: ciphertext, which nothing here opens any more.
 
-use super::{Beside, CeremonyError, Prepared};
+use super::{CeremonyError, FileBeside, Prepared};
 use crate::{
     host::{
         HostError,
@@ -31,7 +31,7 @@ pub(super) struct Place<'a> {
     pub medium: &'a Medium,
     pub child: &'a Child,
     pub sealed: &'a Sealed,
-    pub beside: &'a [Beside],
+    pub beside: &'a [FileBeside],
 }
 
 impl Place<'_> {

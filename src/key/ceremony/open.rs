@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     CeremonyError, Going,
+    beside::Beside,
     carried::Kept,
-    given::{Found, Given, altered, found},
+    given::{Found, Given, found, looked},
     quiet::{self, Accepted},
     records::{note, noted},
 };
@@ -29,6 +30,9 @@ use crate::{
 /// The drills' record in a ceremony's folder, a line for each.
 const DRILLS: &str = "drills.jsonl";
 
+/// That of the media that were looked at, by drills and as a key was brought back: in one record, for the order of both counts.
+const LOOKS: &str = "looks.jsonl";
+
 /// A drill.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drilled {
@@ -36,6 +40,9 @@ pub struct Drilled {
     pub at: Timestamp,
     /// Every envelope that was given, and what came of it.
     pub copies: Vec<Tried>,
+    /// Every medium that was given, and what of it was otherwise than it was written. Older records do not have it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<Beside>,
     /// Whether each opened and was what was exported, and the key opened every row of a backup that it had to.
     pub good: bool,
     /// Why not, the first reason.
@@ -111,6 +118,7 @@ pub fn drill<E: From<CeremonyError>>(
     let mut drilled = Drilled {
         at: clock::now(),
         copies: Vec::new(),
+        beside: looked(kept, given),
         good: false,
         why: None,
         backup: id,
@@ -123,7 +131,7 @@ pub fn drill<E: From<CeremonyError>>(
             drilled.held_for_us = Some(opened.held_for_us);
             let bad =
                 copies.iter().find_map(|it| Some(format!("{}: {}", it.told(), it.why.as_ref()?)));
-            let altered = || altered(kept, given).into_iter().next();
+            let altered = || drilled.beside.iter().find_map(Beside::told);
             drilled.why = bad.or_else(|| judged(&opened.rows, count).err()).or_else(altered);
             drilled.copies = copies;
         }
@@ -134,6 +142,7 @@ pub fn drill<E: From<CeremonyError>>(
     if let Some(going) = &kept.here {
         note(going, DRILLS, &drilled)?;
     }
+    note_looks(kept, &drilled.beside)?;
     Ok(drilled)
 }
 
@@ -234,7 +243,29 @@ fn asked(
     Ok((Copies { keys: wanted, copies, split, rows: None, put: None }, sent))
 }
 
-/// Brings a key back. Gives where it came from, and what of the room was accepted.
+/// Media that were looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Looked {
+    /// When.
+    pub at: Timestamp,
+    /// Each, and what of it is otherwise than it was written.
+    pub media: Vec<Beside>,
+}
+
+/// A key that was brought back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restored {
+    /// The copies that it came from.
+    pub from: Vec<String>,
+    /// Every medium that was given, and what of it was otherwise than it was written. Nothing is refused for that: on such a
+    /// day a key must come back.
+    pub beside: Vec<Beside>,
+    /// What of the room was otherwise than it should be.
+    pub exceptions: Vec<Accepted>,
+}
+
+/// Brings a key back. What was seen of its media is noted beside the transcript when that can be, and otherwise why it cannot is
+/// told beside.
 ///
 /// # Errors
 /// When it does not open, it cannot be put there, or somebody says no.
@@ -243,7 +274,7 @@ pub fn bring_back(
     given: &Given,
     put: Put,
     ask: &mut dyn Ask,
-) -> Result<(Vec<String>, Vec<Accepted>), CeremonyError> {
+) -> Result<(Restored, Result<(), CeremonyError>), CeremonyError> {
     let begun = kept.transcript.begun();
     if let Some(begun) = begun.filter(|begun| begun.kind == Kind::Rehearsal) {
         let text = format!("{} was a rehearsal: its key is nobody's", begun.ceremony);
@@ -278,7 +309,10 @@ pub fn bring_back(
     let all: Vec<(&Found, &Result<(), String>)> = sent.zip(&opened.copies).collect();
     if all.iter().any(|(it, result)| it.name != SHARE && result.is_ok()) {
         let good = all.iter().filter(|(_, result)| result.is_ok());
-        return Ok((good.map(|(found, _)| found.told()).collect(), accepted));
+        let from = good.map(|(found, _)| found.told()).collect();
+        let beside = looked(kept, given);
+        let noted = note_looks(kept, &beside);
+        return Ok((Restored { from, beside, exceptions: accepted }, noted));
     }
     let unread = found.iter().find_map(|it| it.armored.as_ref().err().cloned());
     let closed =
@@ -293,6 +327,23 @@ pub fn bring_back(
 /// When they cannot be read.
 pub(super) fn drills(going: &Going) -> Result<Vec<Drilled>, CeremonyError> {
     noted(going, DRILLS)
+}
+
+fn note_looks(kept: &Kept, media: &[Beside]) -> Result<(), CeremonyError> {
+    match &kept.here {
+        Some(going) if !media.is_empty() => {
+            note(going, LOOKS, &Looked { at: clock::now(), media: media.to_vec() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The looks at a ceremony's media, the oldest first.
+///
+/// # Errors
+/// When they cannot be read.
+pub(super) fn looks(going: &Going) -> Result<Vec<Looked>, CeremonyError> {
+    noted(going, LOOKS)
 }
 
 /// The keys that are meant: one that is named, or all. What a public half was given for must have it.

@@ -44,7 +44,7 @@ impl Earlier {
         let is_it = |going: &Going| {
             let transcript = &going.transcript;
             let is_open = transcript.done().is_none() && transcript.given_up().is_none();
-            is_of(going, named, kind) && is_open && !is_retired(going, named)
+            is_of(going, named, kind) && is_open && !is_retired(going)
         };
         let at = self.all.iter().rposition(is_it)?;
         Some(self.all.remove(at))
@@ -54,7 +54,7 @@ impl Earlier {
     pub(super) fn exported(&self, named: &Named) -> Option<Exported<'_>> {
         let is_it =
             |going: &&Going| is_of(going, named, Kind::Export) && going.transcript.done().is_some();
-        let exported = |going| Exported { going, is_retired: is_retired(going, named) };
+        let exported = |going| Exported { going, is_retired: is_retired(going) };
         let all: Vec<Exported<'_>> = self.all.iter().rev().filter(is_it).map(exported).collect();
         all.iter().find(|it| !it.is_retired).or(all.first()).copied()
     }
@@ -102,9 +102,10 @@ fn is_of(going: &Going, named: &Named, kind: Kind) -> bool {
     going.transcript.begun().is_some_and(same)
 }
 
-/// Whether both have said that it counts no more. A statement that cannot be believed says nothing.
-fn is_retired(going: &Going, named: &Named) -> bool {
-    matches!(retired(going, named.plan()), Ok(Some(_)))
+/// Whether two have said that it counts no more; whether they could was asked when it was taken. A statement that cannot be
+/// believed says nothing.
+fn is_retired(going: &Going) -> bool {
+    matches!(retired(going), Ok(Some(_)))
 }
 
 /// Has both say that a plan that was carried out is to be carried out once more: what they signed beforehand was one export.

@@ -1,15 +1,17 @@
 //! Where the exports of a host stand: when one was last drilled, when it must be again, and which custodian proved when.
 
+use std::collections::BTreeSet;
+
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::Serialize;
 
 use super::{
     CeremonyError, Going, beforehand,
-    copies::{CopyStanding, copies, unplaced},
+    copies::{CopyStanding, MediumStanding, altered, copies, unplaced},
     look::shown,
-    open::drills,
+    open::{drills, looks},
     prove::proofs_of,
-    retire::{Retired, retired},
+    retire::{Retired, retired, vouched},
     sign::plan_of,
 };
 use crate::{
@@ -17,8 +19,9 @@ use crate::{
     key::{
         plan::{Custodian, Role, RoleName},
         preflight::{Check, excepted},
-        transcript::{Kind, Step},
+        transcript::{Kind, Step, Transcript},
     },
+    profile::schema::Person,
 };
 
 /// An export that was carried out.
@@ -28,6 +31,8 @@ pub struct Export {
     pub name: String,
     /// What it lacks to be done: it was interrupted. Its media that were written carry the key all the same.
     pub unfinished: Option<String>,
+    /// When it was given up, and which media may carry the key since.
+    pub given_up: Option<String>,
     /// What was otherwise than it should be and was accepted, and by whom.
     pub exceptions: Vec<String>,
     /// Whether both signed.
@@ -40,12 +45,16 @@ pub struct Export {
     pub failed: Option<String>,
     /// Every copy, each for itself.
     pub copies: Vec<CopyStanding>,
+    /// Media of which something beside the envelopes is not as it was written.
+    pub altered: Vec<MediumStanding>,
     /// The keys in it, with their public halves.
     pub keys: Vec<(String, Option<String>)>,
     /// When it was carried out.
     pub done: Option<Timestamp>,
     /// Why it counts no more, by both who signed it, and since when.
     pub retired: Option<Retired>,
+    /// Why a statement that it counts no more does not count itself: those who signed it could not.
+    pub unretired: Option<String>,
     /// The day by which it must be drilled.
     pub due: Date,
     /// Whether that day is over.
@@ -62,60 +71,62 @@ impl Export {
     /// Whether nothing is to be done about it.
     pub fn is_good(&self) -> bool {
         let is_drilled = !self.overdue && self.failed.is_none() && self.unopened.is_empty();
-        let is_whole = self.unfinished.is_none() && self.signed;
-        self.fault.is_none() && (self.retired.is_some() || is_whole && is_drilled)
+        let is_drilled = is_drilled && self.altered.is_empty();
+        let is_whole = self.unfinished.is_none() && self.given_up.is_none() && self.signed;
+        let is_ended = self.retired.is_some();
+        self.fault.is_none() && (is_ended || is_whole && is_drilled && self.unretired.is_none())
     }
 }
 
-/// Every export that was carried out, the oldest first.
+/// Every export of which there may be a copy somewhere, the oldest first. Who may end one, the host's profile says.
 ///
 /// # Errors
 /// When they cannot be listed.
-pub fn standing(shelf: &Shelf, today: Date) -> Result<Vec<Export>, CeremonyError> {
+pub fn standing(
+    shelf: &Shelf,
+    today: Date,
+    people: &[Person],
+) -> Result<Vec<Export>, CeremonyError> {
     let mut all = Vec::new();
     for name in shelf.names()? {
-        match one(shelf, &name, today) {
+        match one(shelf, &name, today, people) {
             Ok(Some(export)) => all.push(export),
             Ok(None) => {}
             Err(error) => all.push(Export {
                 name,
-                unfinished: None,
-                exceptions: Vec::new(),
-                signed: false,
-                by: Vec::new(),
-                drilled: None,
-                failed: None,
-                copies: Vec::new(),
-                keys: Vec::new(),
-                done: None,
-                retired: None,
                 due: today,
-                overdue: false,
-                unopened: Vec::new(),
-                custodians: Vec::new(),
                 fault: Some(chain(&error)),
+                ..Export::default()
             }),
         }
     }
     Ok(all)
 }
 
-fn one(shelf: &Shelf, name: &str, today: Date) -> Result<Option<Export>, CeremonyError> {
+fn one(
+    shelf: &Shelf,
+    name: &str,
+    today: Date,
+    people: &[Person],
+) -> Result<Option<Export>, CeremonyError> {
     let (going, signed) = shown(shelf, name)?;
     let is_export = going.transcript.begun().is_some_and(|begun| begun.kind == Kind::Export);
-    if !is_export || going.transcript.given_up().is_some() {
-        return Ok(None);
-    }
     let done = going.transcript.done();
     // No key was read in it.
-    if done.is_none() && going.transcript.sealed().is_empty() {
+    let is_empty = done.is_none() && going.transcript.sealed().is_empty();
+    let given_up = given_up(&going.transcript);
+    if !is_export || is_empty || going.transcript.given_up().is_some() && given_up.is_none() {
         return Ok(None);
     }
     let plan = plan_of(&going)?;
+    let retired = retired(&going)?;
+    let doubt = retired.as_ref().and_then(|it| vouched(it, &plan, people).err());
+    let unretired = doubt.map(|(role, why)| format!("the {}: {why}", role.as_str()));
     let drills = drills(&going)?;
     let last = drills.iter().rev().find(|drill| drill.good).map(|drill| drill.at);
     let copies = copies(&going.transcript, &drills);
     let bad = copies.iter().find_map(|it| Some(format!("{}: {}", it.told(), it.failed.as_ref()?)));
+    let altered = altered(&looks(&going)?);
     let failed = bad.or_else(|| unplaced(&drills));
     let sealed = going.transcript.sealed().iter();
     let keys = sealed.map(|key| (key.name.clone(), key.facts.public.clone())).collect();
@@ -139,15 +150,18 @@ fn one(shelf: &Shelf, name: &str, today: Date) -> Result<Option<Export>, Ceremon
     Ok(Some(Export {
         name: name.to_owned(),
         unfinished: unfinished(&going, plan.media.len()),
+        given_up,
         exceptions: exceptions(&going),
         signed: signed.is_complete(),
         by: RoleName::ALL.map(|role| plan.role(role).clone()).into(),
         drilled: last,
         failed,
         copies,
+        altered,
         keys,
         done,
-        retired: retired(&going, &plan)?,
+        retired: retired.filter(|_| unretired.is_none()),
+        unretired,
         due,
         overdue: today > due,
         unopened,
@@ -156,9 +170,24 @@ fn one(shelf: &Shelf, name: &str, today: Date) -> Result<Option<Export>, Ceremon
     }))
 }
 
+/// What an export that was given up has left, if anything: a medium that was put in for it may have a whole envelope, whether or
+/// not it could be said that it was written.
+fn given_up(transcript: &Transcript) -> Option<String> {
+    let at = transcript.given_up()?;
+    let put_in = transcript.lines().iter().filter_map(|line| match &line.step {
+        Step::Answered { question, .. } => question.strip_prefix("medium."),
+        Step::Medium(written) => Some(written.medium.as_str()),
+        _ => None,
+    });
+    let media: BTreeSet<&str> = put_in.collect();
+    let media: Vec<&str> = media.into_iter().collect();
+    let told = || format!("given up at {at}, and may be on {}", media.join(", "));
+    (!media.is_empty()).then(told)
+}
+
 /// What an export that was interrupted lacks.
 fn unfinished(going: &Going, media: usize) -> Option<String> {
-    if going.transcript.done().is_some() {
+    if going.transcript.done().is_some() || going.transcript.given_up().is_some() {
         return None;
     }
     let written: Vec<&str> = going.transcript.written().map(|it| it.medium.as_str()).collect();
@@ -196,6 +225,26 @@ fn due(done: Date, planned: Date, last: Option<Date>) -> Date {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_given_up_may_be_on_every_medium_that_was_put_in() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let answered =
+            |question: &str| Step::Answered { question: question.to_owned(), answer: "yes".into() };
+        let told = |steps: &[Step]| {
+            let add = |transcript: Transcript, (step, second): (&Step, i64)| {
+                transcript.then(at(second), step.clone()).1
+            };
+            given_up(&steps.iter().zip(1..).fold(Transcript::new(), add))
+        };
+        let clock = answered("clock");
+        assert_eq!(told(&[clock.clone(), answered("medium.usb-1")]), None, "it goes on");
+        assert_eq!(told(&[clock.clone(), Step::GivenUp]), None, "no medium was put in");
+        let steps =
+            [clock, answered("medium.usb-2"), answered("bag.usb-2.operator"), Step::GivenUp];
+        let expected = "given up at 1970-01-01T00:00:04Z, and may be on usb-2";
+        assert_eq!(told(&steps).as_deref(), Some(expected));
+    }
 
     #[test]
     fn drills_are_due_as_planned_and_at_the_same_distance_ever_after() {

@@ -227,6 +227,43 @@ fn no_fault_shows_a_private_key() {
     }
 }
 
+/// Somebody names the key in place of the plan.
+#[test]
+fn nothing_of_a_key_that_was_taken_for_a_plan_is_shown() {
+    let key = "db82e7408fbe37e0641087557f3535a34049d19d27f6939f43b47418cd981434";
+    let words = "legal winner thank year wave sausage worth useful legal winner thank yellow";
+    // The middle of each line: it is no key, and stands where one would.
+    let pem =
+        "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5v\nbm9uZQAAAAAA = x\n";
+    let bytes = b"\x01\xfflegible letters of a raw key..";
+    let cases: Vec<(Vec<u8>, &str)> = vec![
+        (key.into(), "7f3535a3"),
+        (format!("{key}01\n").into(), "7f3535a3"),
+        (format!("0x{}\r\n", key.to_uppercase()).into(), "7F3535A3"),
+        (format!("[signer]\nprivate_key = \"{key}\"\n").into(), "7f3535a3"),
+        (format!("SIGNER_SIGNER__PRIVATE_KEY={key}01\n").into(), "7f3535a3"),
+        (format!("{key} = 1\n").into(), "7f3535a3"),
+        (words.into(), "sausage"),
+        (format!("seed = \"{words}\"\n").into(), "sausage"),
+        (b"# created: now\nAGE-SECRET-KEY-1QQQQ\n".into(), "1QQQQ"),
+        (pem.into(), "bm9uZ"),
+        (bytes.into(), "legible"),
+    ];
+    for (file, secret) in cases {
+        let faulty = read(Path::new("plan.toml"), &file).unwrap_err();
+        let reports = faulty.diagnostics.iter().map(|each| each.report(&faulty.sources));
+        let reports = serde_json::to_string(&reports.collect::<Vec<_>>()).unwrap();
+        for shown in [faulty.render(false), faulty.to_string(), reports] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+    }
+    // A plan that is only wrong is quoted, its digests and public halves too.
+    let shown = read(Path::new("p"), plan().replace("bag = \"B-0013\"", "bags = 1").as_bytes());
+    assert!(shown.unwrap_err().render(false).contains("bags = 1"));
+    let shown = read(Path::new("p"), plan().replace(PUBLIC, &PUBLIC[..65]).as_bytes());
+    assert!(shown.unwrap_err().render(false).contains(&PUBLIC[..65]));
+}
+
 #[test]
 fn a_plan_that_is_not_utf8_or_not_toml_is_refused_with_its_place() {
     let faulty = read(Path::new("p.toml"), b"name = \"\xff\"").unwrap_err();

@@ -1,11 +1,11 @@
 //! Who: the profile's own description, people, and the waivers they approve.
 
-use jiff::civil;
+use jiff::{Timestamp, civil};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::profile::types::{
-    AgeRecipient, CheckId, HttpUrl, SshKey, Text, TimeZoneName, Until, UserName,
+    AgeRecipient, CheckId, HttpUrl, Moment, SshKey, Text, TimeZoneName, Until, UserName,
 };
 
 /// What a profile is and where it is kept.
@@ -39,6 +39,24 @@ pub struct Person {
     /// Where the person's day is. Absent: not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<TimeZoneName>,
+
+    /// The last day of this person's part, for somebody who has left. What they signed by then goes on to count, and nothing
+    /// that is newer does: keep them here for as long as it is in use. Absent: they are here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Until>,
+}
+
+impl Person {
+    /// Whether what they sign at a moment counts; if not, the last day on which it did.
+    ///
+    /// # Errors
+    /// That day.
+    pub fn is_here(&self, at: Timestamp) -> Result<(), Until> {
+        match self.until {
+            Some(until) if at >= Moment::Day(until).end() => Err(until),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Leave for one check to fail, until a day.

@@ -151,9 +151,37 @@ pub(crate) fn holds_private_key(text: &str) -> bool {
     text.contains("PRIVATE KEY") || text.contains("AGE-SECRET-KEY")
 }
 
+/// Whether a line may have a key in it, whatever it is called there: then it is not shown. Some digests and public halves are
+/// taken for one, too.
+pub(crate) fn looks_secret(line: &str) -> bool {
+    let mut words = line.split(|c: char| !c.is_ascii_alphanumeric());
+    holds_private_key(line) || words.any(is_key) || line.split(['"', '\'']).any(is_mnemonic)
+}
+
+/// Whether a line is a key and nothing else, as it is in a file of one.
+pub(crate) fn is_secret(line: &str) -> bool {
+    holds_private_key(line) || is_key(line.trim()) || is_mnemonic(line)
+}
+
+/// A private key of 32 bytes in hexadecimal, with or without the byte that says that its public half is compressed.
+fn is_key(word: &str) -> bool {
+    let word = word.strip_prefix("0x").unwrap_or(word);
+    let is_long = word.len() == 64 || word.len() == 66 && word.ends_with("01");
+    is_long && word.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// The words that a seed is written in: so many, of three to eight letters each (BIP 39).
+fn is_mnemonic(text: &str) -> bool {
+    let is_word = |word: &str| {
+        (3..=8).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_lowercase())
+    };
+    let words: Vec<&str> = text.split_ascii_whitespace().collect();
+    matches!(words.len(), 12 | 15 | 18 | 21 | 24) && words.into_iter().all(is_word)
+}
+
 /// Shortens and escapes a text taken from a file, for use inside a message.
 pub(crate) fn shown(text: &str) -> String {
-    if holds_private_key(text) {
+    if looks_secret(text) {
         return "a private key".to_owned();
     }
     let mut out: String = text.chars().take(MOST_CHARS).flat_map(char::escape_debug).collect();

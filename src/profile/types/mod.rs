@@ -31,7 +31,7 @@ pub use self::account::{TimeZoneName, UserName};
 pub use self::backup::{AgeRecipient, DatabaseName, SignerPublicKey, TableName};
 pub use self::check::CheckId;
 pub use self::format::{Accepts, FORMATS, Format, Invalid, Scalar};
-pub(crate) use self::format::{holds_private_key, shown};
+pub(crate) use self::format::{holds_private_key, is_secret, looks_secret, shown};
 pub use self::interface::Interface;
 pub use self::moment::Moment;
 pub use self::net::{Cidr, Port, PortRange};

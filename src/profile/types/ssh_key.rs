@@ -63,6 +63,11 @@ impl SshKey {
         &self.comment
     }
 
+    /// Whether it is the same key, whoever it is said to be of.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.algorithm, &self.encoded) == (other.algorithm, &other.encoded)
+    }
+
     /// Whether the private part lives in a hardware key.
     pub fn is_hardware(&self) -> bool {
         self.algorithm.starts_with("sk-")

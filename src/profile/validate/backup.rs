@@ -1,5 +1,7 @@
 //! `[backup.NAME]`: whether those who are to open backups can.
 
+use jiff::civil;
+
 use super::{At, distinct};
 use crate::backup::judge::may_lose_rows;
 use crate::profile::diagnostic::Diagnostic;
@@ -8,7 +10,13 @@ use crate::profile::schema::{Backup, Profile};
 /// Wrong file systems are found where there is a host; here only what the profile itself says.
 const WHOLE: u8 = 100;
 
-pub(super) fn validate(profile: &Profile, at: At<'_>, complete: bool, found: &mut Vec<Diagnostic>) {
+pub(super) fn validate(
+    profile: &Profile,
+    at: At<'_>,
+    today: civil::Date,
+    complete: bool,
+    found: &mut Vec<Diagnostic>,
+) {
     for (name, backup) in &profile.backup {
         let here = at.key(name.as_str());
         distinct(&backup.to, here.key("to"), found);
@@ -17,7 +25,16 @@ pub(super) fn validate(profile: &Profile, at: At<'_>, complete: bool, found: &mu
         for (index, who) in backup.to.iter().enumerate() {
             let span = here.key("to").item(index).span;
             match profile.people.iter().find(|person| person.name == *who) {
-                Some(person) if person.age_recipient.is_some() => {}
+                Some(person) if person.age_recipient.is_some() => {
+                    if let Some(until) = person.until.filter(|until| until.is_over(today)) {
+                        let message =
+                            format!("`{who}` can open these backups, and left on {until}");
+                        found.push(
+                            Diagnostic::warning(span, message)
+                                .help("take them out of `to`: new backups are none of theirs"),
+                        );
+                    }
+                }
                 Some(_) if complete => found.push(
                     Diagnostic::error(span, format!("`{who}` has no age_recipient"))
                         .help("give them one in [[people]]: what `age-keygen -y` prints"),

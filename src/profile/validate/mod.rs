@@ -50,7 +50,7 @@ pub(crate) fn validate(
     if let Some(section) = &profile.sysctl {
         lists::sysctl(section, at.key("sysctl"), found);
     }
-    backup::validate(profile, at.key("backup"), complete, found);
+    backup::validate(profile, at.key("backup"), today, complete, found);
     if let Some(section) = &profile.pull {
         pull::validate(profile, section, at, complete, found);
     }
