@@ -185,7 +185,8 @@ pub fn delete<K: Kind>(
             let name = format!("{id}{}", K::ENDS.tombstone);
             shelf.remove(&name)?;
             shelf.put(&name, &sign(&Tombstone::<K>::new(link, number, now), key))?;
-        } else if !entry.is_deleted() {
+        } else if !entry.is_deleted() || entry.is_lost() {
+            // What is lost was not there to be deleted; who finds it may be putting it back just now.
             continue;
         }
         shelf.remove(&format!("{id}{}", K::ENDS.archive))?;

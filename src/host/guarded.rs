@@ -36,7 +36,7 @@ pub fn folder(folder: &str) -> Result<PathBuf, HostError> {
     for entry in fs::read_dir(&path).map_err(HostError::file("list", &*shown))? {
         let file = entry.map_err(HostError::file("list", &*shown))?.path();
         let meta = look(&file)?;
-        // Of a link everybody may write the mode, and nobody follows one there.
+        // A link has no mode of its own, and none is followed there.
         if !meta.is_symlink() {
             guarded(&file, &meta, false, folder)?;
         }

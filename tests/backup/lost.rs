@@ -103,6 +103,13 @@ on_hosts! {
         assert_eq!(subjects, [&ids[1], &ids[2], &rows_id]);
         assert!(forgotten.iter().all(|record| record["payload"]["by"] == "carol" && record["payload"]["reason"] == "the disk burnt"));
         holdfast(host, &["evidence", "verify"]).ok().unwrap();
+        let told = holdfast(host, &["backup", "status"]).stdout;
+        assert!(told.contains("signer-db: 3 are lost, as a person has said; see: "), "{told}");
+        assert_eq!(backup(host, &["status"]).1["backups"][0]["lost"], serde_json::json!([ids[1], ids[2], rows_id]));
+        let told = holdfast(host, &["backup", "list"]).stdout;
+        assert!(told.contains(&format!("{} lost; carol has said so: the disk burnt", ids[1])), "{told}");
+        let told = holdfast(host, &["backup", "restore-rows", &rows_id, "--into", "signer", "--identity", "/root/alice.txt"]);
+        assert!(told.status == Some(65) && told.stderr.contains("it is lost, carol has said"), "{told}");
 
         // What is made next comes after what is there, under a number that none had.
         let next = make(host, true);

@@ -147,7 +147,8 @@ fn standing_text(
     let none = "no row of it is known to come back but from a dump";
     point(" of DKG rows", told.rows_point, back, none)?;
     if !told.lost.is_empty() {
-        out.line(format!("{name}: lost, as a person has said: {}", told.lost.join(", ")))?;
+        let (count, list) = (told.lost.len(), "holdfast backup list, holdfast backup rows");
+        out.line(format!("{name}: {count} are lost, as a person has said; see: {list}"))?;
     }
     if let Some(newest) = standing.newest.filter(|entry| entry.proven().is_none()) {
         out.line(format!("{name}: newest: {}", shown::text_of(context, newest)))?;
