@@ -239,7 +239,12 @@ fn media_are_held_to_the_record(host: &Host, export: &str) {
         sh(host, &format!("rm {folder}/* && cp -a /root/bobs/* {folder}/"));
     }
     assert_eq!(inspect(host, &[export, "--medium", "/media/bob"]).0, Some(0));
-    sh(host, &format!("sed -i '3s/^./A/' /media/alice/holdfast-{export}-*/signer.age"));
+    sh(
+        host,
+        &format!(
+            "sed -i -e '3s/^A/+/' -e t -e '3s/^./A/' /media/alice/holdfast-{export}-*/signer.age"
+        ),
+    );
     let (exit, shown) = inspect(host, &[export, "--medium", "/media/alice"]);
     assert_eq!(exit, Some(2));
     let fault = shown["faults"][0].as_str().unwrap();

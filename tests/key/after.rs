@@ -45,7 +45,10 @@ pub(super) fn everything(host: &Host, export: &str, key: &str) {
 fn each_copy(host: &Host, export: &str) {
     let (exit, both) = drilled(host, export, &[&ALICE[..], &BOB].concat());
     assert_eq!((exit, both["drill"]["copies"].as_array().unwrap().len()), (Some(0), 2), "{both}");
-    sh(host, "cp -a /media/bob /root/bob && sed -i '3s/^./+/' /root/bob/holdfast-*/signer.age");
+    sh(
+        host,
+        "cp -a /media/bob /root/bob && sed -i -e '3s/^+/A/' -e t -e '3s/^./+/' /root/bob/holdfast-*/signer.age",
+    );
     let bad = ["--medium", "/root/bob", "--identity", "/root/k/bob.txt"];
     let (exit, told) = drilled(host, export, &[&ALICE[..], &bad].concat());
     let copies = &told["drill"]["copies"];

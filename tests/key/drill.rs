@@ -200,7 +200,7 @@ fn drills(host: &Host, export: &str, backup: &str) {
         host,
         &format!(
             "pdftotext -layout /media/bob/holdfast-{export}-*/signer.pdf - | grep -E '^ *[0-9]+  .* [0-9a-f]{{4}} *$' >/root/typed
-            cp -a /media/alice /root/tampered && sed -i '3s/^./+/' /root/tampered/holdfast-{export}-*/signer.age"
+            cp -a /media/alice /root/tampered && sed -i -e '3s/^+/A/' -e t -e '3s/^./+/' /root/tampered/holdfast-{export}-*/signer.age"
         ),
     );
     let paper =
