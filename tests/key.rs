@@ -37,6 +37,15 @@ fn prepare(host: &Host) {
     host.push("/root/scan.pl", include_str!("key/scan.pl"), 0o600).unwrap();
 }
 
+/// Takes out what is mounted for somebody. A service of the host's that is just being started, with a view of the mounts of its
+/// own, holds each of them for a moment: `umount` says that it is busy then. What stays busy fails.
+fn take_out(host: &Host, who: &str) {
+    sh(
+        host,
+        &format!("for _ in $(seq 100); do umount /media/{who} && exit 0; sleep 0.1; done; exit 1"),
+    );
+}
+
 fn carry(host: &Host, verb: &str) -> Output {
     holdfast(host, &["key", verb, PLAN, "--answers", "/root/k/answers.toml"])
 }

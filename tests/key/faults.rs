@@ -70,7 +70,8 @@ on_hosts! {
 
 /// The calls that bring a medium onto its device, each of them failing by itself: strace fails those about the medium only.
 fn a_medium_that_is_not_synced_does_not_count(host: &Host) {
-    sh(host, "umount /media/bob; rm -rf /media/alice/*");
+    take_out(host, "bob");
+    sh(host, "rm -rf /media/alice/*");
     refused(host, "export", 1);
     sh(host, "mount -t tmpfs -o size=1M medium /media/bob");
     let name = sh(host, "ls /var/lib/holdfast/ceremonies | grep -- -export | tail -n 1");
