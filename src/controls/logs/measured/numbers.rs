@@ -63,7 +63,7 @@ pub(super) fn holes(ranges: impl IntoIterator<Item = Range>) -> Vec<Hole> {
     for range in ranges {
         let elsewhere = |so_far: &Range| -> u64 {
             let of_users = users.iter().filter(|user| user.count != range.count);
-            of_users.map(|user| user.between(so_far, &range)).sum()
+            of_users.fold(0, |all: u64, user| all.saturating_add(user.between(so_far, &range)))
         };
         let Some(so_far) = seen.as_mut().filter(|so_far| so_far.count == range.count) else {
             seen = Some(range);
