@@ -14,10 +14,14 @@ use crate::{
         change::{Change, FileState, RunVerb, Step},
         check::{Judgement, Verdict},
     },
+    host::bus::UnitStatus,
 };
 
 /// A file may look this much younger than the clock, which is read in whole seconds.
 const CLOCK_SLACK_MICROS: u64 = 2_000_000;
+
+/// Within how long of its end a journald that begins is its restart, which takes some hundredths of a second.
+const RESTART_MICROS: u64 = 10_000_000;
 
 /// Both sides.
 #[derive(Debug)]
@@ -170,7 +174,7 @@ impl Compared {
             (Ok(_), Ok(unit)) if !unit.is_running() => {
                 Verdict::Differs { observed: format!("{JOURNALD} is {}", unit.active) }
             }
-            (Ok(written), Ok(unit)) => judge_written(written, unit.begun),
+            (Ok(written), Ok(unit)) => judge_written(written, first_word(unit)),
         };
         Judgement::new(checks::PERSISTENT, expected, verdict)
     }
@@ -235,6 +239,14 @@ fn verdict(wish: &Wish, merged: &Merged<'_>) -> Verdict {
         ));
     }
     Verdict::Differs { observed }
+}
+
+/// Since when what is written is the word of the journald that runs. systemd notes a start once the process is on its way,
+/// which may have written its first entry by then, and nothing else for a while: after a restart it is when the one before had
+/// ended.
+fn first_word(unit: &UnitStatus) -> u64 {
+    let pause = unit.begun.checked_sub(unit.ended);
+    if pause.is_some_and(|pause| pause <= RESTART_MICROS) { unit.ended } else { unit.begun }
 }
 
 /// Whether journald writes to the disk: entries there are younger than journald itself, and than those in memory.

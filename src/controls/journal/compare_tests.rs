@@ -226,6 +226,21 @@ fn a_clock_that_was_set_back_is_no_drift() {
 }
 
 #[test]
+fn what_journald_writes_before_systemd_has_noted_its_start_is_its_own() {
+    let written = |tail: u64, ended: u64| {
+        let unit = UnitStatus { ended, ..unit("active") };
+        let disk = OnDisk::Journal(head(tail));
+        let (disk_path, memory_path) = (String::new(), String::new());
+        judge_written(&Written { disk_path, disk, memory_path, memory: None }, first_word(&unit))
+    };
+    let holds = |verdict: Verdict| matches!(verdict, Verdict::Holds { .. });
+    assert!(holds(written(STARTED - 1_000, STARTED - 50_000)));
+    assert!(!holds(written(STARTED - 60_000, STARTED - 50_000)), "of the one before");
+    assert!(!holds(written(STARTED - 1_000, STARTED - 60_000_000)), "no restart");
+    assert!(!holds(written(STARTED - 1_000, 0)) && !holds(written(STARTED - 1_000, STARTED + 1)));
+}
+
+#[test]
 fn persistence_is_judged_by_what_was_written() {
     type Case = (OnDisk, Option<Head>, Option<&'static str>);
     let archived = Head { archived: true, ..head(AFTER) };

@@ -30,6 +30,9 @@ const DROP_IN_DIRS: &[&str] = &[
     "/usr/lib/systemd/journald.conf.d",
 ];
 
+/// How often the heads of the journal's files are read until they are of one moment.
+const LOOKS: usize = 3;
+
 /// The main file. Debian 12's systemd reads the first of these only, later ones the first that is there.
 const MAIN_FILES: &[&str] = &[
     "/etc/systemd/journald.conf",
@@ -217,10 +220,18 @@ fn written(host: &Reader) -> Result<Written, String> {
             Some(Ok(header)) => OnDisk::Journal(header.into()),
         })
     };
-    let disk = head(&disk_path)?;
-    let memory = match head(&memory_path)? {
-        OnDisk::Journal(header) => Some(header),
-        OnDisk::Missing | OnDisk::Other => None,
-    };
-    Ok(Written { disk_path, disk, memory_path, memory })
+    let mut disk = head(&disk_path)?;
+    let mut looks = 1;
+    loop {
+        let memory = match head(&memory_path)? {
+            OnDisk::Journal(header) => Some(header),
+            OnDisk::Missing | OnDisk::Other => None,
+        };
+        // Flushed between the two looks, entries would be in neither; on a busy host something is written at any time.
+        let again = head(&disk_path)?;
+        if again == disk || looks == LOOKS {
+            return Ok(Written { disk_path, disk: again, memory_path, memory });
+        }
+        (disk, looks) = (again, looks + 1);
+    }
 }

@@ -39,8 +39,10 @@ pub struct UnitStatus {
     pub changed: u64,
     /// When it last became active, likewise.
     pub started: u64,
-    /// When its last start was begun, likewise: before its process was.
+    /// When its last start was begun, likewise. On a busy machine systemd notes that when the process is at work already.
     pub begun: u64,
+    /// When it last had ended, likewise.
+    pub ended: u64,
     /// Where its unit file is; empty where it has none.
     pub fragment: String,
     /// Where its drop-ins are.
@@ -81,6 +83,7 @@ pub(super) struct UnitProperties {
     state_change_timestamp: Option<u64>,
     active_enter_timestamp: Option<u64>,
     inactive_exit_timestamp: Option<u64>,
+    inactive_enter_timestamp: Option<u64>,
     fragment_path: Option<String>,
     drop_in_paths: Option<Vec<String>>,
     required_by: Option<Vec<String>>,
@@ -108,6 +111,7 @@ impl From<UnitProperties> for UnitStatus {
             changed: found.state_change_timestamp.unwrap_or_default(),
             started: found.active_enter_timestamp.unwrap_or_default(),
             begun: found.inactive_exit_timestamp.unwrap_or_default(),
+            ended: found.inactive_enter_timestamp.unwrap_or_default(),
             fragment: found.fragment_path.unwrap_or_default(),
             drop_ins: found.drop_in_paths.unwrap_or_default(),
             wanted_by: pulled.into_iter().flatten().flatten().collect(),
