@@ -152,19 +152,26 @@ on_hosts! {
         typist.reads_bag("usb-2", "B-2");
         typist.answers("serial is not as it should be: usb-2: the device tells none. Why do you accept that?", "");
         typist.sees("serial (usb-2: the device tells none); once more");
+        // What is accepted of one stick is not of the next: this one is full.
+        exchange(host, "bob", "-t tmpfs -o size=4k medium");
+        typist.answers(question, "yes");
+        typist.answers("Why do you accept that?", "the label came off");
+        typist.answers("Do you accept it, too, because: the label came off?", "yes");
+        typist.sees("is full: nothing on it counts; once more");
+        exchange(host, "bob", GOOD);
         typist.answers(question, "yes");
         // What looks like a key is no reason, and no end.
         typist.answers("Why do you accept that?", KEY);
         typist.sees("64 or 66 hexadecimal digits are a key, or look like one");
-        typist.answers("Why do you accept that?", "the label came off");
-        typist.answers("Do you accept it, too, because: the label came off?", "yes");
+        typist.answers("Why do you accept that?", "it never had one");
+        typist.answers("Do you accept it, too, because: it never had one?", "yes");
         typist.sees("usb-2: written, and reads back as what was opened");
         typist.signs_later();
         let (exit, shown) = typist.ends();
         assert_eq!(exit, 2, "{shown}");
 
         let record = transcript(host);
-        assert_eq!((count(&record, "\"step\":\"sealed\""), count(&record, "\"step\":\"refused\"")), (1, 5), "{record}");
+        assert_eq!((count(&record, "\"step\":\"sealed\""), count(&record, "\"step\":\"refused\"")), (1, 6), "{record}");
         assert!(!record.contains(MIDDLE), "{record}");
         let name = sh(host, "holdfast key inspect | tail -n 1 | cut -d' ' -f1");
         let page = holdfast(host, &["key", "inspect", name.trim()]).stdout;
