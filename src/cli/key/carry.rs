@@ -45,6 +45,7 @@ pub(super) fn run(context: &Context, args: &Args, kind: Kind) -> Result<Exit, Fa
         Some(script) => script,
         None => &mut terminal,
     };
+    let people = known.as_ref().map_or(&[][..], |known| &known.people);
     let watch = &mut Said(context);
     let beside = || rows::beside(context, named.plan());
     let start = prepare(&named, kind, known.as_ref(), beside, Shelf::of_host(), ask, watch)?;
@@ -55,7 +56,7 @@ pub(super) fn run(context: &Context, args: &Args, kind: Kind) -> Result<Exit, Fa
                 "{name} of this plan is done: no key is read, and what is left are its signatures"
             ));
             context.out.line(&name)?;
-            let signed = reopen(Shelf::of_host(), &name, ask, watch)?;
+            let signed = reopen(Shelf::of_host(), &name, people, ask, watch)?;
             return Ok(ended(context, kind, &name, &signed));
         }
     };
@@ -65,7 +66,7 @@ pub(super) fn run(context: &Context, args: &Args, kind: Kind) -> Result<Exit, Fa
     carry_out(&mut prepared, named.plan(), ask, watch)?;
     // Whatever becomes of the signatures, this is where they belong.
     context.out.line(&name)?;
-    let signed = close(&prepared.going, named.plan(), ask, watch)?;
+    let signed = close(&prepared.going, named.plan(), people, ask, watch)?;
     for id in script.iter().flat_map(Script::unused) {
         context.out.warn(&format!("the answer to `{id}` was not asked for"));
     }
