@@ -162,7 +162,10 @@ fn rows_are_wanted(host: &Host) {
 /// Exports, and has the rows out of reach as soon as every medium has them: neither the paper nor the signatures need them.
 fn without_rows(host: &Host) -> String {
     let profile = "/etc/holdfast/profile.toml";
-    sh(host, "cp /root/k/answers.toml /root/all && sed -i '/^\"paper.usb-2\"/d' /root/k/answers.toml");
+    sh(
+        host,
+        "cp /root/k/answers.toml /root/all && sed -i '/^\"paper.usb-2\"/d' /root/k/answers.toml",
+    );
     let stopped = carry(host, "export");
     let why = "the file of answers has none to `paper.usb-2`";
     assert!(stopped.status == Some(1) && stopped.stderr.contains(why), "{}", stopped.stderr);

@@ -59,8 +59,11 @@ pub(super) fn beside(context: &Context, plan: &Plan) -> Result<Vec<FileBeside>, 
         now: clock::now(),
     };
     if let Some(why) = looks.lacking(&manifest.of.rows) {
-        return Err(Failure::new(Exit::Failed, format!("{} is not put beside the key: {why}", manifest.id))
-            .hint(format!("holdfast backup watch {name}")));
+        return Err(Failure::new(
+            Exit::Failed,
+            format!("{} is not put beside the key: {why}", manifest.id),
+        )
+        .hint(format!("holdfast backup watch {name}")));
     }
     for custodian in &plan.custodians {
         if !manifest.recipients.values().any(|to| *to == custodian.recipient.to_string()) {
@@ -207,7 +210,7 @@ mod tests {
         let told = lacking(Some(note(&[row("b", Status::Verified)])), "", 1_000);
         assert_eq!(told, "it has not b (verified)");
         let told = lacking(Some(note(&saved)), "", 1_301);
-        assert_eq!(told, "nobody has looked for new rows for 301s; at most 5m is allowed");
+        assert_eq!(told, "nobody has looked for new rows for 5m1s; at most 5m is allowed");
         let told = lacking(Some(note(&saved)), "", 999);
         assert!(told.ends_with("1970-01-01T00:16:40Z, which is in the future"), "{told}");
         let told = lacking(Some(note(&saved)), "no server", 1_000);

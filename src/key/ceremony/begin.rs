@@ -156,8 +156,7 @@ pub fn prepare<E: From<CeremonyError>>(
     let room = room::look();
     let interrupted = earlier.interrupted(named, kind);
     let is_written = |going: &Going| left(going.transcript(), plan).is_empty();
-    let fetched =
-        if interrupted.as_ref().is_some_and(is_written) { None } else { Some(beside()?) };
+    let fetched = if interrupted.as_ref().is_some_and(is_written) { None } else { Some(beside()?) };
     let found = match interrupted {
         Some(going) => go_on(going, plan.media.len(), &room, ask, watch)?,
         None => None,
