@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     CeremonyError,
     look::shown,
-    open::custodian,
     no_more,
+    open::custodian,
     records::{note, noted},
     sign::plan_of,
 };
