@@ -284,7 +284,7 @@ on_hosts! {
         for (from, to, exit, why) in [
             ("operator = \"carol\"", "operator = \"mallory\"", 1, "the operator of this plan is carol, and not mallory"),
             ("clock = \"yes\"", "clock = \"no\"", 1, "the clock is wrong"),
-            ("operator\" = \"B-1\"", "operator\" = \"B-7\"", 1, "B-7 is not the number that the plan has for the bag of medium usb-1"),
+            ("operator\" = \"B-1\"", "operator\" = \"B-7\"", 1, "this is not the number that the plan has for the bag of medium usb-1"),
             ("clock = \"yes\"", "", 1, "the file of answers has none to `clock`"),
         ] {
             sh(host, &format!("sed -i 's/{from}/{to}/' /root/k/answers.toml"));

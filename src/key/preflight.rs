@@ -6,14 +6,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    plan::{Plan, Role, RoleName},
+    plan::{Custodian, Plan, Role, RoleName},
     signature::fingerprint,
 };
 use crate::{
     host::room::Room,
     profile::{
         schema::Person,
-        types::{SshKey, Until},
+        types::{SshKey, Until, UserName},
     },
 };
 
@@ -242,6 +242,42 @@ pub fn stranger(people: &[Person], role: &Role, at: Timestamp) -> Option<String>
     if !has(person, ssh_key) {
         return Some(format!("the profile has another key of {name}"));
     }
+    person.is_here(at).err().map(|until| left(person, until))
+}
+
+/// Why an operator or a witness signs nothing more at a moment; `None`: they do. Where the profile names nobody it says nothing,
+/// and where the plan makes an exception of them only that they have left.
+pub fn signs_no_more(
+    plan: &Plan,
+    people: &[Person],
+    role: RoleName,
+    at: Timestamp,
+) -> Option<String> {
+    let role = plan.role(role);
+    if people.is_empty() || excepted(plan, Check::People).is_some() {
+        return gone(people, &role.name, at);
+    }
+    stranger(people, role, at)
+}
+
+/// The same of what a custodian shows that they can open.
+pub fn shows_no_more(
+    plan: &Plan,
+    people: &[Person],
+    custodian: &Custodian,
+    at: Timestamp,
+) -> Option<String> {
+    let name = &custodian.name;
+    let is_asked = !people.is_empty() && excepted(plan, Check::Recipients).is_none();
+    if is_asked && !people.iter().any(|person| person.name == *name) {
+        return Some(format!("{name} is not in the profile"));
+    }
+    gone(people, name, at)
+}
+
+/// Why somebody of that name has left.
+fn gone(people: &[Person], name: &UserName, at: Timestamp) -> Option<String> {
+    let person = people.iter().find(|person| person.name == *name)?;
     person.is_here(at).err().map(|until| left(person, until))
 }
 

@@ -173,3 +173,39 @@ fn those_for_whom_keys_are_sealed_are_known_to_the_profile() {
     assert_eq!(seen(&[of("alice", Some(0)), left]), (false, told.to_owned()));
     assert_eq!(recipients(&plan, None).seen, "this host has no profile that names people");
 }
+
+#[test]
+fn those_who_have_left_sign_and_show_nothing_more() {
+    let kept = plan(
+        "[[exception]]\ncheck = \"people\"\nreason = \"a test\"\n[[exception]]\ncheck = \"recipients\"\nreason = \"a test\"",
+    );
+    let plan = plan("");
+    let at = good().now.unwrap();
+    let of = |name: &str, key: Option<&SshKey>, until: &str| Person {
+        until: Some(until.parse().unwrap()),
+        ..person(name, key)
+    };
+    let (today, gone) = ("2026-11-21", "2026-11-20");
+    let dave = Some(&plan.witness.ssh_key);
+    let signs = |plan: &Plan, people: &[Person]| {
+        signs_no_more(plan, people, RoleName::Witness, at).unwrap_or_default()
+    };
+    let left = "dave is in the profile until 2026-11-20 only";
+    assert_eq!(signs(&plan, &[of("dave", dave, today)]), "");
+    assert_eq!(signs(&plan, &[]), "", "the profile names nobody");
+    assert_eq!(signs(&plan, &[of("dave", dave, gone)]), left);
+    assert_eq!(signs(&plan, &[of("erin", dave, today)]), "dave is not in the profile");
+    assert_eq!(signs(&kept, &[of("erin", dave, today)]), "", "the plan lets it be");
+    assert_eq!(signs(&kept, &[of("dave", None, gone)]), left);
+
+    let shows = |plan: &Plan, people: &[Person]| {
+        shows_no_more(plan, people, &plan.custodians[0], at).unwrap_or_default()
+    };
+    let left = "alice is in the profile until 2026-11-20 only";
+    assert_eq!(shows(&plan, &[of("alice", None, today)]), "");
+    assert_eq!(shows(&plan, &[]), "");
+    assert_eq!(shows(&plan, &[of("alice", None, gone)]), left);
+    assert_eq!(shows(&plan, &[of("bob", None, today)]), "alice is not in the profile");
+    assert_eq!(shows(&kept, &[of("bob", None, today)]), "");
+    assert_eq!(shows(&kept, &[of("alice", None, gone)]), left);
+}

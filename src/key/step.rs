@@ -71,7 +71,7 @@ pub enum Step {
     Refused {
         /// The question's id.
         question: String,
-        /// The answer.
+        /// The answer where it was `yes`; of any other only that it was wrong.
         answer: String,
         /// What was wrong.
         why: String,

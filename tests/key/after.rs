@@ -215,6 +215,7 @@ fn told_by_verify_and_retired(host: &Host, export: &str, folder: &str) {
         host,
         "printf '\"signature.operator\" = \"/root/operator.sig\"\\n\"signature.witness\" = \"/root/witness.sig\"\\n' >/root/sign.toml",
     );
+    ended::nothing_newer(host, export);
     let signed = holdfast(host, &["key", "sign", export, "--answers", "/root/sign.toml"]);
     assert_eq!(signed.status, Some(0), "{}", signed.stderr);
     // Bob's paper was never read again; alice's neither.

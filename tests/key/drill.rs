@@ -29,6 +29,7 @@ age_recipient = "$(age-keygen -y bob.txt)"
 database = "signer"
 to = ["alice", "bob"]
 keep_free = "1M"
+watched_within = "1d"
 lock_timeout = "1s"
 PROFILE
 for who in alice bob; do ssh-keygen -q -t ed25519 -N '' -C $who -f $who.ssh; done
@@ -90,8 +91,12 @@ on_hosts! {
         let listed: Value = serde_json::from_str(&listed.stdout).unwrap();
         let id = listed["backups"][0]["id"].as_str().unwrap().to_owned();
         rows_are_wanted(host);
-        done(host, "rehearse");
-        let export = done(host, "export");
+        let rehearsed = carry(host, "rehearse");
+        assert_eq!(rehearsed.status, Some(2), "{}{}", rehearsed.stdout, rehearsed.stderr);
+        let mut lines = rehearsed.stderr.lines();
+        let told = lines.find(|line| line.starts_with("DKG rows: signer-db-rows-"));
+        assert!(told.is_some_and(|it| it.contains(", 2 rows as of ")), "{}", rehearsed.stderr);
+        let export = without_rows(host);
         let export = export.as_str();
         rows_are_there(host);
 
@@ -140,6 +145,40 @@ fn rows_are_wanted(host: &Host) {
     refused("bob could not open signer-db-rows-");
     sh(host, &format!("cp /root/profile {profile}"));
     watch();
+    // What the watch does not know to be all is not taken for it: it cannot look, or nobody has for long.
+    sql(host, "ALTER ROLE \"holdfast-backup\" NOLOGIN");
+    assert_ne!(holdfast(host, &["backup", "watch", "signer-db"]).status, Some(0));
+    refused("is not put beside the key: the last look at the database failed: ");
+    refused("holdfast backup watch signer-db");
+    sql(host, "ALTER ROLE \"holdfast-backup\" LOGIN");
+    watch();
+    let later = late::at(host, "2090-01-01 12:00:00", "rehearse");
+    let why = "is not put beside the key: nobody has looked for new rows for ";
+    assert!(later.status == Some(1) && later.stderr.contains(why), "{}", later.stderr);
+    let begun = sh(host, "find /var/lib/holdfast/ceremonies -mindepth 1 -type d");
+    assert_eq!(begun, "", "that was told before anything began");
+}
+
+/// Exports, and has the rows out of reach as soon as every medium has them: neither the paper nor the signatures need them.
+fn without_rows(host: &Host) -> String {
+    let profile = "/etc/holdfast/profile.toml";
+    sh(
+        host,
+        "cp /root/k/answers.toml /root/all && sed -i '/^\"paper.usb-2\"/d' /root/k/answers.toml",
+    );
+    let stopped = carry(host, "export");
+    let why = "the file of answers has none to `paper.usb-2`";
+    assert!(stopped.status == Some(1) && stopped.stderr.contains(why), "{}", stopped.stderr);
+    sh(
+        host,
+        &format!(
+            "cp /root/all /root/k/answers.toml; sed -i.kept 's/^\\[backup.signer-db\\]/[backup.other]/' {profile}"
+        ),
+    );
+    let export = done(host, "export");
+    assert_eq!(done(host, "export"), export, "it takes signatures");
+    sh(host, &format!("mv {profile}.kept {profile}"));
+    export
 }
 
 /// They are, and come back from a medium into a migrated database.

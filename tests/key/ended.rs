@@ -99,3 +99,35 @@ pub(super) fn those_who_left(host: &Host, check: &str) {
     assert!(nothing_more.contains(why), "{nothing_more}");
     sh(host, "mv /etc/holdfast/profile.toml.kept /etc/holdfast/profile.toml");
 }
+
+/// With the signatures of a transcript that are not taken yet: those who have left give none, and no receipt.
+pub(super) fn nothing_newer(host: &Host, export: &str) {
+    let gone = |who: &str, words: &[&str]| {
+        sh(
+            host,
+            &format!(
+                "sed -i.kept '/^name = \"{who}\"/a until = 2020-01-01' /etc/holdfast/profile.toml"
+            ),
+        );
+        let refused = holdfast(host, &[&["key"], words].concat());
+        let why = format!("{who} is in the profile until 2020-01-01 only, and signs nothing more");
+        assert!(refused.stderr.contains(&why), "{}{}", refused.stdout, refused.stderr);
+        assert!(refused.stderr.contains("holdfast key retire"), "{}", refused.stderr);
+        assert_eq!(refused.status, Some(1));
+        sh(host, "mv /etc/holdfast/profile.toml.kept /etc/holdfast/profile.toml");
+    };
+    let folder = format!("/var/lib/holdfast/ceremonies/{export}");
+    gone("dave", &["sign", export, "--answers", "/root/sign.toml"]);
+    sh(host, &format!("test ! -e {folder}/transcript.jsonl.witness.sig"));
+    let challenge = holdfast(host, &["key", "prove", export, "alice"]).ok().unwrap().stdout;
+    host.push("/root/challenge", &challenge, 0o600).unwrap();
+    sh(
+        host,
+        "cd /root; rm -f receipt*; age -d -i k/alice.txt challenge >receipt
+        ssh-keygen -q -Y sign -n holdfast-receipt@v1 -f k/alice.ssh receipt",
+    );
+    let proofs = sh(host, &format!("cat {folder}/proofs.jsonl"));
+    let receipt = ["--receipt", "/root/receipt", "--signature", "/root/receipt.sig"];
+    gone("alice", &[&["prove", export, "alice"][..], &receipt].concat());
+    assert_eq!(sh(host, &format!("cat {folder}/proofs.jsonl")), proofs);
+}

@@ -3,14 +3,19 @@
 
 use super::*;
 
-/// The export's command on the first day after the plan's last one; that is what the program is told.
-fn late(host: &Host) -> Output {
+/// A ceremony's command at a time that the program is told.
+pub(super) fn at(host: &Host, time: &str, verb: &str) -> Output {
     let library = "$(ls /usr/lib/*/faketime/libfaketime.so.1)";
     host.sh(&format!(
-        "LD_PRELOAD={library} FAKETIME='2100-01-01 12:00:00' FAKETIME_DONT_FAKE_MONOTONIC=1 NO_FAKE_STAT=1 \
-         exec holdfast key export {PLAN} --answers /root/k/answers.toml"
+        "LD_PRELOAD={library} FAKETIME='{time}' FAKETIME_DONT_FAKE_MONOTONIC=1 NO_FAKE_STAT=1 \
+         exec holdfast key {verb} {PLAN} --answers /root/k/answers.toml"
     ))
     .unwrap()
+}
+
+/// The export's on the first day after the plan's last one.
+fn late(host: &Host) -> Output {
+    at(host, "2100-01-01 12:00:00", "export")
 }
 
 fn answer(host: &Host, id: &str, text: &str) {

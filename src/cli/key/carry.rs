@@ -39,15 +39,16 @@ pub(super) fn run(context: &Context, args: &Args, kind: Kind) -> Result<Exit, Fa
     host::require_root(context)?;
     let named = read(context, &args.plan)?;
     let known = known(context)?;
-    let beside = rows::beside(context, named.plan())?;
     let mut script = args.answers.as_deref().map(script).transpose()?;
     let mut terminal = Terminal::new(&context.out);
     let ask: &mut dyn Ask = match script.as_mut() {
         Some(script) => script,
         None => &mut terminal,
     };
+    let people = known.as_ref().map_or(&[][..], |known| &known.people);
     let watch = &mut Said(context);
-    let start = prepare(&named, kind, known.as_ref(), Shelf::of_host(), ask, watch)?;
+    let beside = || rows::beside(context, named.plan());
+    let start = prepare(&named, kind, known.as_ref(), beside, Shelf::of_host(), ask, watch)?;
     let mut prepared = match start {
         Start::Ceremony(prepared) => prepared,
         Start::ToSign(name) => {
@@ -55,17 +56,17 @@ pub(super) fn run(context: &Context, args: &Args, kind: Kind) -> Result<Exit, Fa
                 "{name} of this plan is done: no key is read, and what is left are its signatures"
             ));
             context.out.line(&name)?;
-            let signed = reopen(Shelf::of_host(), &name, ask, watch)?;
+            let signed = reopen(Shelf::of_host(), &name, people, ask, watch)?;
             return Ok(ended(context, kind, &name, &signed));
         }
     };
     let name = prepared.going.transcript().begun().map_or(String::new(), |it| it.ceremony.clone());
     let verb = if prepared.resumed { "goes on" } else { "begins" };
     context.out.say(format!("{} {name} {verb}", kind.as_str()));
-    carry_out(&mut prepared, named.plan(), &beside, ask, watch)?;
+    carry_out(&mut prepared, named.plan(), ask, watch)?;
     // Whatever becomes of the signatures, this is where they belong.
     context.out.line(&name)?;
-    let signed = close(&prepared.going, named.plan(), ask, watch)?;
+    let signed = close(&prepared.going, named.plan(), people, ask, watch)?;
     for id in script.iter().flat_map(Script::unused) {
         context.out.warn(&format!("the answer to `{id}` was not asked for"));
     }

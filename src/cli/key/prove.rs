@@ -46,7 +46,8 @@ pub(super) fn prove(context: &Context, args: &ProveArgs) -> Result<Exit, Failure
         return Ok(Exit::Ok);
     };
     let (receipt, signature) = (text(receipt)?, text(signature)?);
-    let proof = receive(shelf, name, who, receipt.as_bytes(), signature.as_bytes())?;
+    let people = people(context)?;
+    let proof = receive(shelf, name, who, receipt.as_bytes(), signature.as_bytes(), &people)?;
     let payload = json!({ "act": "proof", "ceremony": name, "proof": proof });
     record_act(context, kind::CEREMONY, who, payload);
     let how = if proof.signed.touched { ", hardware key touched" } else { "" };

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::{
     carry::{Said, script},
+    people,
     terminal::Terminal,
 };
 use crate::{
@@ -34,7 +35,8 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
         Some(script) => script,
         None => &mut terminal,
     };
-    let signed = reopen(Shelf::of_host(), &args.name, ask, &mut Said(context))?;
+    let people = people(context)?;
+    let signed = reopen(Shelf::of_host(), &args.name, &people, ask, &mut Said(context))?;
     if signed.is_complete() {
         context.out.say(format!("{}: signed by both", args.name));
         return Ok(Exit::Ok);

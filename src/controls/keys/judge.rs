@@ -68,6 +68,16 @@ impl<'a> Seen<'a> {
         now: Timestamp,
     ) -> Self {
         let public = rules.public.map(|public| public.key().to_string());
+        // Where the profile does not say which key it is, the exports of that name that count do.
+        let named = |export: &'a Export| export.keys.iter().filter(|(key, _)| key == name);
+        let is_good = |export: &&Export| {
+            let counts = export.fault.is_none() && export.retired.is_none();
+            counts && lacks(people, export).is_none()
+        };
+        let halves: Vec<&str> = match &public {
+            Some(public) => vec![public],
+            None => all.iter().filter(is_good).flat_map(named).filter_map(half).collect(),
+        };
         let (mut exports, mut open, mut renamed) = (Vec::new(), Vec::new(), Vec::new());
         let (mut others, mut faulty) = (Vec::new(), Vec::new());
         for export in all.iter().filter(|export| export.retired.is_none()) {
@@ -77,7 +87,8 @@ impl<'a> Seen<'a> {
             }
             match export.keys.iter().find(|(key, _)| key == name) {
                 None => {
-                    let same = |(_, found): &&(String, _)| public.is_some() && *found == public;
+                    let same =
+                        |key: &&(String, _)| half(key).is_some_and(|it| halves.contains(&it));
                     renamed.extend(export.keys.iter().find(same).map(|(key, _)| (export, &**key)));
                 }
                 Some(_) if export.done.is_none() => open.extend(unresolved(people, export)),
@@ -214,6 +225,11 @@ impl<'a> Seen<'a> {
         }
         verdict(&bad, &good)
     }
+}
+
+/// The public half of a key in an export, where it has one.
+fn half((_, public): &(String, Option<String>)) -> Option<&str> {
+    public.as_deref()
 }
 
 /// What an export lacks to be one that two people of the profile made and signed, who were there when it was done. Whom the plan

@@ -246,6 +246,14 @@ fn only_exports_of_this_key_that_are_in_use_count() {
     assert_eq!(judged(&rules, vec![other()])[0], (false, "other has it as x".into()));
     let [(is_good, told), ..] = judged(&rules, vec![export(20), other()]);
     assert!(!is_good && told.ends_with("; other has it as x"), "{told}");
+    // Where the profile does not say which key it is, those exports do that count.
+    let [(is_good, told), ..] = judged("", vec![export(20), other()]);
+    assert!(!is_good && told.ends_with("; other has it as x"), "{told}");
+    let own = |export: Export| judged("", vec![export, other()])[0].1.contains("has it as");
+    assert!(own(export(20)));
+    assert!(!own(Export { signed: false, ..export(20) }), "nobody says so");
+    assert!(!own(Export { retired: retired.clone(), ..export(20) }));
+    assert!(!own(Export { keys: vec![("signer".into(), None)], ..export(20) }));
     let ended = Export { retired: retired.clone(), ..other() };
     assert!(judged(&rules, vec![export(20), ended])[0].0);
     let broken = Export { name: "broken".into(), fault: Some("no".into()), ..Export::default() };

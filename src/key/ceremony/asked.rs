@@ -14,12 +14,15 @@ use crate::{
 /// A number is read wrong once, or twice. After that it is another bag, or somebody guesses.
 const MOST_WRONG: u32 = 3;
 
+/// What is recorded in place of an answer that was wrong.
+const WRONG: &str = "another number";
+
 /// The largest file of what was scanned or typed, in bytes.
 const LARGEST_TYPED: usize = 64 << 10;
 
 impl Prepared {
-    /// The number on the bag, read by both. What is typed is recorded, wrong or not; and nobody is told the plan's, or could
-    /// try until they had it.
+    /// The number on the bag, read by both. Nobody is told the plan's, or could try until they had it. That an answer was
+    /// wrong is recorded, and not what was typed: that may have been meant for another console.
     pub(super) fn ask_bag(
         &mut self,
         medium: &Medium,
@@ -48,14 +51,14 @@ impl Prepared {
                 }
                 wrong += 1;
                 let why = format!(
-                    "{} is not the number that the plan has for the bag of medium {}",
-                    answer.escape_debug(),
+                    "this is not the number that the plan has for the bag of medium {}",
                     medium.name
                 );
+                let answer = WRONG.to_owned();
                 self.going.record(Step::Refused { question, answer, why: why.clone() })?;
                 if wrong == MOST_WRONG {
                     return Err(CeremonyError::No(format!(
-                        "{why}, nor were the others: find out which bag it is; the same command goes on then"
+                        "{why}, nor were those before: find out which bag it is; the same command goes on then"
                     )));
                 }
                 if !ask.again(&why) {

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    CeremonyError, Going, PLAN, RECORD, Watch, acted, beforehand,
+    CeremonyError, FileBeside, Going, PLAN, RECORD, Watch, acted, beforehand,
+    media::left,
     resume::{Earlier, go_on, once_more},
     sign::signed,
     sign_command, signature_of,
@@ -102,6 +103,8 @@ pub struct Prepared {
     pub(super) room: Room,
     /// What was accepted although it is not as it should be: as it was seen.
     pub(super) accepted: Vec<(Check, String)>,
+    /// What goes beside the envelopes of the media that are left.
+    pub(super) beside: Vec<FileBeside>,
     /// Nobody else holds a ceremony as long as this is there.
     shelf: OpenShelf,
 }
@@ -117,24 +120,27 @@ pub enum Start {
 
 /// Begins a ceremony, or goes on with one of this plan that was interrupted. An export that is done is not begun again: it is
 /// to be signed, even when the plan has ended since, and one that is signed takes both to say that they want another. One
-/// that is retired is neither signed nor gone on with.
+/// that is retired is neither signed nor gone on with. What goes beside the envelopes is fetched where a medium is left to be written
+/// only, and before anything is begun.
 ///
 /// # Errors
-/// When the plan is not signed or has ended, the room is not as it must be, or somebody says no.
-pub fn prepare(
+/// When the plan is not signed or has ended, what goes beside the envelopes cannot be had, the room is not as it must be, or
+/// somebody says no.
+pub fn prepare<E: From<CeremonyError>>(
     named: &Named,
     kind: Kind,
     known: Option<&Known>,
+    mut beside: impl FnMut() -> Result<Vec<FileBeside>, E>,
     shelf: Shelf,
     ask: &mut dyn Ask,
     watch: &mut dyn Watch,
-) -> Result<Start, CeremonyError> {
+) -> Result<Start, E> {
     let plan = named.plan();
     let mut files = vec![(PLAN.to_owned(), named.bytes.clone())];
     for role in RoleName::ALL {
         files.push((signature_of(PLAN, role), named.signed(role)?.1));
     }
-    let shelf = shelf.open()?;
+    let shelf = shelf.open().map_err(CeremonyError::from)?;
     let mut earlier = Earlier::read(shelf.shelf())?;
     let exported = if kind == Kind::Export { earlier.exported(named) } else { None };
     // It was done in time, whenever it is signed: of that the plan's last day says nothing.
@@ -144,15 +150,24 @@ pub fn prepare(
         return Ok(Start::ToSign(done.name()));
     }
     if plan.valid_until.is_over(clock::today()) {
-        return Err(CeremonyError::Expired(plan.valid_until.to_string()));
+        return Err(CeremonyError::Expired(plan.valid_until.to_string()).into());
     }
     let exported = exported.map(|done| done.name());
     let room = room::look();
-    let found = match earlier.interrupted(named, kind) {
+    let interrupted = earlier.interrupted(named, kind);
+    let is_written = |going: &Going| left(going.transcript(), plan).is_empty();
+    let fetched = if interrupted.as_ref().is_some_and(is_written) { None } else { Some(beside()?) };
+    let found = match interrupted {
         Some(going) => go_on(going, plan.media.len(), &room, ask, watch)?,
         None => None,
     };
     let resumed = found.is_some();
+    let beside = match fetched {
+        Some(files) => files,
+        None if resumed => Vec::new(),
+        // All was written, and is given up.
+        None => beside()?,
+    };
     let again = match exported {
         Some(name) if !resumed => once_more(&name, plan, ask)?,
         _ => Vec::new(),
@@ -183,7 +198,7 @@ pub fn prepare(
     }
     acted(&going, if resumed { "resumed" } else { "begun" }, None, watch);
     let accepted = Vec::new();
-    let mut prepared = Prepared { going, resumed, kind, room, accepted, shelf };
+    let mut prepared = Prepared { going, resumed, kind, room, accepted, beside, shelf };
     prepared.ask_names(plan, ask)?;
     let mut more = vec![preflight::people(plan, known), preflight::recipients(plan, known)];
     if kind == Kind::Export {

@@ -10,7 +10,7 @@ use crate::key::{
     plan::{KeyKind, Medium, Plan},
     preflight::{Check, Reading, excepted},
     questions::{Ask, Question},
-    transcript::{self, Kind, SealedKey, SealedTo, Step},
+    transcript::{self, Kind, SealedKey, SealedTo, Step, Transcript},
 };
 
 /// A file that is put beside the envelopes, whosever they are: its name, and what is in it.
@@ -23,12 +23,12 @@ pub type FileBeside = (String, Vec<u8>);
 pub fn carry_out(
     prepared: &mut Prepared,
     plan: &Plan,
-    beside: &[FileBeside],
     ask: &mut dyn Ask,
     watch: &mut dyn Watch,
 ) -> Result<(), CeremonyError> {
-    let left = left(prepared, plan);
+    let left = left(prepared.going.transcript(), plan);
     if !left.is_empty() {
+        let beside = std::mem::take(&mut prepared.beside);
         prepared.look_again(plan, ask)?;
         let (child, sealed) = seal(prepared, plan, ask)?;
         acted(&prepared.going, "sealed", None, watch);
@@ -40,7 +40,7 @@ pub fn carry_out(
             ));
         }
         for medium in &left {
-            let place = Place { plan, medium, child: &child, sealed: &sealed, beside };
+            let place = Place { plan, medium, child: &child, sealed: &sealed, beside: &beside };
             place.fill(prepared, ask)?;
             acted(&prepared.going, "medium", Some(medium.name.as_str()), watch);
             watch.done(&format!("{}: written, and reads back as what was opened", medium.name));
@@ -58,8 +58,7 @@ pub fn carry_out(
 }
 
 /// The media of the plan that are not in the transcript.
-fn left<'a>(prepared: &Prepared, plan: &'a Plan) -> Vec<&'a Medium> {
-    let transcript = prepared.going.transcript();
+pub(super) fn left<'a>(transcript: &Transcript, plan: &'a Plan) -> Vec<&'a Medium> {
     let is_written =
         |medium: &&Medium| transcript.written().any(|each| each.medium == medium.name.as_str());
     let left: Vec<&Medium> = plan.media.iter().filter(|medium| !is_written(medium)).collect();

@@ -202,6 +202,13 @@ fn stopped(question: &str) -> CeremonyError {
     CeremonyError::No(format!("`{STOP}` was said to `{question}`; the same command goes on"))
 }
 
+/// The refusal of what somebody signs who does so no more.
+fn no_more(why: &str) -> CeremonyError {
+    CeremonyError::No(format!(
+        "{why}, and signs nothing more: carry out a plan with another, and end this one with `holdfast key retire`"
+    ))
+}
+
 /// How a plan's signature is made, for people to type.
 pub fn sign_command(namespace: &str, file: &Path, to: &str) -> String {
     format!("ssh-keygen -Y sign -n {namespace} -f KEY < {} > {to}", file.display())

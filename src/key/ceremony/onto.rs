@@ -69,6 +69,8 @@ impl Place<'_> {
             if !ask.again(&why) {
                 return Err(error);
             }
+            // Another may be put in now, of which nobody has accepted anything.
+            prepared.accepted.retain(|(check, _)| !check.is_of_a_medium());
         }
     }
 

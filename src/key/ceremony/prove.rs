@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     CeremonyError,
     look::shown,
+    no_more,
     open::custodian,
     records::{note, noted},
     sign::plan_of,
@@ -23,9 +24,11 @@ use crate::{
     host::{binder::Shelf, clock, shield},
     key::{
         plan::Custodian,
+        preflight::shows_no_more,
         signature::{self, Good},
         transcript::digest,
     },
+    profile::schema::Person,
 };
 
 /// The namespace of signatures of receipts (SSHSIG).
@@ -107,13 +110,14 @@ pub(super) fn can_sign(
 /// Takes what a custodian brings back: what was in the challenge, and their signature of it.
 ///
 /// # Errors
-/// When it is not of a challenge that was made for them, was used before, or the signature does not count.
+/// When it is not of a challenge that was made for them, was used before, the signature does not count, or they have left.
 pub fn receive(
     shelf: Shelf,
     name: &str,
     who: &str,
     receipt: &[u8],
     pem: &[u8],
+    people: &[Person],
 ) -> Result<Proof, CeremonyError> {
     let shelf = shelf.open()?;
     let (going, _) = shown(shelf.shelf(), name)?;
@@ -136,8 +140,12 @@ pub fn receive(
     }
     let signed = signature::verify(can_sign(custodian)?, NAMESPACE, receipt, pem)
         .map_err(|fault| CeremonyError::No(format!("the signature of {who}: {fault}")))?;
+    let at = clock::now();
+    if let Some(why) = shows_no_more(&plan, people, custodian, at) {
+        return Err(no_more(&why));
+    }
     let custodian = who.to_owned();
-    let proof = Proof { at: clock::now(), custodian, challenged: found.at, sha256, signed };
+    let proof = Proof { at, custodian, challenged: found.at, sha256, signed };
     note(&going, PROOFS, &proof)?;
     Ok(proof)
 }

@@ -3,16 +3,19 @@
 use std::path::Path;
 
 use super::{
-    CeremonyError, Going, PAGE, PLAN, RECORD, Watch, acted, sign_command, signature_of, until_good,
+    CeremonyError, Going, PAGE, PLAN, RECORD, Watch, acted, no_more, sign_command, signature_of,
+    until_good,
 };
 use crate::{
-    host::{Files, binder::Shelf},
+    host::{Files, binder::Shelf, clock},
     key::{
         plan::{Plan, RoleName},
+        preflight::signs_no_more,
         questions::{Ask, Question},
         signature::{self, Good},
         transcript::{NAMESPACE, digest},
     },
+    profile::schema::Person,
 };
 
 /// Whose signatures of a transcript are there and good.
@@ -38,6 +41,7 @@ impl Signed {
 pub fn reopen(
     shelf: Shelf,
     name: &str,
+    people: &[Person],
     ask: &mut dyn Ask,
     watch: &mut dyn Watch,
 ) -> Result<Signed, CeremonyError> {
@@ -50,16 +54,18 @@ pub fn reopen(
         )));
     }
     let plan = plan_of(&going)?;
-    close(&going, &plan, ask, watch)
+    close(&going, &plan, people, ask, watch)
 }
 
-/// Takes the signatures that there are, and makes the page anew. What is signed is shown before.
+/// Takes the signatures that there are, and makes the page anew. What is signed is shown before. Nobody is known to have signed
+/// before today: of the profile's people those who have left sign nothing more.
 ///
 /// # Errors
 /// When one that is given does not count.
 pub fn close(
     going: &Going,
     plan: &Plan,
+    people: &[Person],
     ask: &mut dyn Ask,
     watch: &mut dyn Watch,
 ) -> Result<Signed, CeremonyError> {
@@ -91,7 +97,10 @@ pub fn close(
             let pem = Files::below("/").head(&path.display().to_string(), limit)?;
             let pem = pem.ok_or_else(|| CeremonyError::No(format!("{answer} does not exist")))?;
             verify(going, plan, role, &pem)?;
-            Ok(Some(pem))
+            match signs_no_more(plan, people, role, clock::now()) {
+                Some(why) => Err(no_more(&why)),
+                None => Ok(Some(pem)),
+            }
         })?;
         let Some(pem) = pem else { continue };
         going.binder.put(&name, &pem)?;

@@ -55,7 +55,8 @@ pub struct Plan {
     pub paper: Option<Paper>,
 
     /// The backup of the host's profile (`[backup.NAME]`) whose newest proven DKG rows are put beside the envelopes: as
-    /// they are, encrypted to its custodians, who must be those of the plan. Absent: none.
+    /// they are, encrypted to its custodians, who must be those of the plan. `holdfast backup watch` must have seen within its
+    /// `watched_within` that they are all. Absent: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<RuleName>,
 
