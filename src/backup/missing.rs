@@ -3,7 +3,8 @@
 //!
 //! What is gone for good stays a finding until a person says so (`holdfast backup forget`). That is recorded in the evidence
 //! log, and signed where the backup was: a [`Tombstone`](super::manifest::Tombstone) with a [`Loss`](super::manifest::Loss)
-//! stands for it from then on, for as long as its file is not there again.
+//! stands for it from then on, until its file is there again: who writes there next takes that word away, so that it is missed
+//! when it goes a second time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -165,6 +166,10 @@ mod tests {
         again.push(stone(&made[1]));
         let found = entries(&again);
         assert!(found.iter().all(|entry| entry.proven().is_some()), "{found:?}");
+        assert!(found.iter().map(Entry::is_found_again).eq([false, true, false]), "{found:?}");
+        // Not while its file is still being written.
+        again[2].bytes -= 1;
+        assert!(!entries(&again).iter().any(Entry::is_found_again));
     }
 
     /// A store that was emptied, or moved, counts from one again; what is said of the old ones spoils none of the new.

@@ -113,6 +113,7 @@ pub fn run(reader: &Reader, job: Job<'_>, is_drill: bool) -> Result<Manifest, Ru
     let claim = Claim::take(patience(backup))?;
     folder::clear::<Database>(&shelf, &key)?;
     let before = folder::entries(shelf.shelf(), name, &key.verifying_key(), Bytes::OfSmall)?;
+    folder::remember(&shelf, &before)?;
     room(&shelf, &before, backup)?;
 
     let limit = backup.time_limit.as_duration();

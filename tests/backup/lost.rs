@@ -43,6 +43,25 @@ fn remove(host: &Host, id: &str) {
         .unwrap();
 }
 
+/// Whether something says there that it is lost.
+fn has_stone(host: &Host, id: &str) -> bool {
+    host.sh(&format!("ls {STORE}/{id}*.deleted.json")).unwrap().status == Some(0)
+}
+
+/// Takes its files away, as they end, and nothing else: it is missed. Puts them back.
+fn goes_again(host: &Host, id: &str, ends: &str) {
+    assert!(!has_stone(host, id));
+    let before = shelf_of(host);
+    let files = ends.split(' ').map(|end| format!("{id}.{end}")).collect::<Vec<_>>().join(" ");
+    host.sh(&format!("mkdir /root/again && cd {STORE} && mv {files} /root/again"))
+        .unwrap()
+        .ok()
+        .unwrap();
+    assert_missed(host, id);
+    host.sh(&format!("mv /root/again/* {STORE}/ && rmdir /root/again")).unwrap().ok().unwrap();
+    assert_eq!(shelf_of(host), before);
+}
+
 fn id(manifest: &Value) -> String {
     manifest["id"].as_str().unwrap().to_owned()
 }
@@ -124,6 +143,10 @@ on_hosts! {
         assert_lost(host, 2);
         assert_eq!(state(host, &ids[1]), "proven");
         refused(host, &ids[1]);
+        // Once something was made since, it is missed when it goes a second time, whatever was said of the first.
+        assert!(has_stone(host, &ids[1]));
+        let after = id(&make(host, true));
+        goes_again(host, &ids[1], "pgdump.zst.age manifest.json");
 
         // A folder that was emptied counts anew; all that was in it is lost, and what is made since is missed when it goes.
         host.sh(&format!("mv {STORE} /root/moved")).unwrap().ok().unwrap();

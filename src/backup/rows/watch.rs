@@ -137,11 +137,12 @@ pub fn look(reader: &Reader, job: Job<'_>) -> Result<Looked, WatchError> {
     let heightless = seen.height.as_ref().err().map(|error| chain(error));
     let (changed, gone) = (Vec::new(), Vec::new());
     let mut looked = Looked { note, changes: changed, made: None, gone, heightless };
-    if !seen.changes.is_empty() {
+    if !seen.changes.is_empty() || before.iter().any(Entry::is_found_again) {
         let shelf = shelf(store, job.name).open_within(PATIENCE)?;
         folder::clear::<Rows>(&shelf, &key)?;
         // Again, now that nobody else writes: another look may have made it meanwhile.
         let entries = entries(store, job.name, &key)?;
+        folder::remember(&shelf, &entries)?;
         looked.changes = changes(newest(&entries, &seen.unsaved), &seen.prints, &to);
         if !looked.changes.is_empty() {
             let made = make(&shelf, job, &seen, &looked.changes, &entries, &key)?;

@@ -52,6 +52,7 @@ pub(super) fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exi
             let payload = json!({ "deleted": decision.delete });
             record_act(context, kind::PRUNED, job.name, payload);
         }
+        folder::remember(&shelf, &entries)?;
         folder::delete(&shelf, &entries, &decision.delete, &key, now)?;
     }
     let is_done = decision.halted.is_none() && skipped.is_empty();

@@ -20,6 +20,7 @@ fn entry(id: &str, hours_ago: i64, alter: impl Fn(&mut Manifest)) -> Entry {
         id: id.to_owned(),
         manifest: Some((manifest, "00".repeat(32))),
         deleted: None,
+        said_lost: false,
         was_read: false,
         faults: Vec::new(),
     }
