@@ -129,11 +129,6 @@ pub fn name_of<K: Kind>(file: &str) -> Option<&str> {
     id_of::<K>(file, name).map(|_| name)
 }
 
-/// The number of the next one.
-pub fn next_number<K: Kind>(entries: &[Entry<K>]) -> u64 {
-    entries.iter().filter_map(Entry::number).max().unwrap_or_default().saturating_add(1)
-}
-
 /// How the next one names the one before it: the last that is known. Not one that is lost: it may be of a store that was
 /// moved, and what was made since would be named by none.
 pub fn last_link<K: Kind>(entries: &[Entry<K>]) -> Option<Link> {
@@ -171,7 +166,7 @@ fn among<K: Kind>(entry: &Entry<K>, all: &[Entry<K>]) -> impl Iterator<Item = Fa
             Some(_) => None,
         }
     });
-    // A store that was moved counts from one again: what is lost of it had these numbers, too.
+    // What was made without the evidence log after a store was moved counts from one again: what is lost had these numbers, too.
     let number = entry.number().filter(|_| !entry.is_lost()).and_then(|number| {
         let same = |other: &&Entry<K>| {
             other.number() == Some(number) && other.id != entry.id && !other.is_lost()

@@ -148,15 +148,29 @@ on_hosts! {
         let after = id(&make(host, true));
         goes_again(host, &ids[1], "pgdump.zst.age manifest.json");
 
-        // A folder that was emptied counts anew; all that was in it is lost, and what is made since is missed when it goes.
+        // A folder that was emptied counts on; all that was in it is lost, and what is made since is missed when it goes.
         host.sh(&format!("mv {STORE} /root/moved")).unwrap().ok().unwrap();
-        let anew = id(&make(host, true));
+        let anew = make(host, true);
+        assert_eq!((&anew["number"], &anew["previous"]), (&Value::from(6), &Value::Null));
+        let anew = id(&anew);
         assert_missed(host, &format!("{}: the evidence log says that it was made", id(&next)));
-        assert_eq!(forget(host, "--missing").as_array().unwrap().len(), 5);
-        assert_lost(host, 5);
+        assert_eq!(forget(host, "--missing").as_array().unwrap().len(), 6);
+        assert_lost(host, 6);
         make(host, true);
-        assert_lost(host, 5);
+        assert_lost(host, 6);
         remove(host, &anew);
         assert_missed(host, &anew);
+
+        // Put back beside what was made since, nothing is in another's place.
+        host.sh(&format!("mv /root/kept/{anew}.* {STORE}/ && cp -aT /root/moved {STORE}")).unwrap().ok().unwrap();
+        assert_lost(host, 2);
+        let newest = make(host, true);
+        assert_eq!(newest["number"], 8);
+        assert_eq!(state(host, &after), "proven");
+        host.sh(&format!("mv /root/kept/{rows_id}.* {STORE}/")).unwrap().ok().unwrap();
+        assert!(has_stone(host, &rows_id));
+        let looked = backup(host, &["watch", "signer-db"]).1;
+        assert_eq!(looked["made"], Value::Null);
+        goes_again(host, &rows_id, "dkg-rows.zst.age dkg-rows.json");
     }
 }

@@ -29,6 +29,7 @@ use crate::{
         folder::{self, Bytes},
         joint, judge,
         manifest::{Archive, Check, Kind as _, Outcome, Proof},
+        missing,
         plain::{self, Use},
         run::{self, Job, RunError},
         server::{ServerError, Session},
@@ -274,7 +275,7 @@ fn make(
     let manifest = Manifest {
         format: FORMAT,
         id: id.clone(),
-        number: catalogue::next_number(entries),
+        number: missing::next_number(entries, &run::recorded(name), name),
         name: name.to_owned(),
         database: backup.database.to_string(),
         begun: seen.begun,
