@@ -110,6 +110,16 @@ on_hosts! {
         assert_missed(host, &format!("{}: the evidence log says that it was made", ids[2]));
         remove(host, &rows_id);
         assert_missed(host, &rows_id);
+        // Which ones can be asked, in the words in which it is done; nothing is written, and no reason wanted.
+        let kept = "cat /var/lib/holdfast/evidence/log.jsonl; find /var/backups/holdfast -type f -exec sha256sum {} +";
+        let kept = || host.sh(kept).unwrap().ok().unwrap().stdout;
+        let before = kept();
+        let dry = holdfast(host, &["backup", "forget", "signer-db", "--missing", "--dry-run"]).ok().unwrap().stdout;
+        assert_eq!(dry, format!("forgotten {}\nforgotten {rows_id}\n", ids[2]));
+        assert!(kept() == before, "a dry run writes nothing");
+        assert_eq!(forget(host, "--missing --dry-run"), serde_json::json!([ids[2], rows_id]));
+        assert!(kept() == before, "a dry run writes nothing");
+        assert_missed(host, &rows_id);
         assert_eq!(forget(host, "--missing"), serde_json::json!([ids[2], rows_id]));
         assert_lost(host, 3);
 

@@ -63,7 +63,7 @@ pub(super) static CHECKS: &[CheckMeta] = &[
               the one before it, so that whoever removes or replaces one leaves a gap.",
         source: "https://words.filippo.io/dispatches/age-authentication/",
         fix: "holdfast backup list NAME; fetch the file from where the backups are copied to, and find out who did it; what is gone for good: holdfast \
-              backup forget NAME ID --reason TEXT",
+              backup forget NAME ID --reason TEXT (first with --dry-run)",
     },
     CheckMeta {
         id: "backup.dkg",
