@@ -91,8 +91,6 @@ pub struct Looked {
     pub made: Option<Manifest>,
     /// The files that went.
     pub gone: Vec<String>,
-    /// Why the height of the newest Bitcoin block is not known, when the database has such a table: no row waits for it.
-    pub heightless: Option<String>,
 }
 
 /// The files of rows of a backup, as they lie there.
@@ -132,12 +130,11 @@ pub fn look(reader: &Reader, job: Job<'_>) -> Result<Looked, WatchError> {
         at: seen.begun,
         rows: seen.prints.clone(),
         height: seen.height.as_ref().ok().copied().flatten(),
+        heightless: seen.height.as_ref().err().map(|error| chain(error)),
         unsaved: seen.unsaved.clone(),
         chain: None,
     };
-    let heightless = seen.height.as_ref().err().map(|error| chain(error));
-    let (changed, gone) = (Vec::new(), Vec::new());
-    let mut looked = Looked { note, changes: changed, made: None, gone, heightless };
+    let mut looked = Looked { note, changes: Vec::new(), made: None, gone: Vec::new() };
     if !seen.changes.is_empty() || before.iter().any(Entry::is_found_again) {
         let shelf = shelf(store, job.name).open_within(PATIENCE)?;
         folder::clear::<Rows>(&shelf, &key)?;
