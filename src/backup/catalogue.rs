@@ -278,6 +278,11 @@ impl<K: Kind> Entry<K> {
         self.loss().is_some()
     }
 
+    /// Whether it is clear what it is.
+    pub fn is_clear(&self) -> bool {
+        !self.faults.iter().any(Fault::is_unclear)
+    }
+
     /// Its manifest, if the file was not deleted. Of a file whose manifest cannot be believed nothing is known: because
     /// the host has another key now, say. It may be the last good one.
     pub fn known(&self) -> Option<&Manifest<K>> {
