@@ -1,6 +1,7 @@
 //! How a backup is brought back without holdfast: a script that needs age, zstd and PostgreSQL's programs. Pure.
 
 use super::{arguments::restore_words, judge::DKG_TABLE, manifest::Manifest, server::SETS_MORE};
+use crate::host::shell::word;
 
 /// The script for a backup whose file is at `path`.
 pub fn script(manifest: &Manifest, path: &str) -> String {
@@ -49,16 +50,7 @@ as postgres psql -qX -v ON_ERROR_STOP=1 -v owner=\"$owner\" -d \"$into\" <<<'REA
     )
 }
 
-/// A word for a shell, whatever is in it.
-pub(super) fn word(text: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
-    if !text.is_empty() && text.bytes().all(is_plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', "'\\''"))
-}
-
-/// The same in a comment, which ends with its line.
+/// A text in a comment, which ends with its line.
 fn said(text: &str) -> String {
     text.chars().map(|each| if each.is_control() { '?' } else { each }).collect()
 }
@@ -85,7 +77,8 @@ mod tests {
             assert!(text.contains(part), "{part}: {text}");
         }
         // Before anything is made.
-        let asked = text.find("\ntest \"$restorer\" -lt 17 || test \"$server\" -ge 170000 ||").unwrap();
+        let asked =
+            text.find("\ntest \"$restorer\" -lt 17 || test \"$server\" -ge 170000 ||").unwrap();
         assert!(asked < text.find("createuser --no-superuser").unwrap(), "{text}");
     }
 

@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{
-    by_hand::word,
     chain::Status,
     dkg::{self, By, Row},
     manifest::{Block, Check, Manifest, Outcome, Source},
 };
 use crate::{
     engine::check::Verdict,
+    host::shell::word,
     profile::{schema::Backup, types::TableName},
 };
 
