@@ -1,6 +1,7 @@
 //! How a backup is brought back without holdfast: a script that needs age, zstd and PostgreSQL's programs. Pure.
 
-use super::{arguments::restore_words, judge::DKG_TABLE, manifest::Manifest};
+use super::{arguments::restore_words, judge::DKG_TABLE, manifest::Manifest, server::SETS_MORE};
+use crate::host::shell::word;
 
 /// The script for a backup whose file is at `path`.
 pub fn script(manifest: &Manifest, path: &str) -> String {
@@ -12,7 +13,8 @@ pub fn script(manifest: &Manifest, path: &str) -> String {
     let rows = manifest.of.rows.get(DKG_TABLE).copied().unwrap_or_default();
     format!(
         "#!/bin/bash
-# Brings {id} back without holdfast: with age, zstd and PostgreSQL {client_major}'s programs, or newer ones.
+# Brings {id} back without holdfast: with age, zstd and PostgreSQL {client_major}'s programs, or newer ones;
+# those of {SETS_MORE} and newer only into a server of {SETS_MORE} or newer.
 # It is the database {database} as it was at {begun}. {who} can open it.
 set -euo pipefail
 {file:<90} # wherever it was copied to
@@ -24,6 +26,12 @@ test \"$(sha256sum <\"$file\" | cut -c 1-64)\" = {sha256} ||
     {{ echo \"$file is not the file that was made\" >&2; exit 1; }}
 test \"$(as postgres psql -AtqX -v owner=\"$owner\" <<<\"SELECT count(*) FROM pg_roles WHERE rolname = :'owner'\")\" = 1 ||
     {{ echo \"there is no role $owner: runuser -u postgres -- createuser $owner\" >&2; exit 1; }}
+server=$(as postgres psql -AtqX -c \"SHOW server_version_num\")
+restorer=$(as nobody pg_restore --version)
+restorer=${{restorer#*) }}
+restorer=${{restorer%%[!0-9]*}}
+test \"$restorer\" -lt {SETS_MORE} || test \"$server\" -ge {SETS_MORE}0000 ||
+    {{ echo \"no server before {SETS_MORE} takes what pg_restore of $restorer says: put pg_restore of $((server / 10000)) first in PATH\" >&2; exit 1; }}
 # What is in a dump runs as who restores it: as nobody, who may do nothing outside of the new database.
 as postgres createuser --no-superuser nobody
 as postgres createdb --owner=nobody --template=template0 --encoding=UTF8 \"$into\"
@@ -42,16 +50,7 @@ as postgres psql -qX -v ON_ERROR_STOP=1 -v owner=\"$owner\" -d \"$into\" <<<'REA
     )
 }
 
-/// A word for a shell, whatever is in it.
-pub(super) fn word(text: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
-    if !text.is_empty() && text.bytes().all(is_plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', "'\\''"))
-}
-
-/// The same in a comment, which ends with its line.
+/// A text in a comment, which ends with its line.
 fn said(text: &str) -> String {
     text.chars().map(|each| if each.is_control() { '?' } else { each }).collect()
 }
@@ -73,9 +72,14 @@ mod tests {
             "\nfile=/var/backups/holdfast/x.pgdump.zst.age ",
             &format!("= {} ||\n", manifest.archive.sha256),
             &format!("as nobody pg_restore {} --dbname", RESTORE.join(" ")),
+            "those of 17 and newer only into a server of 17 or newer.\n",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
+        // Before anything is made.
+        let asked =
+            text.find("\ntest \"$restorer\" -lt 17 || test \"$server\" -ge 170000 ||").unwrap();
+        assert!(asked < text.find("createuser --no-superuser").unwrap(), "{text}");
     }
 
     #[test]

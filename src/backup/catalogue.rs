@@ -19,6 +19,8 @@ pub struct Entry<K: Kind = Database> {
     pub manifest: Option<(Manifest<K>, String)>,
     /// What says that its file was deleted by the rules of its profile, or that it is lost.
     pub deleted: Option<Tombstone<K>>,
+    /// Whether what says that it is lost lies beside its file.
+    pub said_lost: bool,
     /// Whether its file's bytes were read for this, and are those that were signed.
     pub was_read: bool,
     /// What is wrong with it.
@@ -127,11 +129,6 @@ pub fn name_of<K: Kind>(file: &str) -> Option<&str> {
     id_of::<K>(file, name).map(|_| name)
 }
 
-/// The number of the next one.
-pub fn next_number<K: Kind>(entries: &[Entry<K>]) -> u64 {
-    entries.iter().filter_map(Entry::number).max().unwrap_or_default().saturating_add(1)
-}
-
 /// How the next one names the one before it: the last that is known. Not one that is lost: it may be of a store that was
 /// moved, and what was made since would be named by none.
 pub fn last_link<K: Kind>(entries: &[Entry<K>]) -> Option<Link> {
@@ -169,7 +166,7 @@ fn among<K: Kind>(entry: &Entry<K>, all: &[Entry<K>]) -> impl Iterator<Item = Fa
             Some(_) => None,
         }
     });
-    // A store that was moved counts from one again: what is lost of it had these numbers, too.
+    // What was made without the evidence log after a store was moved counts from one again: what is lost had these numbers, too.
     let number = entry.number().filter(|_| !entry.is_lost()).and_then(|number| {
         let same = |other: &&Entry<K>| {
             other.number() == Some(number) && other.id != entry.id && !other.is_lost()
@@ -190,7 +187,14 @@ fn entry<K: Kind>(id: &str, name: &str, files: &[&File], key: &VerifyingKey) -> 
     let find = |end: &str| files.iter().find(|file| file.name == format!("{id}{end}"));
     let text = |file: &&&File| file.text.clone().unwrap_or_default();
     let (id_text, faults) = (id.to_owned(), Vec::new());
-    let mut entry = Entry { id: id_text, manifest: None, deleted: None, was_read: false, faults };
+    let mut entry = Entry {
+        id: id_text,
+        manifest: None,
+        deleted: None,
+        said_lost: false,
+        was_read: false,
+        faults,
+    };
     let unreadable = |end: &str| find(end).and_then(|file| file.unreadable.clone());
     let words = [K::ENDS.tombstone, K::ENDS.manifest];
     if let Some(why) = words.into_iter().find_map(unreadable) {
@@ -204,7 +208,9 @@ fn entry<K: Kind>(id: &str, name: &str, files: &[&File], key: &VerifyingKey) -> 
             entry.faults.push(Fault::Other(stone.deleted.id));
         }
         // It was lost, and is there again.
-        Some(Ok((stone, _))) if stone.lost.is_some() && find(K::ENDS.archive).is_some() => {}
+        Some(Ok((stone, _))) if stone.lost.is_some() && find(K::ENDS.archive).is_some() => {
+            entry.said_lost = true;
+        }
         Some(Ok((stone, _))) => entry.deleted = Some(stone),
     }
     match find(K::ENDS.manifest).map(|file| read::<Manifest<K>>(&text(&file), key)) {
@@ -272,6 +278,11 @@ impl<K: Kind> Entry<K> {
         self.loss().is_some()
     }
 
+    /// Whether it is clear what it is.
+    pub fn is_clear(&self) -> bool {
+        !self.faults.iter().any(Fault::is_unclear)
+    }
+
     /// Its manifest, if the file was not deleted. Of a file whose manifest cannot be believed nothing is known: because
     /// the host has another key now, say. It may be the last good one.
     pub fn known(&self) -> Option<&Manifest<K>> {
@@ -281,6 +292,11 @@ impl<K: Kind> Entry<K> {
     /// Its manifest, if the file is there as that says.
     pub fn whole(&self) -> Option<&Manifest<K>> {
         self.known().filter(|_| self.is_whole())
+    }
+
+    /// Whether it was lost, as a person has said, and is there again. Not while somebody is putting it back.
+    pub fn is_found_again(&self) -> bool {
+        self.said_lost && self.whole().is_some()
     }
 
     /// Its manifest, if the file is there as that says and was proven.

@@ -217,6 +217,16 @@ pub fn forget<'a, K: Kind>(
     Ok(())
 }
 
+/// Takes away what says that these are lost, of those that were found again: when one goes a second time, it is missed
+/// again.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn remember<K: Kind>(shelf: &OpenShelf, entries: &[Entry<K>]) -> Result<(), HostError> {
+    let found = entries.iter().filter(|entry| entry.is_found_again());
+    found.map(|entry| shelf.remove(&format!("{}{}", entry.id, K::ENDS.tombstone))).collect()
+}
+
 #[cfg(test)]
 #[path = "folder_tests.rs"]
 mod tests;

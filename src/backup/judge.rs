@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{
-    by_hand::word,
     chain::Status,
     dkg::{self, By, Row},
     manifest::{Block, Check, Manifest, Outcome, Source},
 };
 use crate::{
     engine::check::Verdict,
+    host::shell::word,
     profile::{schema::Backup, types::TableName},
 };
 
@@ -159,7 +159,7 @@ fn shrunken(found: &Found, before: Before<'_>, may_shrink: &BTreeMap<TableName, 
         (true, false) => Ok(format!("since {id}, {taken}{between}")),
         (false, is_none) => {
             let taken = if is_none { String::new() } else { format!("; {taken}") };
-            let advice = advice(&last.name, &bad);
+            let advice = advice(last, &bad);
             Err(format!("since {id}: {}{taken}{between}. {advice}", words(&bad)))
         }
     };
@@ -172,7 +172,8 @@ pub fn may_lose_rows(table: &str) -> bool {
 }
 
 /// What to do about tables that are smaller, when that is as it should be.
-fn advice(name: &str, shrunk: &[Shrunk<'_>]) -> String {
+fn advice(last: &Manifest, shrunk: &[Shrunk<'_>]) -> String {
+    let Manifest { id, name, .. } = last;
     let (others, dkg): (Vec<_>, Vec<_>) = shrunk.iter().partition(|each| may_lose_rows(each.table));
     let mut advice = Vec::new();
     if !others.is_empty() {
@@ -194,7 +195,10 @@ fn advice(name: &str, shrunk: &[Shrunk<'_>]) -> String {
         ));
     }
     if !dkg.is_empty() {
-        advice.push(DKG_ADVICE.to_owned());
+        advice.push(format!(
+            "{DKG_ADVICE}. All of them are in {id}, too: `holdfast backup restore {id} --into NEW --identity FILE`, an empty \
+             database beside it, and copy {DKG_TABLE} from there"
+        ));
     }
     advice.join(". ")
 }

@@ -3,7 +3,8 @@
 //!
 //! What is gone for good stays a finding until a person says so (`holdfast backup forget`). That is recorded in the evidence
 //! log, and signed where the backup was: a [`Tombstone`](super::manifest::Tombstone) with a [`Loss`](super::manifest::Loss)
-//! stands for it from then on, for as long as its file is not there again.
+//! stands for it from then on, until its file is there again: who writes there next takes that word away, so that it is missed
+//! when it goes a second time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,6 +37,14 @@ fn recorded(record: &Record, name: &str) -> Option<Made> {
     let number = record.payload.get("number").and_then(serde_json::Value::as_u64);
     let is_one = is_of::<Database>(&id, name) || is_of::<Rows>(&id, name);
     is_one.then(|| Made { link: Link { id, sha256 }, number: number.unwrap_or_default() })
+}
+
+/// The number of the next one of this kind: after all that are there and all that were recorded. The numbers of a folder that
+/// was moved are not given again, nor that of a manifest that cannot be read today: both may be there again tomorrow.
+pub fn next_number<K: Kind>(entries: &[Entry<K>], made: &[Made], name: &str) -> u64 {
+    let recorded = made.iter().filter(|one| is_of::<K>(&one.link.id, name)).map(|one| one.number);
+    let numbers = entries.iter().filter_map(Entry::number).chain(recorded);
+    numbers.max().unwrap_or_default().saturating_add(1)
 }
 
 /// Whether an id is one of this name and kind.
@@ -165,9 +174,31 @@ mod tests {
         again.push(stone(&made[1]));
         let found = entries(&again);
         assert!(found.iter().all(|entry| entry.proven().is_some()), "{found:?}");
+        assert!(found.iter().map(Entry::is_found_again).eq([false, true, false]), "{found:?}");
+        // Not while its file is still being written.
+        again[2].bytes -= 1;
+        assert!(!entries(&again).iter().any(Entry::is_found_again));
     }
 
-    /// A store that was emptied, or moved, counts from one again; what is said of the old ones spoils none of the new.
+    #[test]
+    fn the_next_number_is_one_that_none_had() {
+        let (mut files, made) = three();
+        let next = |files: &[File], made: &[Made]| next_number(&entries(files), made, "signer-db");
+        assert_eq!((next(&[], &[]), next(&files, &[]), next(&files, &made)), (1, 4, 4));
+        // Of a folder that was moved, and of a log that is younger than what is there.
+        assert_eq!(
+            (next(&[], &made), next(&files[..2], &made), next(&files, &made[..1])),
+            (4, 4, 4)
+        );
+        // While the newest cannot be read.
+        files[5].unreadable = Some("I/O error".into());
+        assert_eq!((next(&files, &[]), next(&files, &made)), (3, 4));
+        // Each kind counts by itself.
+        assert_eq!(next_number::<Rows>(&[], &made, "signer-db"), 1);
+    }
+
+    /// What counts from one again after a store was emptied, because there was no log: what is said of the old ones spoils none
+    /// of the new.
     #[test]
     fn what_is_forgotten_takes_no_number_and_is_not_what_comes_before() {
         let (_, made) = three();
@@ -182,7 +213,7 @@ mod tests {
         files.push(File { name, text, ..File::default() });
         let found = entries(&files);
         assert!(found.iter().all(|entry| entry.faults.is_empty()), "{found:?}");
-        assert_eq!(catalogue::next_number(&found), 4);
+        assert_eq!(next_number(&found, &[], "signer-db"), 4);
         assert_eq!(catalogue::last_link(&found), Some(link));
     }
 }

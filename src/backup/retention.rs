@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
-use super::catalogue::{Entry, Fault};
+use super::catalogue::Entry;
 use crate::profile::schema::Keep;
 
 /// What of a backup its keeping goes by. The number and the time are those of its manifest, which the host has signed: a
@@ -36,8 +36,7 @@ impl Kept {
         times.sort_unstable();
         let timely = timely(&times);
         let each = entries.iter().filter_map(|entry| {
-            let is_clear = !entry.faults.iter().any(Fault::is_unclear);
-            let manifest = entry.known().filter(|_| is_clear)?;
+            let manifest = entry.known().filter(|_| entry.is_clear())?;
             Some(Self {
                 id: entry.id.clone(),
                 number: manifest.number,

@@ -17,6 +17,7 @@ use super::{
     joint,
     judge::{self, DKG_TABLE},
     manifest::{Archive, Check, Database, Drill, Kind as _, Manifest, Outcome, Proof, Source},
+    missing::{self, Made},
     plain::{self, Use},
     prove::{self, Depth, MIGRATIONS_TABLE, ProveError, Sealed},
     rows::print,
@@ -26,6 +27,8 @@ use super::{
     stream::StreamError,
 };
 use crate::{
+    engine::store::STATE_DIR,
+    evidence::Log,
     host::{
         HostError, Reader, clock,
         scratch::Claim,
@@ -113,6 +116,7 @@ pub fn run(reader: &Reader, job: Job<'_>, is_drill: bool) -> Result<Manifest, Ru
     let claim = Claim::take(patience(backup))?;
     folder::clear::<Database>(&shelf, &key)?;
     let before = folder::entries(shelf.shelf(), name, &key.verifying_key(), Bytes::OfSmall)?;
+    folder::remember(&shelf, &before)?;
     room(&shelf, &before, backup)?;
 
     let limit = backup.time_limit.as_duration();
@@ -155,7 +159,7 @@ pub fn run(reader: &Reader, job: Job<'_>, is_drill: bool) -> Result<Manifest, Ru
     let mut manifest = Manifest {
         format: FORMAT,
         id: id.clone(),
-        number: catalogue::next_number(&before),
+        number: missing::next_number(&before, &recorded(name), name),
         name: name.to_owned(),
         database: backup.database.to_string(),
         begun,
@@ -199,6 +203,13 @@ pub fn run(reader: &Reader, job: Job<'_>, is_drill: bool) -> Result<Manifest, Ru
 /// take the limit.
 pub fn patience(backup: &Backup) -> Duration {
     backup.time_limit.as_duration().saturating_mul(3)
+}
+
+/// What the evidence log has of the backups of a name. A log that cannot be read is another's finding, and keeps nothing from
+/// being backed up: what is made then is numbered after what is there.
+pub(super) fn recorded(name: &str) -> Vec<Made> {
+    let records = Log::below(STATE_DIR).newest(usize::MAX).unwrap_or_default();
+    missing::made(&records, name)
 }
 
 /// Whether a file as large as the last one would fit. How large this one gets shows as it is written, and is looked at then.

@@ -92,11 +92,16 @@ pub fn choose(versions: &BTreeMap<u32, PathBuf>, major: u32) -> Option<(u32, &Pa
 
 /// The first major version whose `pg_restore` begins with what no older server knows: `SET transaction_timeout` (release
 /// notes of PostgreSQL 17, E.7.3.1.6; `_doSetFixedOutputState` in `pg_backup_archiver.c`).
-const SETS_MORE: u32 = 17;
+pub(super) const SETS_MORE: u32 = 17;
 
 /// Whether a server of a major version takes what `pg_restore` of another says.
 pub const fn takes(server: u32, pg_restore: u32) -> bool {
     pg_restore < SETS_MORE || server >= SETS_MORE
+}
+
+/// How to have the programs of a server's own version.
+pub fn install_client(server: u32) -> String {
+    format!("install postgresql-client-{server}, from apt.postgresql.org where Debian has none")
 }
 
 /// The account of this name.

@@ -9,7 +9,7 @@ use std::{
 
 use nix::unistd::geteuid;
 
-use super::HostError;
+use super::{HostError, shell::word};
 
 /// Who writes it, besides its owner: group and others.
 const OTHERS: u32 = 0o022;
@@ -58,9 +58,21 @@ fn guarded(path: &Path, meta: &Metadata, is_sticky: bool, asked: &str) -> Result
         return Ok(());
     };
     Err(HostError::Refused(format!(
-        "{} {why}, who could replace what is checked before it is used; copy it as root to where nobody else writes: cp -r --no-preserve=all {asked} /root/fetched",
-        path.display()
+        "{} {why}, who could replace what is checked before it is used; copy it as root to where nobody else writes: {}",
+        path.display(),
+        copy(asked)
     )))
+}
+
+/// Where one is told to copy to.
+const COPY: &str = "/root/fetched";
+
+/// The line that copies a folder to where there is none yet: into another one it would be nested, or mixed with what is there.
+fn copy(asked: &str) -> String {
+    let names = (2..).map(|number: u64| format!("{COPY}-{number}"));
+    let is_free = |path: &String| fs::symlink_metadata(path).is_err();
+    let to = std::iter::once(COPY.to_owned()).chain(names).find(is_free).unwrap_or_default();
+    format!("cp -rT --no-preserve=all -- {} {to}", word(asked))
 }
 
 #[cfg(test)]

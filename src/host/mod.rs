@@ -39,6 +39,7 @@ pub mod scratch;
 pub mod secret;
 pub mod seen;
 pub mod shelf;
+pub mod shell;
 pub mod shield;
 mod sock_diag;
 pub mod sockets;

@@ -87,11 +87,20 @@ fn only_a_guarded_folder(host: &Host, id: &str, public: &str) {
         "/srv/in/fetched belongs",
     );
     // What it says to type mends it.
-    let refused = prove(folder).stderr;
-    let copy = refused.lines().find_map(|line| line.split_once(": cp -r ")).unwrap().1;
-    let copy = copy.trim().strip_suffix(" /root/fetched").unwrap();
-    host.sh(&format!("chmod -R g+w {folder} && cp -r {copy} /root/again")).unwrap().ok().unwrap();
-    prove("/root/again").ok().unwrap();
+    let typed = |folder: &str, to: &str| {
+        let refused = prove(folder).stderr;
+        let line =
+            refused.lines().find_map(|line| line.find("cp -rT ").map(|at| &line[at..])).unwrap();
+        let line = line.trim();
+        assert!(line.ends_with(&format!(" {to}")), "{line}");
+        host.sh(line).unwrap().ok().unwrap();
+        prove(to).ok().unwrap();
+    };
+    host.sh(&format!("chmod -R g+w {folder}")).unwrap().ok().unwrap();
+    // Whatever the folder is called, and whatever was copied before.
+    typed(folder, "/root/fetched-2");
+    host.sh("mv /srv/in/fetched '/srv/in/it is; fetched'").unwrap().ok().unwrap();
+    typed("/srv/in/it is; fetched", "/root/fetched-3");
     // Names in /tmp are their owners' alone; and a link is what it leads to.
     host.sh("cp -r /root/fetched /tmp/fetched && rm /root/link && mkdir -m 777 /srv/in/all && ln -s /tmp/fetched /srv/in/all/link").unwrap().ok().unwrap();
     prove("/tmp/fetched").ok().unwrap();

@@ -202,6 +202,11 @@ on_hosts! {
         assert_eq!((said.status, looked["made"]["rows"].as_array().map(Vec::len)), (Some(0), Some(3)), "{said}");
         let is_told = said.stderr.contains("bitcoin_blocks") && said.stderr.contains("uses what somebody made");
         assert!(is_told && !said.stderr.contains(RAN), "{said}");
+        // Once; verify has it from the note, and the next look that knows the height takes it out.
+        let said = holdfast(host, &["backup", "watch", "signer-db"]).ok().unwrap();
+        assert!(!said.stderr.contains("bitcoin_blocks"), "{said}");
+        let note: Value = serde_json::from_slice(&host.read("/run/holdfast/watched/backup-signer-db.json").unwrap()).unwrap();
+        assert!(note["heightless"].as_str().unwrap().contains("uses what somebody made"), "{note:#}");
         sql(host, "signer", "DROP INDEX sbtc_signer.odd");
 
         for (plant, undo, why) in planted() {

@@ -43,6 +43,25 @@ fn remove(host: &Host, id: &str) {
         .unwrap();
 }
 
+/// Whether something says there that it is lost.
+fn has_stone(host: &Host, id: &str) -> bool {
+    host.sh(&format!("ls {STORE}/{id}*.deleted.json")).unwrap().status == Some(0)
+}
+
+/// Takes its files away, as they end, and nothing else: it is missed. Puts them back.
+fn goes_again(host: &Host, id: &str, ends: &str) {
+    assert!(!has_stone(host, id));
+    let before = shelf_of(host);
+    let files = ends.split(' ').map(|end| format!("{id}.{end}")).collect::<Vec<_>>().join(" ");
+    host.sh(&format!("mkdir /root/again && cd {STORE} && mv {files} /root/again"))
+        .unwrap()
+        .ok()
+        .unwrap();
+    assert_missed(host, id);
+    host.sh(&format!("mv /root/again/* {STORE}/ && rmdir /root/again")).unwrap().ok().unwrap();
+    assert_eq!(shelf_of(host), before);
+}
+
 fn id(manifest: &Value) -> String {
     manifest["id"].as_str().unwrap().to_owned()
 }
@@ -91,6 +110,16 @@ on_hosts! {
         assert_missed(host, &format!("{}: the evidence log says that it was made", ids[2]));
         remove(host, &rows_id);
         assert_missed(host, &rows_id);
+        // Which ones can be asked, in the words in which it is done; nothing is written, and no reason wanted.
+        let kept = "cat /var/lib/holdfast/evidence/log.jsonl; find /var/backups/holdfast -type f -exec sha256sum {} +";
+        let kept = || host.sh(kept).unwrap().ok().unwrap().stdout;
+        let before = kept();
+        let dry = holdfast(host, &["backup", "forget", "signer-db", "--missing", "--dry-run"]).ok().unwrap().stdout;
+        assert_eq!(dry, format!("forgotten {}\nforgotten {rows_id}\n", ids[2]));
+        assert!(kept() == before, "a dry run writes nothing");
+        assert_eq!(forget(host, "--missing --dry-run"), serde_json::json!([ids[2], rows_id]));
+        assert!(kept() == before, "a dry run writes nothing");
+        assert_missed(host, &rows_id);
         assert_eq!(forget(host, "--missing"), serde_json::json!([ids[2], rows_id]));
         assert_lost(host, 3);
 
@@ -124,16 +153,34 @@ on_hosts! {
         assert_lost(host, 2);
         assert_eq!(state(host, &ids[1]), "proven");
         refused(host, &ids[1]);
+        // Once something was made since, it is missed when it goes a second time, whatever was said of the first.
+        assert!(has_stone(host, &ids[1]));
+        let after = id(&make(host, true));
+        goes_again(host, &ids[1], "pgdump.zst.age manifest.json");
 
-        // A folder that was emptied counts anew; all that was in it is lost, and what is made since is missed when it goes.
+        // A folder that was emptied counts on; all that was in it is lost, and what is made since is missed when it goes.
         host.sh(&format!("mv {STORE} /root/moved")).unwrap().ok().unwrap();
-        let anew = id(&make(host, true));
+        let anew = make(host, true);
+        assert_eq!((&anew["number"], &anew["previous"]), (&Value::from(6), &Value::Null));
+        let anew = id(&anew);
         assert_missed(host, &format!("{}: the evidence log says that it was made", id(&next)));
-        assert_eq!(forget(host, "--missing").as_array().unwrap().len(), 5);
-        assert_lost(host, 5);
+        assert_eq!(forget(host, "--missing").as_array().unwrap().len(), 6);
+        assert_lost(host, 6);
         make(host, true);
-        assert_lost(host, 5);
+        assert_lost(host, 6);
         remove(host, &anew);
         assert_missed(host, &anew);
+
+        // Put back beside what was made since, nothing is in another's place.
+        host.sh(&format!("mv /root/kept/{anew}.* {STORE}/ && cp -aT /root/moved {STORE}")).unwrap().ok().unwrap();
+        assert_lost(host, 2);
+        let newest = make(host, true);
+        assert_eq!(newest["number"], 8);
+        assert_eq!(state(host, &after), "proven");
+        host.sh(&format!("mv /root/kept/{rows_id}.* {STORE}/")).unwrap().ok().unwrap();
+        assert!(has_stone(host, &rows_id));
+        let looked = backup(host, &["watch", "signer-db"]).1;
+        assert_eq!(looked["made"], Value::Null);
+        goes_again(host, &rows_id, "dkg-rows.zst.age dkg-rows.json");
     }
 }

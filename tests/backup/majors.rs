@@ -132,9 +132,30 @@ on_hosts! {
             assert_eq!(servers[1].sql("back", "SELECT count(*) FROM pg_tables WHERE schemaname = 'sbtc_signer'").trim(), "0");
         };
         refused(&id(&newer), "restore it into a server of 17 or newer");
+        // The run is good, and verify goes on saying it.
+        let said = verify(host);
+        let told = format!("{} comes back only into a server of {next} or newer, not into its own of 16: install postgresql-client-16, from", id(&newer));
+        assert_eq!((said.outcome("backup.proof/of-16"), said.observed("backup.proof/of-16").contains(&told)), ("fail", true));
+        assert_eq!(said.outcome("backup.proof/of-14"), "pass");
         // What its own programs made waits for them.
         refused(&made_by[1], "apt-get install postgresql-client-16");
         host.sh("mv /root/aside/* /usr/lib/postgresql/16/bin").unwrap().ok().unwrap();
         servers[1].restores(&made_by[1]);
+
+        // By the script, too: with newer programs before it makes anything.
+        let script = holdfast(host, &["backup", "restore", &made_by[1], "--print"]).ok().unwrap().stdout;
+        let script = script.replace("=identity.txt", "=/root/alice.txt").replace("=signer ", "=signer-role ");
+        host.push("/root/restore", script, 0o700).unwrap();
+        let by = |major: u32| {
+            let path = format!("PATH=/usr/lib/postgresql/{major}/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+            host.run(["env", "-i", "PGHOST=/tmp", "PGPORT=6016", &path, "/root/restore"]).unwrap()
+        };
+        let newer = by(18);
+        let is_told = newer.stderr.contains("no server before 17 takes what pg_restore of 18 says: put pg_restore of 16 first in PATH");
+        assert!(newer.status == Some(1) && is_told, "{newer}");
+        let left = "SELECT (SELECT count(*) FROM pg_roles WHERE rolname = 'nobody') + (SELECT count(*) FROM pg_database WHERE datname = 'signer_back')";
+        assert_eq!(servers[1].sql("postgres", left).trim(), "0");
+        by(16).ok().unwrap();
+        assert_eq!(servers[1].rows("signer_back"), servers[1].rows("signer"));
     }
 }

@@ -15,6 +15,9 @@ pub struct Note {
     pub rows: Vec<Print>,
     /// The height of the newest Bitcoin block that the signer had seen.
     pub height: Option<u64>,
+    /// Why that height is not known, when the database has such a table: no row waits for it.
+    #[serde(default)]
+    pub heightless: Option<String>,
     /// Columns of the table that no backup of rows has.
     #[serde(default)]
     pub unsaved: Vec<String>,

@@ -29,6 +29,7 @@ use crate::{
         folder::{self, Bytes},
         joint, judge,
         manifest::{Archive, Check, Kind as _, Outcome, Proof},
+        missing,
         plain::{self, Use},
         run::{self, Job, RunError},
         server::{ServerError, Session},
@@ -90,8 +91,6 @@ pub struct Looked {
     pub made: Option<Manifest>,
     /// The files that went.
     pub gone: Vec<String>,
-    /// Why the height of the newest Bitcoin block is not known, when the database has such a table: no row waits for it.
-    pub heightless: Option<String>,
 }
 
 /// The files of rows of a backup, as they lie there.
@@ -131,17 +130,17 @@ pub fn look(reader: &Reader, job: Job<'_>) -> Result<Looked, WatchError> {
         at: seen.begun,
         rows: seen.prints.clone(),
         height: seen.height.as_ref().ok().copied().flatten(),
+        heightless: seen.height.as_ref().err().map(|error| chain(error)),
         unsaved: seen.unsaved.clone(),
         chain: None,
     };
-    let heightless = seen.height.as_ref().err().map(|error| chain(error));
-    let (changed, gone) = (Vec::new(), Vec::new());
-    let mut looked = Looked { note, changes: changed, made: None, gone, heightless };
-    if !seen.changes.is_empty() {
+    let mut looked = Looked { note, changes: Vec::new(), made: None, gone: Vec::new() };
+    if !seen.changes.is_empty() || before.iter().any(Entry::is_found_again) {
         let shelf = shelf(store, job.name).open_within(PATIENCE)?;
         folder::clear::<Rows>(&shelf, &key)?;
         // Again, now that nobody else writes: another look may have made it meanwhile.
         let entries = entries(store, job.name, &key)?;
+        folder::remember(&shelf, &entries)?;
         looked.changes = changes(newest(&entries, &seen.unsaved), &seen.prints, &to);
         if !looked.changes.is_empty() {
             let made = make(&shelf, job, &seen, &looked.changes, &entries, &key)?;
@@ -273,7 +272,7 @@ fn make(
     let manifest = Manifest {
         format: FORMAT,
         id: id.clone(),
-        number: catalogue::next_number(entries),
+        number: missing::next_number(entries, &run::recorded(name), name),
         name: name.to_owned(),
         database: backup.database.to_string(),
         begun: seen.begun,

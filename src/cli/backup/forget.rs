@@ -35,19 +35,24 @@ pub(super) struct Args {
     #[arg(required_unless_present = "missing")]
     ids: Vec<String>,
 
-    /// All of that name that were made and are not there. Of a folder that is not mounted, that is each
+    /// All of that name that were made and are not there. Of a folder that is not mounted, that is each: see --dry-run first
     #[arg(long, conflicts_with = "ids")]
     missing: bool,
 
     /// Why they are gone; the evidence log has it, with who said so
-    #[arg(long, value_name = "TEXT")]
-    reason: String,
+    #[arg(long, value_name = "TEXT", required_unless_present = "dry_run")]
+    reason: Option<String>,
+
+    /// Say which ones, and write nothing: what is said to be lost is missed no more, and nothing takes that back but its file
+    #[arg(long)]
+    dry_run: bool,
 }
 
 pub(super) fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exit, Failure> {
     let job = job(loaded, &args.name)?;
-    let loss = Loss { by: by(context), reason: one_line(&args.reason) };
-    if loss.reason.is_empty() {
+    let loss =
+        Loss { by: by(context), reason: one_line(args.reason.as_deref().unwrap_or_default()) };
+    if loss.reason.is_empty() && !args.dry_run {
         return Err(Failure::new(Exit::Usage, "--reason says nothing")
             .hint("say why they are gone: whoever reads the evidence has nothing else"));
     }
@@ -78,11 +83,14 @@ pub(super) fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exi
     }
     // First the record: what is missed no more is so by somebody's word, and that is nowhere else when this is cut off.
     let all: BTreeMap<&String, &Made> = gone.0.iter().chain(&gone.1).collect();
-    let records: Vec<_> = all.iter().map(|(id, made)| record(job.name, id, made, &loss)).collect();
-    let now = clock::now();
-    log.record(now, |_| Ok(records.clone()))?;
-    folder::forget::<Database>(&dumps, gone.0.values(), &loss, &key, now)?;
-    folder::forget::<Rows>(&small, gone.1.values(), &loss, &key, now)?;
+    if !args.dry_run {
+        let records: Vec<_> =
+            all.iter().map(|(id, made)| record(job.name, id, made, &loss)).collect();
+        let now = clock::now();
+        log.record(now, |_| Ok(records.clone()))?;
+        folder::forget::<Database>(&dumps, gone.0.values(), &loss, &key, now)?;
+        folder::forget::<Rows>(&small, gone.1.values(), &loss, &key, now)?;
+    }
     match context.format {
         Format::Json => {
             let ids: Vec<_> = all.keys().collect();

@@ -52,6 +52,7 @@ pub(super) fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exi
             let payload = json!({ "deleted": decision.delete });
             record_act(context, kind::PRUNED, job.name, payload);
         }
+        folder::remember(&shelf, &entries)?;
         folder::delete(&shelf, &entries, &decision.delete, &key, now)?;
     }
     let is_done = decision.halted.is_none() && skipped.is_empty();
@@ -67,7 +68,8 @@ fn decide_on(shelf: &Shelf, entries: &mut [Entry], keep: &Keep, now: Timestamp) 
         let kept = Kept::all(entries, now);
         let decision = decide(&kept, keep, now).sparing(&unread);
         let newest = |is: fn(&Entry) -> Option<&Manifest>| {
-            entries.iter().rposition(|entry| is(entry).is_some())
+            // What is unclear stays, and nothing goes for its sake.
+            entries.iter().rposition(|entry| entry.is_clear() && is(entry).is_some())
         };
         let goes_as_rotten = |entry: &Entry| {
             decision.delete.contains(&entry.id) && entry.faults.contains(&Fault::Bytes)
@@ -125,4 +127,62 @@ fn print(
         out.line(format!("delete {id}"))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        backup::{
+            manifest::{
+                Drill,
+                tests::{key, manifest_of},
+            },
+            statement::sign,
+            stream,
+        },
+        profile::types::TimeSpan,
+    };
+
+    /// The newest is one of two of one number; what the others go for the sake of is older.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a fixture")]
+    fn nothing_goes_for_the_sake_of_what_has_rotted_beside_two_of_one_number() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = temporary.path();
+        let (sha256, bytes) = stream::digest(&b"dump"[..]).unwrap();
+        let mut previous = None;
+        for (hour, number, is_drilled) in
+            [(1, 1, false), (2, 2, false), (3, 3, true), (4, 4, true), (5, 4, true)]
+        {
+            let id = format!("signer-db-20261121T0{hour}0000Z");
+            let link = previous.take().filter(|_| hour < 5);
+            let mut manifest: Manifest = Manifest { number, ..manifest_of(&id, link) };
+            (manifest.archive.sha256, manifest.archive.bytes) = (sha256.clone(), bytes);
+            manifest.proof.drill = is_drilled.then_some(Drill {
+                restore_milliseconds: 1,
+                check_milliseconds: 1,
+                damage: None,
+            });
+            previous = Some(manifest.link(&manifest.digest()));
+            std::fs::write(folder.join(&manifest.archive.file), "dump").unwrap();
+            let name = format!("{id}.manifest.json");
+            std::fs::write(folder.join(name), sign(&manifest, &key(1))).unwrap();
+        }
+        let shelf = Shelf::fetched(folder.to_str().unwrap());
+        let keep =
+            Keep { last: 1, daily: 0, weekly: 0, monthly: 0, within: TimeSpan::from_secs(0) };
+        let now = Timestamp::from_second(1_795_000_000).unwrap();
+        let decided = || {
+            let public = key(1).verifying_key();
+            let mut entries =
+                folder::entries(&shelf, "signer-db", &public, Bytes::OfSmall).unwrap();
+            assert_eq!(unclear(&entries).len(), 2, "{entries:?}");
+            decide_on(&shelf, &mut entries, &keep, now).delete
+        };
+        let (first, second) = ("signer-db-20261121T010000Z", "signer-db-20261121T020000Z");
+        assert_eq!(decided(), [first, second]);
+        std::fs::write(folder.join("signer-db-20261121T030000Z.pgdump.zst.age"), "rots").unwrap();
+        assert_eq!(decided(), <[&str; 0]>::default());
+    }
 }

@@ -12,7 +12,7 @@ use crate::{
         manifest::{Check, Manifest, Outcome, seconds},
         rows::note::Note,
         run::{Job, run as make},
-        server::takes,
+        server::{install_client, takes},
         signing,
     },
     cli::{
@@ -65,7 +65,8 @@ pub(super) fn run(context: &Context, loaded: &Loaded, args: &Args) -> Result<Exi
     if !takes(server, client) {
         context.out.warn(&format!(
             "it was dumped by PostgreSQL {client}'s programs and comes back only into a server of that version or newer, not \
-             into this one of {server}: install postgresql-client-{server}"
+             into this one of {server}: {}",
+            install_client(server)
         ));
     }
     // A drill that came to nothing is one that is owed, whatever else the proof says.

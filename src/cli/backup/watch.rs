@@ -36,7 +36,15 @@ pub(super) fn run(context: &Context, loaded: &Loaded, name: &str) -> Result<Exit
     let failure = looked.as_ref().err().map(|error| words(error)).unwrap_or_default();
     said(context, &reader, name, &failure);
     let mut looked = looked?;
-    let asked = before.and_then(|note| note.chain);
+    let (asked, heightless) = before.map_or((None, None), |note| (note.chain, note.heightless));
+    // Once: the next look comes within a minute.
+    if let Some(why) =
+        looked.note.heightless.as_ref().filter(|why| heightless.as_ref() != Some(*why))
+    {
+        context
+            .out
+            .warn(&format!("the newest Bitcoin block is not known, and the rows are saved: {why}"));
+    }
     looked.note.chain = ask(&reader, job, &looked, asked);
     watched::keep(&note_name, &looked.note)?;
     if let Some(made) = &looked.made {
@@ -103,11 +111,8 @@ fn ask(reader: &Reader, job: Job<'_>, looked: &Looked, before: Option<Asked>) ->
 }
 
 fn print(context: &Context, name: &str, looked: &Looked) -> Result<(), Failure> {
-    let Looked { note, changes, made, gone, heightless } = looked;
+    let Looked { note, changes, made, gone } = looked;
     let out = &context.out;
-    if let Some(why) = heightless {
-        out.warn(&format!("the newest Bitcoin block is not known, and the rows are saved: {why}"));
-    }
     if context.format == Format::Json {
         let body = json!({
             "name": name,

@@ -36,9 +36,11 @@ pub(super) static CHECKS: &[CheckMeta] = &[
         evidence: Evidence::Behavioural,
         practices: &["db.verify-restore"],
         why: "A dump can be whole and worth nothing: of the schema alone, of another signer, of a database that has lost \
-              its DKG rows. Each is restored and judged as it is made; the newest one tells of the database as it is now.",
+              its DKG rows, or one that the server it is of does not take. Each is restored and judged as it is made; the newest one tells of the database as it is now.",
         source: "Best practices for running a sBTC signer: verify backups by restoring them",
-        fix: "holdfast backup list NAME, and mend in the database what the failed check names; older backups are kept",
+        fix: "holdfast backup list NAME, and mend in the database what the failed check names; older backups are kept. Of one \
+              that does not come back into its own server: apt-get install postgresql-client-N, N as that server's, from \
+              apt.postgresql.org where Debian has none; holdfast backup run NAME",
     },
     CheckMeta {
         id: "backup.drill",
@@ -61,7 +63,7 @@ pub(super) static CHECKS: &[CheckMeta] = &[
               the one before it, so that whoever removes or replaces one leaves a gap.",
         source: "https://words.filippo.io/dispatches/age-authentication/",
         fix: "holdfast backup list NAME; fetch the file from where the backups are copied to, and find out who did it; what is gone for good: holdfast \
-              backup forget NAME ID --reason TEXT",
+              backup forget NAME ID --reason TEXT (first with --dry-run)",
     },
     CheckMeta {
         id: "backup.dkg",

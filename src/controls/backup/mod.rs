@@ -22,7 +22,7 @@ use crate::{
         folder::{self, Bytes},
         manifest::{Outcome, seconds},
         rows::{Rows, watch},
-        signing,
+        server, signing,
         standing::{Aged, Standing},
     },
     engine::{
@@ -186,6 +186,15 @@ fn proof(standing: &Standing<'_>) -> Verdict {
     // Where nothing is said against it, it is why nothing could be said.
     let against = of(Outcome::Fail).chain(of(Outcome::CannotCheck));
     let against: Vec<_> = against.map(|check| format!("{}: {}", check.name, check.text)).collect();
+    let (server, client) = (manifest.server_version / 10_000, manifest.client_major);
+    if manifest.proof.proven && !server::takes(server, client) {
+        let observed = format!(
+            "{} comes back only into a server of {client} or newer, not into its own of {server}: {}",
+            manifest.id,
+            server::install_client(server)
+        );
+        return Verdict::Differs { observed };
+    }
     if manifest.proof.proven {
         let took = seconds(manifest.proof.milliseconds);
         return Verdict::Holds { observed: format!("{}, proven in {took}", manifest.id) };

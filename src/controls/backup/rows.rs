@@ -143,6 +143,12 @@ impl Seen {
                 let why = fault.clone().unwrap_or_else(|| "nobody has looked since".into());
                 unknown(format!("the last answer is of {}: {why}", answer.at))
             }
+            Verdict::Holds { observed } => match &note.heightless {
+                None => Verdict::Holds { observed },
+                Some(why) => unknown(format!(
+                    "whether the node is behind the signer is not known, because the signer's newest Bitcoin block is not: {why}"
+                )),
+            },
             other => other,
         }
     }

@@ -47,6 +47,7 @@ fn seen(saved: Vec<Saved>, now: &[Print]) -> Seen {
         at: at(60),
         rows: now.to_vec(),
         height: Some(900_000),
+        heightless: None,
         unsaved: vec![],
         chain: None,
     };
@@ -138,6 +139,16 @@ fn the_key_on_chain_is_in_a_proven_backup_or_not() {
     let mut stale = answer(Some(&all[1]));
     stale.said.burn_height = 1;
     unknown(&asked(saved(), stale).chain(every), "the node's word does not count");
+    // Behind the signer or not, when that cannot be asked, is no pass; a table that a database does not have says nothing.
+    let mut blind = asked(saved(), answer(Some(&all[1])));
+    let note = blind.note.as_mut().unwrap();
+    (note.height, note.heightless) = (None, Some("somebody holds a lock".into()));
+    unknown(&blind.chain(every), "newest Bitcoin block is not: somebody holds a lock");
+    blind.note.as_mut().unwrap().heightless = None;
+    assert!(matches!(blind.chain(every), Verdict::Holds { .. }));
+    let mut blind = asked(saved(), answer(Some(&all[2])));
+    blind.note.as_mut().unwrap().heightless = Some("somebody holds a lock".into());
+    differs(&blind.chain(every), "none of the 2 rows has");
 }
 
 #[test]

@@ -20,6 +20,7 @@ fn entry(id: &str, hours_ago: i64, alter: impl Fn(&mut Manifest)) -> Entry {
         id: id.to_owned(),
         manifest: Some((manifest, "00".repeat(32))),
         deleted: None,
+        said_lost: false,
         was_read: false,
         faults: Vec::new(),
     }
@@ -79,6 +80,23 @@ fn a_newest_one_that_is_not_proven_leaves_the_age_to_the_one_before_it() {
     let [age, proof, ..] = judged(vec![entry("good", 5, |_| {}), entry("bad", 1, unproven)]);
     assert_eq!(age, (true, "good, 5h old".into()));
     assert_eq!(proof, (false, "bad: b: b it is".into()));
+}
+
+/// What pg_restore of 17 and newer says no older server takes.
+#[test]
+fn what_does_not_come_back_into_its_own_server_is_a_finding() {
+    for (server, client, is_good) in
+        [(16, 16, true), (14, 16, true), (17, 18, true), (16, 17, false), (14, 18, false)]
+    {
+        let made = entry("made", 1, |manifest| {
+            (manifest.server_version, manifest.client_major) = (server * 10_000 + 4, client);
+        });
+        let [age, (held, said), ..] = judged(vec![made]);
+        assert!(age.0 && held == is_good, "{server} by {client}: {said}");
+        let told =
+            format!("not into its own of {server}: install postgresql-client-{server}, from");
+        assert_eq!(said.contains(&told), !is_good, "{said}");
+    }
 }
 
 #[test]
