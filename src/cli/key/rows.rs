@@ -194,6 +194,7 @@ mod tests {
             at: Timestamp::from_second(1_000).unwrap(),
             rows: rows.to_vec(),
             height: None,
+            heightless: None,
             unsaved: Vec::new(),
             chain: None,
         };

@@ -8,7 +8,7 @@ use crate::{
         dropin::{ConfFile, Foreign},
         journal::{desired::wishes, observed::Unflushed},
     },
-    host::{Reader, bus::UnitStatus},
+    host::Reader,
     profile::schema::{Journal, Storage},
 };
 
