@@ -223,8 +223,8 @@ pub fn forget<'a, K: Kind>(
 /// # Errors
 /// When the folder cannot be written.
 pub fn remember<K: Kind>(shelf: &OpenShelf, entries: &[Entry<K>]) -> Result<(), HostError> {
-    let found = entries.iter().filter(|entry| entry.is_found_again());
-    found.map(|entry| shelf.remove(&format!("{}{}", entry.id, K::ENDS.tombstone))).collect()
+    let mut found = entries.iter().filter(|entry| entry.is_found_again());
+    found.try_for_each(|entry| shelf.remove(&format!("{}{}", entry.id, K::ENDS.tombstone)))
 }
 
 #[cfg(test)]

@@ -82,7 +82,7 @@ fn a_newest_one_that_is_not_proven_leaves_the_age_to_the_one_before_it() {
     assert_eq!(proof, (false, "bad: b: b it is".into()));
 }
 
-/// What pg_restore of 17 and newer says no older server takes.
+/// What `pg_restore` of 17 and newer says no older server takes.
 #[test]
 fn what_does_not_come_back_into_its_own_server_is_a_finding() {
     for (server, client, is_good) in
