@@ -92,15 +92,13 @@ pub(crate) fn read<T: JsonSchema + DeserializeOwned>(
     });
     // Of a key that was taken for a document no fault may quote anything, not even what stands on other lines. Keys of some kinds
     // look like nothing: what no line of a document is in may be one.
-    let why = match (found.iter().any(Diagnostic::is_error), bytes) {
-        (false, _) => None,
-        (true, bytes) if is_key_file(bytes) => {
-            Some("this is a key, or there is one in it".to_owned())
-        }
-        (true, bytes) if is_another(bytes, &schema) => {
-            Some(format!("this has no line of a {title}, and may be a key"))
-        }
-        (true, _) => None,
+    let why = if !found.iter().any(Diagnostic::is_error) {
+        None
+    } else if is_key_file(bytes) {
+        Some("this is a key, or there is one in it".to_owned())
+    } else {
+        let may_be = || format!("this has no line of a {title}, and may be a key");
+        is_another(bytes, &schema).then(may_be)
     };
     if let Some(why) = why {
         let message = format!("{why}: nothing of it is shown");
