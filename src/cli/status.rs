@@ -79,7 +79,7 @@ pub(super) async fn run(context: &Context, args: &ProfileArg) -> Result<Exit, Fa
     open.retain(|id| pending.as_ref().is_none_or(|(record, _)| record.begin.id != *id));
     let profile = profile::load(&args.profile, &RealSources, &options).ok();
     let people = profile.as_ref().map_or(&[][..], |loaded| &loaded.profile.people);
-    let keys = ceremony::standing(&Shelf::of_host(), clock::today(), people);
+    let keys = ceremony::standing(&Shelf::of_host(), clock::today(), Some(people));
     let keys = keys.map_err(|it| chain(&it));
     let standing = Standing {
         evidence: evidence(),

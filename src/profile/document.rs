@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::check::check;
 use super::diagnostic::{Diagnostic, Severity, render_all};
@@ -69,10 +70,11 @@ pub(crate) fn read<T: JsonSchema + DeserializeOwned>(
 ) -> Result<Document<T>, Faulty> {
     let mut sources = SourceMap::default();
     let mut found = Vec::new();
+    let schema = schema_of::<T>(title);
     let value = text(path, bytes, &mut sources, &mut found).and_then(|(text, offset)| {
         let mut tree = parse(&text, offset, &mut found);
         let sound = found.is_empty();
-        check(&mut tree, &schema_of::<T>(title), sound, &mut found);
+        check(&mut tree, &schema, sound, &mut found);
         if !found.is_empty() {
             return None;
         }
@@ -88,9 +90,18 @@ pub(crate) fn read<T: JsonSchema + DeserializeOwned>(
             }
         }
     });
-    // Of a key that was taken for a document no fault may quote anything, not even what stands on other lines.
-    if found.iter().any(Diagnostic::is_error) && is_key_file(bytes) {
-        let message = "this is a key, or there is one in it: nothing of it is shown";
+    // Of a key that was taken for a document no fault may quote anything, not even what stands on other lines. Keys of some kinds
+    // look like nothing: what no line of a document is in may be one.
+    let why = if !found.iter().any(Diagnostic::is_error) {
+        None
+    } else if is_key_file(bytes) {
+        Some("this is a key, or there is one in it".to_owned())
+    } else {
+        let may_be = || format!("this has no line of a {title}, and may be a key");
+        is_another(bytes, &schema).then(may_be)
+    };
+    if let Some(why) = why {
+        let message = format!("{why}: nothing of it is shown");
         found = vec![
             Diagnostic::file(Severity::Error, path, message)
                 .help(format!("name the file of the {title}; a key has no place in it")),
@@ -107,6 +118,22 @@ pub(crate) fn read<T: JsonSchema + DeserializeOwned>(
 /// Whether a line of it is a key.
 fn is_key_file(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_ok_and(|text| text.lines().any(is_secret))
+}
+
+/// Whether something is in it, and no line begins with a name that the document has at its top.
+fn is_another(bytes: &[u8], schema: &Value) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    let known = schema.get("properties").and_then(Value::as_object);
+    let is_known = |line: &str| {
+        let line = line.trim();
+        let inside = line.trim_start_matches('[');
+        let ends = if inside.len() < line.len() { [']', '.'] } else { ['=', '.'] };
+        let inside = inside.trim_start();
+        let at = inside.find(|c: char| c != '_' && c != '-' && !c.is_ascii_alphanumeric());
+        let (name, rest) = inside.split_at(at.unwrap_or(inside.len()));
+        rest.trim_start().starts_with(ends) && known.is_some_and(|known| known.contains_key(name))
+    };
+    !text.trim().is_empty() && !text.lines().any(is_known)
 }
 
 /// Its text, and where that begins among the sources.

@@ -61,6 +61,13 @@ pub(super) fn by_two_of_the_profile(host: &Host, export: &str, check: &str) {
     assert_eq!(report.observed(check), "it was never exported on this host");
     let (exit, standing) = status(host);
     assert!(exit == Some(2) && standing["exports"][0]["retired"]["why"] == "rotated", "{standing}");
+    // What there is of it is told whatever the profile is like.
+    sh(host, "cd /etc/holdfast && cp profile.toml profile.toml.kept && echo 'no =' >>profile.toml");
+    let (exit, standing) = status(host);
+    let why = standing["exports"][0]["unretired"].as_str().unwrap_or_default();
+    assert!(exit == Some(2) && why.contains("profile cannot be read"), "{standing}");
+    assert!(standing["exports"][0]["retired"].is_null(), "{standing}");
+    sh(host, "mv /etc/holdfast/profile.toml.kept /etc/holdfast/profile.toml");
     // Nor is one ended by those whom the profile does not know.
     sh(
         host,

@@ -128,13 +128,17 @@ pub(super) fn nothing_secret(host: &Host, export: &str, backup: &str, key: &str)
     secrets.nowhere(host);
 }
 
+/// A verification key of the journal's (journalctl(1), `--verify-key`), of which nothing tells that it is a key.
+const SEALING: &str = "c262bd-85187f-0b1b04-877cc5/1c7af8-35a4e900";
+
 /// That a key is named in place of the plan happens.
 pub(super) fn no_key_is_quoted(host: &Host, key: &str) {
     sh(
         host,
         &format!(
             "umask 077; printf '{key}' >/root/hex; printf 'SIGNER_SIGNER__PRIVATE_KEY={key}01\\n' >/root/env
-            perl -e 'print pack \"H*\", \"{key}\"' >/root/raw; cp /etc/sbtc-signer/signer-config.toml /root/config"
+            perl -e 'print pack \"H*\", \"{key}\"' >/root/raw; cp /etc/sbtc-signer/signer-config.toml /root/config
+            echo {SEALING} >/root/journal; perl -e 'print pack \"H*\", \"{key}\"' | base64 >/root/base64"
         ),
     );
     let identity = sh(host, "grep ^AGE-SECRET-KEY /root/k/alice.txt");
@@ -144,6 +148,8 @@ pub(super) fn no_key_is_quoted(host: &Host, key: &str) {
         "/root/env",
         "/root/raw",
         "/root/config",
+        "/root/journal",
+        "/root/base64",
         "/root/k/alice.txt",
         "/root/k/carol",
     ] {
@@ -156,12 +162,12 @@ pub(super) fn no_key_is_quoted(host: &Host, key: &str) {
             let refused = holdfast(host, &[&["key"], words].concat());
             let told = format!("{}{}", refused.stdout, refused.stderr);
             assert!(refused.status == Some(65) && told.contains(file), "{words:?}: {told}");
-            // Of a file that is all key no line is quoted at all.
-            assert!(file == "/root/config" || !told.contains(" | "), "{words:?}: {told}");
-            for secret in [&key[20..30], &identity[20..30], &pem[20..30]] {
+            // Of a file that has no line of a plan's none is quoted at all.
+            assert!(!told.contains(" | "), "{words:?}: {told}");
+            for secret in [&key[20..30], &identity[20..30], &pem[20..30], &SEALING[10..30]] {
                 assert!(!told.contains(secret), "{words:?}: {told}");
             }
         }
     }
-    sh(host, "rm /root/hex /root/env /root/raw /root/config");
+    sh(host, "rm /root/hex /root/env /root/raw /root/config /root/journal /root/base64");
 }

@@ -51,7 +51,7 @@ impl Control for KeysControl {
         Box::pin(async move {
             let keys = profile.keys.iter().map(|(name, rules)| (name.to_string(), rules.clone()));
             let people = profile.people.clone();
-            let exports = standing(&Shelf::of_host(), clock::today(), &people);
+            let exports = standing(&Shelf::of_host(), clock::today(), Some(&people));
             let (keys, exports) = (keys.collect(), exports.map_err(|it| chain(&it)));
             Box::new(Compared { keys, people, exports, now: clock::now() }) as Box<dyn Comparison>
         })

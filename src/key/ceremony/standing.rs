@@ -24,6 +24,9 @@ use crate::{
     profile::schema::Person,
 };
 
+/// Why no retirement is believed where the profile cannot be read.
+const UNJUDGED: &str = "the host's profile cannot be read, and says not who could";
+
 /// An export that was carried out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Export {
@@ -78,14 +81,15 @@ impl Export {
     }
 }
 
-/// Every export of which there may be a copy somewhere, the oldest first. Who may end one, the host's profile says.
+/// Every export of which there may be a copy somewhere, the oldest first. Who may end one, the host's profile says; `None`: it
+/// cannot be read, and no retirement is believed.
 ///
 /// # Errors
 /// When they cannot be listed.
 pub fn standing(
     shelf: &Shelf,
     today: Date,
-    people: &[Person],
+    people: Option<&[Person]>,
 ) -> Result<Vec<Export>, CeremonyError> {
     let mut all = Vec::new();
     for name in shelf.names()? {
@@ -107,7 +111,7 @@ fn one(
     shelf: &Shelf,
     name: &str,
     today: Date,
-    people: &[Person],
+    people: Option<&[Person]>,
 ) -> Result<Option<Export>, CeremonyError> {
     let (going, signed) = shown(shelf, name)?;
     let is_export = going.transcript.begun().is_some_and(|begun| begun.kind == Kind::Export);
@@ -120,8 +124,12 @@ fn one(
     }
     let plan = plan_of(&going)?;
     let retired = retired(&going)?;
-    let doubt = retired.as_ref().and_then(|it| vouched(it, &plan, people).err());
-    let unretired = doubt.map(|(role, why)| format!("the {}: {why}", role.as_str()));
+    let doubt = |it: &Retired| {
+        let Some(people) = people else { return Some(UNJUDGED.to_owned()) };
+        let (role, why) = vouched(it, &plan, people).err()?;
+        Some(format!("the {}: {why}", role.as_str()))
+    };
+    let unretired = retired.as_ref().and_then(doubt);
     let drills = drills(&going)?;
     let last = drills.iter().rev().find(|drill| drill.good).map(|drill| drill.at);
     let copies = copies(&going.transcript, &drills);

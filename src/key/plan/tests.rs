@@ -257,6 +257,30 @@ fn nothing_of_a_key_that_was_taken_for_a_plan_is_shown() {
             assert!(!shown.contains(secret), "{shown}");
         }
     }
+    // Of other kinds nothing tells that they are keys, but that no line of a plan is there.
+    for key in [
+        "c262bd-85187f-0b1b04-877cc5/1c7af8-35a4e900",
+        "5HueCGU8rMjxEXxiPuD5BDku4MkFqeZyd4dZ1jvhTVqvbTLvyTJ",
+        "xprv9s21ZrQH143K3QTDL4LXw2F7HEK3wJUD2nW2nRk4stbPy6cq3jPPqjiChkVvvNKmPGJxWUtg6LnF5kejMRNNU3TGtRBeJgk33yuGBxrMPHi",
+        "DbgudAgb5k4GQQh1V381NaNAkp0Z0n+TlDRzjUGYBCU=",
+        "LEGAL WINNER THANK YEAR WAVE SAUSAGE WORTH USEFUL LEGAL WINNER THANK YELLOW",
+        "1. legal\n2. winner\n3. thank\n4. year",
+        "key c262bd-85187f",
+        "[c262bd-85187f]",
+    ] {
+        for text in [key.to_owned(), format!("# mine\n{key}\n"), format!("seed = '{key}'\n")] {
+            let shown = read(Path::new("p"), text.as_bytes()).unwrap_err().render(false);
+            assert!(shown.contains("nothing of it is shown"), "{shown}");
+            for word in key.split_whitespace().filter(|word| word.len() > 3) {
+                assert!(!shown.contains(word), "{word}: {shown}");
+            }
+        }
+    }
+    for wrong in ["name = 1", "[operator]\nnames = 1", "[[ key ]]\nnames = 1", "operator.name = 1"]
+    {
+        let shown = read(Path::new("p"), wrong.as_bytes()).unwrap_err().render(false);
+        assert!(shown.contains(" = 1"), "{shown}");
+    }
     // A plan that is only wrong is quoted, its digests and public halves too.
     let shown = read(Path::new("p"), plan().replace("bag = \"B-0013\"", "bags = 1").as_bytes());
     assert!(shown.unwrap_err().render(false).contains("bags = 1"));
