@@ -247,7 +247,7 @@ on_hosts! {
 fn brought_back_by_nobody(host: &Host) {
     plant(
         host,
-        "BEGIN COPY (SELECT 1) TO PROGRAM 'touch /tmp/superuser'; EXCEPTION WHEN insufficient_privilege THEN NULL; END;",
+        "BEGIN COPY (SELECT 1) TO PROGRAM 'cat >/tmp/superuser'; EXCEPTION WHEN insufficient_privilege THEN NULL; END;",
     );
     let id = make(host, false)["id"].as_str().unwrap().to_owned();
     host.sh("rm -f /tmp/superuser").unwrap().ok().unwrap();
